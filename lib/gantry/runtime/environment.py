@@ -1,0 +1,260 @@
+"""The world as a daemon sees it: every effect comes in through an :class:`Environment`.
+
+Production hands in the real ports (:mod:`gantry.runtime.real`); tests and the simulation hand
+in others that pass the same contract tests. Code that reaches around the Environment - the
+``time``, ``random``, ``socket`` or ``subprocess`` modules, or ``open`` - is a defect.
+
+Waiting and deadlines are trio's (``trio.sleep``, ``trio.fail_after``): trio's clock is already
+replaceable. Wall-clock time is only ever read from :class:`Clock`.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Protocol
+
+import trio
+from attrs import frozen
+
+from gantry.runtime.paths import Paths
+
+
+class Clock(Protocol):
+    """Wall-clock time; monotonic time is ``trio.current_time()``."""
+
+    def now(self) -> float:
+        """Return seconds since the epoch (UTC)."""
+
+
+class Randomness(Protocol):
+    """Randomness good enough for secrets."""
+
+    def bytes(self, count: int) -> bytes:
+        """Return ``count`` random bytes."""
+
+    def uuid(self) -> str:
+        """Return a fresh random UUID in lower case (RFC 9562, version 4)."""
+
+
+class AppendFile(Protocol):
+    """A file that only grows: a journal. Opened by :meth:`Files.append_to`."""
+
+    async def append(self, data: bytes) -> None:
+        """Write ``data`` at the end; it is durable only after :meth:`sync`.
+
+        Raises:
+            OSError: for example no space; part of ``data`` may have been written.
+        """
+
+    async def sync(self) -> None:
+        """Flush everything appended so far to the disk."""
+
+    async def truncate(self, size: int) -> None:
+        """Cut the file to ``size`` bytes and flush."""
+
+    async def aclose(self) -> None:
+        """Close without flushing."""
+
+
+class Files(Protocol):
+    """The file system. All methods raise :class:`OSError` as the operating system does."""
+
+    async def read(self, path: Path) -> bytes:
+        """Return a file's whole content."""
+
+    async def write(self, path: Path, data: bytes, mode: int = 0o640) -> None:
+        """Replace a file's content atomically and durably.
+
+        A reader sees the old or the new content; a crash leaves one of them: temporary file,
+        flush, rename, flush of the folder.
+        """
+
+    async def append_to(self, path: Path, mode: int = 0o640) -> AppendFile:
+        """Open a file for appending, creating it (durably) if need be. The caller closes it."""
+
+    async def remove(self, path: Path) -> None:
+        """Remove a file; it is no error if there is none."""
+
+    async def rename(self, old: Path, new: Path) -> None:
+        """Rename a file, replacing ``new``, durably."""
+
+    async def make_folder(self, path: Path, mode: int = 0o750) -> None:
+        """Make a folder and its parents; it is no error if it exists."""
+
+    async def remove_tree(self, path: Path) -> None:
+        """Remove a folder and everything in it; it is no error if there is none."""
+
+    async def list(self, path: Path) -> tuple[str, ...]:
+        """Return the sorted names in a folder; none if there is no such folder."""
+
+    async def exists(self, path: Path) -> bool:
+        """Whether a file, folder or link exists (a dangling link does not)."""
+
+    async def link(self, path: Path, target: Path) -> None:
+        """Make or replace a symbolic link at ``path`` to ``target``."""
+
+
+class DatagramSocket(Protocol):
+    """A bound UDP socket. Opened by :meth:`Network.udp`."""
+
+    async def receive(self) -> tuple[bytes, tuple[str, int]]:
+        """Return the next datagram and its sender's (address, port)."""
+
+    async def send(self, data: bytes, to: tuple[str, int]) -> None:
+        """Send one datagram; it may get lost."""
+
+    def port(self) -> int:
+        """Return the local port."""
+
+    def close(self) -> None:
+        """Close the socket."""
+
+
+class Network(Protocol):
+    """Sockets and names."""
+
+    async def connect_unix(self, path: Path) -> trio.abc.Stream:
+        """Connect to a unix socket; the caller closes the stream.
+
+        Raises:
+            OSError: nobody listens there.
+        """
+
+    async def listen_unix(self, path: Path, mode: int) -> trio.abc.Listener[trio.abc.Stream]:
+        """Bind and listen on a unix socket, replacing a stale one; the caller closes it."""
+
+    async def connect_tcp(
+        self, address: str, port: int, tls: ssl.SSLContext | None = None
+    ) -> trio.abc.Stream:
+        """Connect to a TCP port, from the node's own address; handshake done if TLS is asked for.
+
+        Raises:
+            OSError: nobody answers.
+            trio.BrokenResourceError: the TLS handshake failed.
+        """
+
+    async def listen_tcp(self, address: str, port: int) -> trio.abc.Listener[trio.abc.Stream]:
+        """Bind and listen on a TCP port (0: any free one); the caller closes it."""
+
+    def port_of(self, listener: trio.abc.Listener[trio.abc.Stream]) -> int:
+        """Return the TCP port on which a listener of :meth:`listen_tcp` listens."""
+
+    async def udp(self, address: str, port: int) -> DatagramSocket:
+        """Bind a UDP socket (port 0: any free one); the caller closes it."""
+
+    async def resolve(self, name: str) -> str:
+        """Return the IP address of a host name: first the root's etc/hosts, then the system.
+
+        Raises:
+            OSError: the name does not resolve.
+        """
+
+
+@frozen
+class Finished:
+    """How a program that was run to its end ended."""
+
+    status: int
+    """The exit status; negative: the number of the signal that killed it."""
+    output: bytes
+    """What it wrote on standard output and standard error, in order, cut at a bound."""
+
+
+class Process(Protocol):
+    """A running child process. Started by :meth:`Processes.start`."""
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+
+    async def wait(self) -> int:
+        """Wait for the end and return the exit status (negative: a signal's number)."""
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal; nothing happens if the process has ended."""
+
+
+class Processes(Protocol):
+    """Programs of the node."""
+
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        folder: Path | None = None,
+        input_bytes: bytes = b"",
+        deadline_seconds: float,
+    ) -> Finished:
+        """Run a program to its end; cancellation or the deadline kills its process group.
+
+        Args:
+            argv: program and arguments; no shell is involved.
+            environment: the whole environment of the program; ``None`` inherits ours.
+            folder: the working directory.
+            input_bytes: given on standard input.
+            deadline_seconds: after this the process group is killed.
+
+        Raises:
+            FileNotFoundError: there is no such program.
+            trio.TooSlowError: the deadline passed.
+        """
+
+    def start(
+        self,
+        argv: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        folder: Path | None = None,
+        log: Path | None = None,
+    ) -> AbstractAsyncContextManager[Process]:
+        """Start a program; leaving the context kills its process group if it still runs."""
+
+    async def daemonize(
+        self,
+        argv: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        folder: Path | None = None,
+        log: Path,
+    ) -> int:
+        """Start a program in a session of its own that outlives us; return its pid.
+
+        Standard input is empty, output goes to ``log`` (appended).
+        """
+
+    def is_alive(self, pid: int) -> bool:
+        """Whether a process with this id exists and is no zombie."""
+
+    def kill(self, pid: int, number: int) -> None:
+        """Send a signal to any process; nothing happens if it does not exist."""
+
+    def find(self, program: str) -> Path | None:
+        """Return the path of a program, or ``None`` if the node lacks it."""
+
+
+class Readiness(Protocol):
+    """What a service manager wants to hear."""
+
+    def notify(self, state: str) -> None:
+        """Tell the service manager a state, such as ``READY=1`` (sd_notify(3))."""
+
+
+@frozen
+class Environment:
+    """All that a daemon may touch."""
+
+    node: str
+    """This node's name: the last component of ``GANTRY_ROOT``, else the host name."""
+    paths: Paths
+    variables: Mapping[str, str]
+    """The process's environment variables, as they were at the start."""
+    clock: Clock
+    random: Randomness
+    files: Files
+    network: Network
+    processes: Processes
+    readiness: Readiness

@@ -1,0 +1,327 @@
+"""Turn JSON values into typed objects and back, strictly.
+
+Parse, don't validate: a value that arrives is structured once, at the door, into frozen
+classes; nothing is coerced (``"3"`` never becomes ``3``, ``true`` never becomes ``1``).
+
+Unions of frozen classes travel as objects with the class name under :data:`TAG`. Unions of
+scalars are told apart by the exact type of the JSON value. Two converters exist: :data:`OURS`
+refuses unknown keys and is used for every protocol that is Gantry's own; Ganeti's data has its
+own rules, which live with those classes (see :mod:`gantry.protocols.objects`).
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any, Final, Literal, NewType, TypeVar, Union, cast, get_args, get_origin
+
+import attrs
+import cattrs
+import orjson
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
+
+TAG: Final = "kind"
+"""The key that names the class of a value whose declared type is a union of classes."""
+
+SCALARS: Final = (bool, int, float, str, type(None))
+
+T = TypeVar("T")
+
+Json = object
+"""Any JSON value: ``None``, bool, int, float, str, list or dict with str keys."""
+
+
+class Malformed(ValueError):
+    """A JSON value does not have the declared shape; the text says where and why."""
+
+
+def _exactly(kind: type) -> Callable[[object, object], object]:
+    def structure(value: object, _: object) -> object:
+        if type(value) is not kind:
+            raise Malformed(f"expected {kind.__name__}, got {_shown(value)}")
+        return value
+
+    return structure
+
+
+def _float(value: object, _: object) -> float:
+    """Accept any JSON number: writers may render an integral float as an integer."""
+    if type(value) is int or type(value) is float:
+        return float(cast(float, value))
+    raise Malformed(f"expected a number, got {_shown(value)}")
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _literal_hook(hint: Any) -> Callable[[object, object], object]:
+    choices = {(type(choice), choice) for choice in get_args(hint)}
+
+    def structure(value: object, _: object) -> object:
+        if type(value) in SCALARS and (type(value), value) in choices:
+            return value
+        raise Malformed(f"expected one of {sorted(map(repr, get_args(hint)))}, got {_shown(value)}")
+
+    return structure
+
+
+def _is_union(hint: Any) -> bool:
+    return get_origin(hint) in (Union, types.UnionType)
+
+
+def _plain(hint: Any) -> Any:
+    """Look through NewType to the type that travels."""
+    while isinstance(hint, NewType):
+        hint = hint.__supertype__
+    return hint
+
+
+def _is_literal(hint: Any) -> bool:
+    return get_origin(hint) is Literal
+
+
+def _is_set(hint: Any) -> bool:
+    return get_origin(hint) in (set, frozenset, AbstractSet)
+
+
+def _is_sequence(hint: Any) -> bool:
+    return get_origin(hint) in (tuple, list, set, frozenset, Sequence, AbstractSet)
+
+
+def _is_mapping(hint: Any) -> bool:
+    return get_origin(hint) in (dict, Mapping)
+
+
+def _sequence_hook(converter: cattrs.Converter, hint: Any) -> Callable[[object, object], object]:
+    origin, arguments = get_origin(hint), get_args(hint)
+    build = (
+        list if origin is list else frozenset if origin in (set, frozenset, AbstractSet) else tuple
+    )
+    fixed = origin is tuple and (len(arguments) != 2 or arguments[1] is not Ellipsis)
+    hooks = [(converter.get_structure_hook(a), a) for a in arguments if a is not Ellipsis]
+
+    def structure(value: object, _: object) -> object:
+        if type(value) is not list:
+            raise Malformed(f"expected a list, got {_shown(value)}")
+        items = cast("list[object]", value)
+        if fixed:
+            if len(items) != len(hooks):
+                raise Malformed(f"expected {len(hooks)} items, got {len(items)}")
+            return tuple(hook(item, a) for item, (hook, a) in zip(items, hooks, strict=True))
+        hook, item_type = hooks[0]
+        built = build([hook(item, item_type) for item in items])
+        if build is frozenset and len(built) != len(items):
+            raise Malformed("expected a list without duplicates")
+        return built
+
+    return structure
+
+
+def _mapping_hook(converter: cattrs.Converter, hint: Any) -> Callable[[object, object], object]:
+    key_type, value_type = get_args(hint)
+    key_hook = converter.get_structure_hook(key_type)
+    value_hook = converter.get_structure_hook(value_type)
+
+    def structure(value: object, _: object) -> object:
+        if type(value) is not dict:
+            raise Malformed(f"expected an object, got {_shown(value)}")
+        items = cast("dict[str, object]", value).items()
+        return {key_hook(k, key_type): value_hook(v, value_type) for k, v in items}
+
+    return structure
+
+
+@attrs.frozen
+class _Members:
+    """The members of a union, sorted by how their JSON forms are told apart."""
+
+    classes: dict[str, Any]
+    scalars: tuple[Any, ...]
+    others: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, hint: Any) -> _Members:
+        members = get_args(hint)
+        classes = {m.__name__: m for m in members if attrs.has(m)}
+        scalars = tuple(m for m in members if _plain(m) in SCALARS or get_origin(m) is Literal)
+        others = tuple(m for m in members if not attrs.has(m) and m not in scalars)
+        if len(others) > 1 and not all(_is_sequence(o) or _is_mapping(o) for o in others):
+            raise TypeError(f"the JSON forms of {hint} can not be told apart")
+        return cls(classes, scalars, others)
+
+
+def _fits_scalar(value: object, scalar: Any, scalars: tuple[Any, ...]) -> bool:
+    """Whether a JSON value is of a scalar type; an integer may stand for a float, if alone."""
+    if get_origin(scalar) is Literal:
+        return (type(value), value) in {(type(c), c) for c in get_args(scalar)}
+    if scalar is float and type(value) is int:
+        return int not in map(_plain, scalars)
+    return type(value) is scalar
+
+
+def _union_structure(converter: cattrs.Converter, hint: Any) -> Callable[[object, object], object]:
+    members = _Members.of(hint)
+    hooks = {name: converter.get_structure_hook(m) for name, m in members.classes.items()}
+    lone = next(iter(members.classes.values())) if len(members.classes) == 1 else None
+
+    def structure(value: object, _: object) -> object:
+        if type(value) is dict and members.classes:
+            body = dict(cast("dict[str, object]", value))
+            if lone is not None:  # Optional[Class]: nothing to tell apart, so no tag
+                return hooks[lone.__name__](body, lone)
+            name = body.pop(TAG, None)
+            if not isinstance(name, str) or name not in hooks:
+                raise Malformed(f'"{TAG}" must be one of {sorted(hooks)}, got {_shown(name)}')
+            return hooks[name](body, members.classes[name])
+        for scalar in members.scalars:
+            if _fits_scalar(value, _plain(scalar), members.scalars):
+                return converter.structure(value, scalar)
+        for other in members.others:
+            expects = dict if _is_mapping(other) else list if _is_sequence(other) else type(value)
+            if type(value) is expects:
+                return converter.structure(value, other)
+        raise Malformed(f"expected {_shown_type(hint)}, got {_shown(value)}")
+
+    return structure
+
+
+def _union_unstructure(converter: cattrs.Converter, hint: Any) -> Callable[[object], object]:
+    members = _Members.of(hint)
+    tagged = len(members.classes) > 1
+    by_class = {m: (name, converter.get_unstructure_hook(m)) for name, m in members.classes.items()}
+
+    def unstructure(value: object) -> object:
+        if type(value) in by_class:
+            name, hook = by_class[type(value)]
+            return {TAG: name, **hook(value)} if tagged else hook(value)
+        return converter.unstructure(value)
+
+    return unstructure
+
+
+def _shown_type(hint: object) -> str:
+    return str(hint).replace("typing.", "")
+
+
+def _class_hook(converter: cattrs.Converter, cls: Any) -> Callable[[object, object], object]:
+    build = make_dict_structure_fn(
+        cls, converter, _cattrs_forbid_extra_keys=converter.forbid_extra_keys
+    )
+
+    def structure(value: object, _: object) -> object:
+        if type(value) is not dict:
+            raise Malformed(f"expected an object, got {_shown(value)}")
+        return build(value, cls)
+
+    return structure
+
+
+def _object_hook(value: object, _: object) -> object:
+    return value
+
+
+def new_converter(*, forbid_extra_keys: bool = True) -> cattrs.Converter:
+    """Make a strict converter; the hooks of more classes may be registered on it."""
+    converter = cattrs.Converter(forbid_extra_keys=forbid_extra_keys)
+    for kind in (int, str, bool, type(None)):
+        converter.register_structure_hook(kind, _exactly(kind))
+    converter.register_structure_hook(float, _float)
+    converter.register_structure_hook_func(lambda hint: hint is object, _object_hook)
+    converter.register_structure_hook_factory(_is_literal, _literal_hook)
+    for predicate, factory in (
+        (_is_sequence, _sequence_hook),
+        (_is_mapping, _mapping_hook),
+        (_is_union, _union_structure),
+        (attrs.has, _class_hook),
+    ):
+        converter.register_structure_hook_factory(
+            predicate, lambda hint, factory=factory: factory(converter, hint)
+        )
+    converter.register_unstructure_hook_factory(
+        _is_union, lambda hint: _union_unstructure(converter, hint)
+    )
+    converter.register_unstructure_hook_func(_is_set, lambda value: sorted(value))
+    converter.register_unstructure_hook_factory(
+        attrs.has, lambda cls: make_dict_unstructure_fn(cls, converter)
+    )
+    return converter
+
+
+OURS: Final = new_converter()
+"""The converter of Gantry's own protocols: unknown keys are refused."""
+
+
+def load(hint: type[T], value: object, converter: cattrs.Converter = OURS) -> T:
+    """Structure a JSON value as ``hint``.
+
+    Raises:
+        Malformed: the value does not fit; every misfit is named with its place.
+    """
+    try:
+        return converter.structure(value, hint)
+    except Malformed:
+        raise
+    except Exception as error:
+        raise Malformed(explain(error)) from error
+
+
+def dump(value: object, hint: Any = None, converter: cattrs.Converter = OURS) -> object:
+    """Return the JSON value of a typed object; give ``hint`` where the type is a union."""
+    return converter.unstructure(value, unstructure_as=hint)
+
+
+def to_bytes(value: object) -> bytes:
+    """Render a JSON value as compact UTF-8."""
+    return orjson.dumps(value)
+
+
+def canonical(value: object) -> bytes:
+    """Render a JSON value with sorted keys: equal values give equal bytes."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def from_bytes(data: bytes) -> object:
+    """Parse UTF-8 JSON.
+
+    Raises:
+        Malformed: the bytes are not JSON.
+    """
+    try:
+        return cast(object, orjson.loads(data))
+    except orjson.JSONDecodeError as error:
+        raise Malformed(f"not JSON: {error}") from None
+
+
+def explain(error: Exception) -> str:
+    """Say in one line what a structuring error found, and where."""
+    messages: list[str] = []
+
+    def walk(nested: BaseException, place: str) -> None:
+        notes = [str(note) for note in getattr(nested, "__notes__", ())]
+        here = place + "".join(_place_of(note) for note in notes)
+        if isinstance(nested, BaseExceptionGroup):
+            for each in nested.exceptions:
+                walk(each, here)
+        else:
+            messages.append(f"{here.lstrip('.') or 'value'}: {_reason(nested)}")
+
+    walk(error, "")
+    return "; ".join(messages[:5])
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, KeyError):
+        return f"{error.args[0]!r} is missing"
+    if isinstance(error, cattrs.errors.ForbiddenExtraKeysError):
+        return f"unknown keys {sorted(error.extra_fields)}"
+    return str(error)
+
+
+def _place_of(note: str) -> str:
+    """Read the attribute out of cattrs' note ``... @ attribute NAME``."""
+    if " @ attribute " in note:
+        return "." + note.rsplit(" @ attribute ", 1)[1]
+    return ""

@@ -1,0 +1,60 @@
+"""Names of things, and the keys that make doing something again do nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NewType
+
+from attrs import field, frozen, validators
+from typing_extensions import override
+
+from gantry.protocols.codec import canonical
+
+JobId = NewType("JobId", int)
+ClusterUuid = NewType("ClusterUuid", str)
+NodeUuid = NewType("NodeUuid", str)
+GroupUuid = NewType("GroupUuid", str)
+InstanceUuid = NewType("InstanceUuid", str)
+DiskUuid = NewType("DiskUuid", str)
+NicUuid = NewType("NicUuid", str)
+NetworkUuid = NewType("NetworkUuid", str)
+FilterUuid = NewType("FilterUuid", str)
+
+Epoch = NewType("Epoch", int)
+"""The reign of one master; a promotion begins the next."""
+
+Attempt = NewType("Attempt", int)
+"""The how-manieth process works on a job; the first is 1."""
+
+
+@frozen(order=True)
+class Key:
+    """What a change is for: one step (or its undo) of one opcode of one job."""
+
+    job: JobId
+    opcode: int = field(validator=validators.ge(0))
+    step: int = field(validator=validators.ge(0))
+    undo: bool = False
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.job}/{self.opcode}/{self.step}{'/undo' if self.undo else ''}"
+
+
+@frozen
+class Ticket:
+    """What every changing call carries: its key, who asks, and a digest of what is asked.
+
+    The same key with the same digest is answered with the first result; with another digest it
+    is refused. An older attempt or epoch than the newest one seen is refused.
+    """
+
+    key: Key
+    attempt: Attempt
+    epoch: Epoch
+    digest: str
+
+
+def digest_of(request: object) -> str:
+    """Return the digest of a JSON value: equal requests have equal digests."""
+    return hashlib.sha256(canonical(request)).hexdigest()
