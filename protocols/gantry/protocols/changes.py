@@ -1,0 +1,145 @@
+"""Changes of the configuration: what WConfD is asked to do, one typed value each.
+
+A change is small and says what it means, so that its cost is its own and not that of the
+cluster. Objects that are added carry serial number 1 and their times; for every other change
+WConfD itself raises serial numbers and modification times as Ganeti does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from attrs import frozen
+from gantry.protocols.objects.cluster import Cluster
+from gantry.protocols.objects.disk import Disk
+from gantry.protocols.objects.group import NodeGroup
+from gantry.protocols.objects.instance import Instance
+from gantry.protocols.objects.node import Node
+
+from gantry.protocols.codec import Json
+from gantry.protocols.identity import DiskUuid, GroupUuid, InstanceUuid, NodeUuid
+
+TaggedKind = Literal["cluster", "nodegroup", "node", "instance", "network"]
+AdminState = Literal["up", "down", "offline"]
+AdminStateSource = Literal["admin", "user"]
+
+
+@frozen
+class AddNode:
+    """Add a node. A master candidate also gets its certificate's digest listed."""
+
+    node: Node
+    certificate_digest: str | None = None
+
+
+@frozen
+class UpdateNode:
+    """Replace a node; its serial number must be the stored one."""
+
+    node: Node
+
+
+@frozen
+class RemoveNode:
+    """Remove a node that no instance uses and that is not the master."""
+
+    uuid: NodeUuid
+
+
+@frozen
+class AddGroup:
+    """Add a node group."""
+
+    group: NodeGroup
+
+
+@frozen
+class RemoveGroup:
+    """Remove an empty node group that is not the last."""
+
+    uuid: GroupUuid
+
+
+@frozen
+class UpdateCluster:
+    """Replace the cluster's own object; its serial number must be the stored one."""
+
+    cluster: Cluster
+
+
+@frozen
+class AddInstance:
+    """Add an instance with all of its disks."""
+
+    instance: Instance
+    disks: tuple[Disk, ...]
+
+
+@frozen
+class UpdateInstance:
+    """Replace an instance; its serial number must be the stored one."""
+
+    instance: Instance
+
+
+@frozen
+class RenameInstance:
+    """Give an instance another name, and its file based disks their new places."""
+
+    uuid: InstanceUuid
+    new_name: str
+    disks: Mapping[DiskUuid, Json]
+    """The new logical ids of the disks that move."""
+
+
+@frozen
+class SetInstanceState:
+    """Say what an instance should be doing; ``None`` keeps what is there."""
+
+    uuid: InstanceUuid
+    admin_state: AdminState | None = None
+    admin_state_source: AdminStateSource | None = None
+    disks_active: bool | None = None
+
+
+@frozen
+class SetInstancePrimary:
+    """Say that an instance lives on another node now."""
+
+    uuid: InstanceUuid
+    node: NodeUuid
+
+
+@frozen
+class RemoveInstance:
+    """Remove an instance with its disks; its network port returns to the pool."""
+
+    uuid: InstanceUuid
+
+
+@frozen
+class ChangeTags:
+    """Add and remove tags of one object; ``uuid`` is ignored for the cluster."""
+
+    kind: TaggedKind
+    uuid: str
+    add: frozenset[str] = frozenset()
+    remove: frozenset[str] = frozenset()
+
+
+Change = (
+    AddNode
+    | UpdateNode
+    | RemoveNode
+    | AddGroup
+    | RemoveGroup
+    | UpdateCluster
+    | AddInstance
+    | UpdateInstance
+    | RenameInstance
+    | SetInstanceState
+    | SetInstancePrimary
+    | RemoveInstance
+    | ChangeTags
+)

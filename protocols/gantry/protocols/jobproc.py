@@ -1,0 +1,221 @@
+"""The job protocol: what LuxiD says to a job process on the job's own unix socket.
+
+The socket is bound by the fork server before the child exists; being connectable is what
+"alive" means. LuxiD connects, hands over the assignment, and then always has one
+:meth:`JobProcess.events` call waiting, which answers as soon as something happened. Whatever
+the job wants from LuxiD (records to commit, jobs to submit) is an event; nobody calls LuxiD.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Literal, NewType, Protocol
+
+from attrs import frozen
+from typing_extensions import override
+
+from gantry.protocols.codec import Json
+from gantry.protocols.errors import ServiceError
+from gantry.protocols.identity import Attempt, Epoch, JobId, Key
+from gantry.protocols.service import Service, raises
+from gantry.protocols.steps import StepRecord
+
+EventNumber = NewType("EventNumber", int)
+"""Events of one attempt are numbered from 1 without gaps."""
+
+Mode = Literal["run", "roll back"]
+
+
+@frozen
+class Assignment:
+    """All that a job process needs to begin."""
+
+    job: JobId
+    attempt: Attempt
+    epoch: Epoch
+    mode: Mode
+    opcodes: tuple[Mapping[str, Json], ...]
+    """The opcodes in normal form, without secrets."""
+    finished: int
+    """How many opcodes have ended with success in earlier attempts."""
+    records: tuple[StepRecord, ...]
+    """What the queue knows of earlier attempts' steps, in order."""
+    priority: int
+    log_serial: int
+    """The serial number of the job's last log entry, 0 for none."""
+    secrets: tuple[Mapping[str, str], ...] = ()
+    """The secret OS parameters of each opcode; kept in memory only."""
+
+    @override
+    def __repr__(self) -> str:
+        return f"Assignment(job={self.job}, attempt={self.attempt}, mode={self.mode!r})"
+
+
+OpcodeStatus = Literal["waiting", "running", "canceled", "success", "error"]
+
+
+@frozen
+class OpcodeChanged:
+    """An opcode has entered a status; ``result`` is set when the status is final."""
+
+    opcode: int
+    status: OpcodeStatus
+    at: float
+    result: Json = None
+
+
+@frozen
+class Logged:
+    """A log entry: (type, payload) as in the reference of job files."""
+
+    opcode: int
+    at: float
+    type: str
+    payload: Json
+
+
+@frozen
+class Recorded:
+    """A step record, already flushed to the job's local journal."""
+
+    record: StepRecord
+
+
+@frozen
+class JobsWanted:
+    """The job asks for other jobs to be submitted; asking again with the same key is harmless."""
+
+    key: Key
+    jobs: tuple[tuple[Mapping[str, Json], ...], ...]
+
+
+@frozen
+class BlockedBy:
+    """The job waits for locks that these jobs hold; empty when it waits no longer."""
+
+    jobs: tuple[JobId, ...]
+
+
+@frozen
+class Ended:
+    """The job has ended and released everything; the process leaves when this is committed."""
+
+
+Event = OpcodeChanged | Logged | Recorded | JobsWanted | BlockedBy | Ended
+
+
+@frozen
+class Numbered:
+    """An event and its number."""
+
+    number: EventNumber
+    event: Event
+
+
+@frozen
+class Submitted:
+    """A job was submitted."""
+
+    id: JobId
+
+
+@frozen
+class NotSubmitted:
+    """A job was refused."""
+
+    reason: str
+
+
+@frozen
+class NotAssigned(ServiceError):
+    """The job process has not been told what to do yet."""
+
+    job: JobId
+
+    @override
+    def sentence(self) -> str:
+        return f"job {self.job} has no assignment yet"
+
+
+class JobProcess(Protocol):
+    """One job at work."""
+
+    async def assign(self, assignment: Assignment) -> None:
+        """Hand over the work; a repeat of the same (job, attempt) does nothing."""
+
+    @raises(NotAssigned)
+    async def assignment(self) -> tuple[JobId, Attempt]:
+        """Say which job and attempt this is; a restarted LuxiD asks when it adopts the process."""
+
+    async def events(self, after: EventNumber) -> tuple[Numbered, ...]:
+        """Wait for events later than ``after`` and return them, oldest first."""
+
+    async def committed(self, through: EventNumber) -> None:
+        """Say that all events up to this number are durable; the process may forget them."""
+
+    async def submitted(self, key: Key, outcomes: tuple[Submitted | NotSubmitted, ...]) -> None:
+        """Answer a :class:`JobsWanted`."""
+
+    async def cancel(self) -> bool:
+        """Ask the job to stop at the next safe point, undo and end as cancelled.
+
+        Returns:
+            Whether the job had not begun to act, so that it ends as cancelled for certain.
+        """
+
+    async def set_priority(self, priority: int) -> None:
+        """Change the priority with which the job waits for locks."""
+
+
+JOB_PROCESS: Final = Service(JobProcess)
+
+
+def socket_name(job: JobId) -> str:
+    """Return the name of a job's socket below the node's socket folder."""
+    return f"job-{job}"
+
+
+@frozen
+class SpawnRequest:
+    """What the fork server is asked: one datagram."""
+
+    job: JobId
+    attempt: Attempt
+    socket: str
+    """The path to bind, listen on and hand to the child."""
+
+
+@frozen
+class Spawned:
+    """The fork server's answer; a pidfd of the child travels beside it."""
+
+    job: JobId
+    attempt: Attempt
+    pid: int
+
+
+@frozen
+class NotSpawned:
+    """The fork server could not make a child."""
+
+    job: JobId
+    attempt: Attempt
+    reason: str
+
+
+@frozen
+class Reaped:
+    """A child of the fork server has ended; ``status`` as by ``os.waitstatus_to_exitcode``."""
+
+    job: JobId
+    attempt: Attempt
+    pid: int
+    status: int
+
+
+ForkServerMessage = Spawned | NotSpawned | Reaped
+
+FORK_SERVER_SOCKET: Final = "fork-server"
+"""A SOCK_SEQPACKET socket: one JSON value per datagram, in both directions."""
+
+DATAGRAM_BYTES_MAX: Final = 4096

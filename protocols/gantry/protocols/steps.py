@@ -1,0 +1,170 @@
+"""Plans: what an opcode will do, as data.
+
+An operation checks once and makes its *plan*: the ordered steps with every chosen value. The
+plan is the first record of the opcode's journal. A step says what it does and how that is
+undone (or why it is not), and its *kind* says what happens to it after a crash:
+
+=============  ===================================================================
+idempotent     it is run again
+checked        its check is asked whether it happened, then it is skipped or run
+compensated    it is undone and run again
+once           nobody guesses: a person decides
+=============  ===================================================================
+
+Since actions are data, a fresh process can repeat or undo what another one began.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, NewType
+
+from attrs import field, frozen
+
+from gantry.protocols.changes import Change
+from gantry.protocols.codec import Json
+from gantry.protocols.identity import Attempt, NodeUuid
+
+StepName = NewType("StepName", str)
+
+Kind = Literal["idempotent", "checked", "compensated", "once"]
+
+
+@frozen
+class NodeCall:
+    """Call a changing method of a node's NodeD; made by :func:`gantry.protocols.noded.call`.
+
+    The ticket is filled in when the call is made. ``results`` maps parameters to earlier steps
+    whose results they take; ``secrets`` names the parameter that takes the job's secret OS
+    parameters, which live in memory only and so can not be part of a plan.
+    """
+
+    node: NodeUuid
+    method: str
+    args: Mapping[str, Json]
+    results: Mapping[str, StepName] = field(factory=dict)
+    secrets: str | None = None
+    deadline_seconds: float = 300.0
+
+
+@frozen
+class Commit:
+    """Change the configuration."""
+
+    change: Change
+
+
+@frozen
+class Delay:
+    """Wait on the master."""
+
+    seconds: float
+
+
+@frozen
+class RunHooks:
+    """Run a hooks directory on some nodes; pre-hooks may refuse, post-hooks only warn."""
+
+    path: str
+    phase: Literal["pre", "post"]
+    nodes: tuple[NodeUuid, ...]
+    environment: Mapping[str, str]
+
+
+@frozen
+class SubmitJobs:
+    """Submit jobs (lists of opcodes in their JSON form); the result is ``[[true, id], ...]``."""
+
+    jobs: tuple[tuple[Mapping[str, Json], ...], ...]
+
+
+@frozen
+class Say:
+    """Add a line to the job's log."""
+
+    text: str
+
+
+Action = NodeCall | Commit | Delay | RunHooks | SubmitJobs | Say
+
+
+@frozen
+class NoUndo:
+    """Why there is nothing to undo."""
+
+    reason: str
+
+
+@frozen
+class Step:
+    """One step of a plan."""
+
+    name: StepName
+    kind: Kind
+    do: Action
+    undo: Action | NoUndo
+    tolerate: bool = False
+    """Whether a failure is logged as a warning and the plan goes on."""
+
+
+@frozen
+class Plan:
+    """The first record of an opcode's journal."""
+
+    operation: str
+    """The OP_ID."""
+    version: int
+    """Raised when the operation's steps change, so that an older plan is recognised."""
+    steps: tuple[Step, ...]
+    result: Json = None
+    """The opcode's result, unless ``result_from`` names the step that gives it."""
+    result_from: StepName | None = None
+
+
+# --- the step journal of an opcode ------------------------------------------------------------
+
+
+@frozen
+class Planned:
+    """Checks are done and this is what will happen."""
+
+    opcode: int
+    plan: Plan
+
+
+@frozen
+class Started:
+    """A step is about to act."""
+
+    opcode: int
+    step: int
+    attempt: Attempt
+
+
+@frozen
+class Done:
+    """A step has acted."""
+
+    opcode: int
+    step: int
+    result: Json
+
+
+@frozen
+class Undone:
+    """A step's undo has acted, or it had none."""
+
+    opcode: int
+    step: int
+
+
+@frozen
+class Leftover:
+    """A step's undo failed for good: what stays behind, for a person to read."""
+
+    opcode: int
+    step: int
+    text: str
+
+
+StepRecord = Planned | Started | Done | Undone | Leftover

@@ -1,0 +1,298 @@
+"""The WConfD protocol: the only way to read, change and lock the cluster's configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Literal, NewType, Protocol
+
+from attrs import frozen
+from gantry.protocols.objects.cluster import Cluster
+from gantry.protocols.objects.disk import Disk
+from gantry.protocols.objects.group import NodeGroup
+from gantry.protocols.objects.instance import Instance
+from gantry.protocols.objects.network import Network
+from gantry.protocols.objects.node import Node
+from typing_extensions import override
+
+from gantry.protocols.changes import Change
+from gantry.protocols.codec import Json
+from gantry.protocols.errors import KeyConflict, NoLease, ServiceError, StaleAttempt, StaleEpoch
+from gantry.protocols.identity import Epoch, JobId, Key, NodeUuid, Ticket
+from gantry.protocols.locks import (
+    Blocked,
+    Granted,
+    Level,
+    LockName,
+    LockOwner,
+    LockRequest,
+    LockState,
+)
+from gantry.protocols.service import Service, raises
+
+SOCKET_NAME: Final = "wconfd"
+GANETI_LINK: Final = "socket/ganeti-wconfd"
+
+Index = NewType("Index", int)
+"""The number of a record in the configuration's log; the first is 1."""
+
+ObjectKind = Literal[
+    "cluster", "node", "nodegroup", "instance", "disk", "network", "filter", "gantry"
+]
+
+
+@frozen
+class ObjectPut:
+    """An object is new or has changed; ``value`` is its JSON form in config.data."""
+
+    kind: ObjectKind
+    uuid: str
+    value: Json
+
+
+@frozen
+class ObjectGone:
+    """An object was removed."""
+
+    kind: ObjectKind
+    uuid: str
+
+
+@frozen
+class Delta:
+    """What one committed record changed, with the configuration's new serial number and time."""
+
+    index: Index
+    serial_no: int
+    mtime: float
+    objects: tuple[ObjectPut | ObjectGone, ...]
+
+
+@frozen
+class Snapshot:
+    """The whole configuration as of ``index``."""
+
+    index: Index
+    epoch: Epoch
+    configuration: Mapping[str, Json]
+
+
+@frozen
+class Deltas:
+    """Committed changes, oldest first, without gaps."""
+
+    deltas: tuple[Delta, ...]
+
+
+@frozen
+class Invariant:
+    """A rule of the configuration that does not hold, and for which object."""
+
+    rule: str
+    kind: str
+    object: str
+    """The object's name or UUID."""
+    text: str
+
+
+@frozen
+class Committed:
+    """The change is durable; asking again with its key gives this answer again."""
+
+    index: Index
+
+
+@frozen
+class Refused:
+    """Nothing was changed."""
+
+    invariant: Invariant
+
+
+@frozen
+class NeverSeen:
+    """No change with this key was committed."""
+
+
+@frozen
+class Selection:
+    """Which part of the configuration is wanted.
+
+    An instance brings its disks with it. Names and UUIDs both find an object; one that does not
+    exist is simply not in the answer.
+    """
+
+    nodes: tuple[str, ...] | Literal["all"] = ()
+    groups: tuple[str, ...] | Literal["all"] = ()
+    instances: tuple[str, ...] | Literal["all"] = ()
+    networks: tuple[str, ...] | Literal["all"] = ()
+    instances_of_nodes: tuple[NodeUuid, ...] = ()
+    """Also the instances whose primary or secondary node is one of these."""
+
+
+@frozen
+class ConfigPart:
+    """A part of the configuration; the cluster's own object always belongs to it."""
+
+    index: Index
+    cluster: Cluster
+    nodes: Mapping[str, Node]
+    groups: Mapping[str, NodeGroup]
+    instances: Mapping[str, Instance]
+    disks: Mapping[str, Disk]
+    networks: Mapping[str, Network]
+
+
+@frozen
+class Want:
+    """Reserve a value: this one, or (``None``) a fresh one of WConfD's choice."""
+
+    kind: Literal["instance name", "mac", "uuid", "port", "ip", "lv"]
+    value: str | None = None
+    network: str | None = None
+    """For ``mac`` and ``ip``: the network's UUID."""
+
+
+@frozen
+class Taken:
+    """A wanted value is used already; nothing was reserved."""
+
+    kind: str
+    value: str
+    by: str
+
+
+@frozen
+class Reserved:
+    """The wanted values, in order; they belong to the job until it ends."""
+
+    values: tuple[str, ...]
+
+
+@frozen
+class LivingJob:
+    """An unfinished job, as LuxiD names it to a WConfD that has just started."""
+
+    owner: LockOwner
+
+
+@frozen
+class LockOrderViolated(ServiceError):
+    """A lock was asked for below one that is held already."""
+
+    asked: LockName
+    held: LockName
+
+    @override
+    def sentence(self) -> str:
+        return f"order violation: {self.asked} may not be asked for while holding {self.held}"
+
+
+@frozen
+class NotReady(ServiceError):
+    """WConfD has started and grants nothing until LuxiD has named the unfinished jobs."""
+
+    @override
+    def sentence(self) -> str:
+        return "locks are not granted yet: the unfinished jobs have not been named"
+
+
+@frozen
+class NotDurable(ServiceError):
+    """The change could not be written; nothing was changed. Reads go on."""
+
+    reason: str
+
+    @override
+    def sentence(self) -> str:
+        return f"the configuration can not be written: {self.reason}; free space and try again"
+
+
+@frozen
+class WConfdStatus:
+    """Figures about the daemon."""
+
+    epoch: Epoch
+    index: Index
+    serial_no: int
+    journal_bytes: int
+    flushes: int
+    bytes_written: int
+    locks: int
+    ready: bool
+
+
+class WConfD(Protocol):
+    """Sole owner of ``config.data`` and ``locks.data``."""
+
+    async def status(self) -> WConfdStatus:
+        """Return figures about the daemon."""
+
+    async def snapshot(self) -> Snapshot:
+        """Return the whole configuration."""
+
+    async def deltas(self, since: Index) -> Deltas | Snapshot:
+        """Wait for changes later than ``since``; a snapshot if those are no longer kept."""
+
+    async def read(self, selection: Selection) -> ConfigPart:
+        """Return a part of the configuration, read at one moment."""
+
+    @raises(StaleAttempt, StaleEpoch, NoLease, KeyConflict, NotDurable)
+    async def commit(self, ticket: Ticket, change: Change) -> Committed | Refused:
+        """Change the configuration; answered when the change is durable."""
+
+    async def outcome(self, key: Key) -> Committed | NeverSeen:
+        """Say whether a change with this key was committed."""
+
+    async def forget(self, job: JobId) -> None:
+        """Forget the keys of a job whose final record is committed."""
+
+    async def verify(self) -> tuple[Invariant, ...]:
+        """Check every object against every rule, and the indexes against fresh ones."""
+
+    @raises(NotDurable)
+    async def flush(self) -> None:
+        """Rewrite ``config.data`` now."""
+
+    @raises(LockOrderViolated, StaleAttempt, NotReady)
+    async def lock(
+        self, owner: LockOwner, requests: tuple[LockRequest, ...], priority: int
+    ) -> Granted:
+        """Change an owner's locks, all or none; wait in line until that is possible.
+
+        A cancelled call withdraws the request. Releases are granted at once.
+        """
+
+    @raises(LockOrderViolated, StaleAttempt, NotReady)
+    async def try_lock(
+        self, owner: LockOwner, requests: tuple[LockRequest, ...]
+    ) -> Granted | Blocked:
+        """Change an owner's locks, all or none, without waiting."""
+
+    async def blockers(self, owner: LockOwner) -> tuple[JobId, ...]:
+        """Return the jobs that the owner's waiting request waits for."""
+
+    async def set_lock_priority(self, owner: LockOwner, priority: int) -> None:
+        """Change the priority of a waiting request."""
+
+    async def release(self, owner: LockOwner, level: Level | None) -> None:
+        """Release an owner's locks of one level, or all of them and its reservations."""
+
+    async def locks(self) -> tuple[LockState, ...]:
+        """Return every lock that is held or waited for."""
+
+    @raises(StaleAttempt, NotReady)
+    async def reserve(self, owner: LockOwner, wants: tuple[Want, ...]) -> Reserved | Taken:
+        """Reserve values for a job, all or none."""
+
+    async def name_jobs(self, epoch: Epoch, jobs: tuple[LivingJob, ...]) -> None:
+        """Name all unfinished jobs; what others hold is freed, then locks are granted."""
+
+    @raises(StaleAttempt)
+    async def adopt(self, owner: LockOwner) -> None:
+        """Hand the locks and reservations of a job's earlier attempts to a new attempt."""
+
+    async def drop_job(self, job: JobId) -> None:
+        """Free what a finished job still holds: locks, reservations, keys."""
+
+
+WCONFD: Final = Service(WConfD)
