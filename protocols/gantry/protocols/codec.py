@@ -156,7 +156,7 @@ class _Members:
 def _fits_scalar(value: object, scalar: Any, scalars: tuple[Any, ...]) -> bool:
     """Whether a JSON value is of a scalar type; an integer may stand for a float, if alone."""
     if get_origin(scalar) is Literal:
-        return (type(value), value) in {(type(c), c) for c in get_args(scalar)}
+        return any(type(value) is type(c) and value == c for c in get_args(scalar))
     if scalar is float and type(value) is int:
         return int not in map(_plain, scalars)
     return type(value) is scalar
@@ -225,7 +225,10 @@ def _object_hook(value: object, _: object) -> object:
 
 def new_converter(*, forbid_extra_keys: bool = True) -> cattrs.Converter:
     """Make a strict converter; the hooks of more classes may be registered on it."""
-    converter = cattrs.Converter(forbid_extra_keys=forbid_extra_keys)
+    converter = cattrs.Converter(
+        forbid_extra_keys=forbid_extra_keys,
+        unstruct_collection_overrides={tuple: list},  # JSON knows no tuples
+    )
     for kind in (int, str, bool, type(None)):
         converter.register_structure_hook(kind, _exactly(kind))
     converter.register_structure_hook(float, _float)
