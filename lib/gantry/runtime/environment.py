@@ -244,6 +244,17 @@ class Readiness(Protocol):
 
 
 @frozen
+class Options:
+    """What the command line of a daemon may change."""
+
+    bind: str | None = None
+    """The address to bind instead of the node's own."""
+    port: int | None = None
+    """The port to listen on instead of the default; 0 takes any free one."""
+    debug: bool = False
+
+
+@frozen
 class Environment:
     """All that a daemon may touch."""
 
@@ -258,3 +269,12 @@ class Environment:
     network: Network
     processes: Processes
     readiness: Readiness
+    options: Options = Options()
+
+    async def address(self) -> str:
+        """Return the node's own address, to which its daemons bind: never the wildcard.
+
+        Raises:
+            OSError: the node's name does not resolve.
+        """
+        return self.options.bind or await self.network.resolve(self.node)

@@ -23,7 +23,7 @@ from attrs import frozen
 
 from gantry.protocols import codec
 from gantry.protocols.codec import OURS, Malformed
-from gantry.protocols.errors import BadCall, ServiceError
+from gantry.protocols.errors import BadCall, Fault, ServiceError
 
 S = TypeVar("S")
 F = TypeVar("F", bound=Callable[..., Awaitable[object]])
@@ -68,7 +68,7 @@ class Method:
             if signature[p].default is not inspect.Parameter.empty
         }
         declared: tuple[type[ServiceError], ...] = function.__dict__.get("__raises__", ())
-        self.raises: dict[str, type[ServiceError]] = {e.__name__: e for e in (*declared, BadCall)}
+        self.raises: dict[str, type[ServiceError]] = {e.__name__: e for e in (*declared, BadCall, Fault)}
         self._in = {p: OURS.get_structure_hook(t) for p, t in hints.items()}
         self._out = {p: OURS.get_unstructure_hook(t) for p, t in hints.items()}
         self._result_in = OURS.get_structure_hook(self.result)
@@ -183,7 +183,7 @@ class Service(Generic[S]):
         rows = ["| method | parameters | result | errors | meaning |", "|---|---|---|---|---|"]
         for wire_name, m in self.methods.items():
             params = ", ".join(f"{p}: {shown_type(t)}" for p, t in m.params.items())
-            errors = ", ".join(sorted(m.raises.keys() - {"BadCall"}))
+            errors = ", ".join(sorted(m.raises.keys() - {"BadCall", "Fault"}))
             meaning = " ".join(m.doc.split("\n\n")[0].split())
             cells = (f"`{wire_name}`", params, shown_type(m.result), errors, meaning)
             rows.append("| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |")

@@ -1,0 +1,169 @@
+"""The real file system behind :class:`gantry.runtime.environment.Files`.
+
+Every operation runs in a worker thread, so that a slow disk never holds the event loop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import trio
+from attrs import define, field
+from typing_extensions import override
+
+from gantry.runtime.environment import AppendFile, Files
+
+T = TypeVar("T")
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    return await trio.to_thread.run_sync(work)
+
+
+def sync_folder(path: Path) -> None:
+    """Flush a folder, so that names made or changed in it survive a power loss."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def write_durably(path: Path, data: bytes, mode: int) -> None:
+    """Replace a file atomically and durably; blocking. See :meth:`Files.write`."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(fd, view) :]
+            os.fchmod(fd, mode)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        temporary.rename(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def _link(path: Path, target: Path) -> None:
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
+    temporary.symlink_to(target)
+    temporary.rename(path)
+
+
+def _rename(old: Path, new: Path) -> None:
+    old.rename(new)
+    sync_folder(new.parent)
+    if old.parent != new.parent:
+        sync_folder(old.parent)
+
+
+def _remove_tree(path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(path)
+
+
+def _names(path: Path) -> tuple[str, ...]:
+    try:
+        return tuple(sorted(os.listdir(path)))  # noqa: PTH208 - names are wanted, not paths
+    except FileNotFoundError:
+        return ()
+
+
+def _open_append(path: Path, mode: int) -> int:
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+    try:
+        return os.open(path, flags)
+    except FileNotFoundError:
+        fd = os.open(path, flags | os.O_CREAT, mode)
+        sync_folder(path.parent)
+        return fd
+
+
+@define
+class RealAppendFile(AppendFile):
+    """A journal file on disk."""
+
+    _fd: int = field(alias="fd")
+
+    @override
+    async def append(self, data: bytes) -> None:
+        def write() -> None:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(self._fd, view) :]
+
+        await _in_thread(write)
+
+    @override
+    async def sync(self) -> None:
+        await _in_thread(lambda: os.fdatasync(self._fd))
+
+    @override
+    async def truncate(self, size: int) -> None:
+        def cut() -> None:
+            os.ftruncate(self._fd, size)
+            os.fdatasync(self._fd)
+
+        await _in_thread(cut)
+
+    @override
+    async def aclose(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+        await trio.lowlevel.checkpoint()
+
+
+class RealFiles(Files):
+    """The file system of this machine."""
+
+    @override
+    async def read(self, path: Path) -> bytes:
+        return await _in_thread(path.read_bytes)
+
+    @override
+    async def write(self, path: Path, data: bytes, mode: int = 0o640) -> None:
+        await _in_thread(lambda: write_durably(path, data, mode))
+
+    @override
+    async def append_to(self, path: Path, mode: int = 0o640) -> AppendFile:
+        return RealAppendFile(await _in_thread(lambda: _open_append(path, mode)))
+
+    @override
+    async def remove(self, path: Path) -> None:
+        await _in_thread(lambda: path.unlink(missing_ok=True))
+
+    @override
+    async def rename(self, old: Path, new: Path) -> None:
+        await _in_thread(lambda: _rename(old, new))
+
+    @override
+    async def make_folder(self, path: Path, mode: int = 0o750) -> None:
+        await _in_thread(lambda: path.mkdir(mode=mode, parents=True, exist_ok=True))
+
+    @override
+    async def remove_tree(self, path: Path) -> None:
+        await _in_thread(lambda: _remove_tree(path))
+
+    @override
+    async def list(self, path: Path) -> tuple[str, ...]:
+        return await _in_thread(lambda: _names(path))
+
+    @override
+    async def exists(self, path: Path) -> bool:
+        return await _in_thread(path.exists)
+
+    @override
+    async def link(self, path: Path, target: Path) -> None:
+        await _in_thread(lambda: _link(path, target))

@@ -1,0 +1,152 @@
+"""Real sockets behind :class:`gantry.runtime.environment.Network`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import ssl
+from pathlib import Path
+from typing import Final
+
+import trio
+from attrs import frozen
+from typing_extensions import override
+
+from gantry.runtime.environment import DatagramSocket, Network
+
+BACKLOG: Final = 128
+DATAGRAM_BYTES_MAX: Final = 65535
+
+
+@frozen
+class RealDatagramSocket(DatagramSocket):
+    """A UDP socket of this machine."""
+
+    _socket: trio.socket.SocketType
+
+    @override
+    async def receive(self) -> tuple[bytes, tuple[str, int]]:
+        data, sender = await self._socket.recvfrom(DATAGRAM_BYTES_MAX)
+        return data, (sender[0], sender[1])
+
+    @override
+    async def send(self, data: bytes, to: tuple[str, int]) -> None:
+        await self._socket.sendto(data, to)
+
+    @override
+    def port(self) -> int:
+        number: int = self._socket.getsockname()[1]
+        return number
+
+    @override
+    def close(self) -> None:
+        self._socket.close()
+
+
+def _remove_stale(path: Path) -> None:
+    """Unlink a socket on which nobody listens any more."""
+    probe = socket.socket(socket.AF_UNIX)
+    try:
+        probe.setblocking(False)  # noqa: FBT003 - the standard library's signature
+        probe.connect(str(path))
+    except (ConnectionRefusedError, FileNotFoundError):
+        path.unlink(missing_ok=True)
+    except BlockingIOError:  # somebody listens, with a full backlog
+        pass
+    finally:
+        probe.close()
+
+
+def _bind_unix(path: Path, mode: int) -> socket.socket:
+    _remove_stale(path)
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        before = os.umask(0o177)  # nobody else may connect before the mode is set
+        try:
+            listening.bind(str(path))
+        finally:
+            os.umask(before)
+        path.chmod(mode)
+        listening.listen(BACKLOG)
+    except BaseException:
+        listening.close()
+        raise
+    return listening
+
+
+def _lookup(hosts: Path, name: str) -> str | None:
+    """Look a name up in a hosts file (hosts(5))."""
+    with contextlib.suppress(FileNotFoundError):
+        for line in hosts.read_text().splitlines():
+            address, *names = line.split("#")[0].split() or [""]
+            if name in names:
+                return address
+    return None
+
+
+@frozen
+class RealNetwork(Network):
+    """The network of this machine, as one node sees it."""
+
+    hosts: Path
+    """The node's own etc/hosts."""
+    node: str
+    """The node's name; its address is the source of outgoing connections."""
+
+    @override
+    async def connect_unix(self, path: Path) -> trio.abc.Stream:
+        return await trio.open_unix_socket(str(path))
+
+    @override
+    async def listen_unix(self, path: Path, mode: int) -> trio.abc.Listener[trio.abc.Stream]:
+        listening = trio.socket.from_stdlib_socket(_bind_unix(path, mode))
+        await trio.lowlevel.checkpoint()
+        return trio.SocketListener(listening)
+
+    @override
+    async def connect_tcp(
+        self, address: str, port: int, tls: ssl.SSLContext | None = None
+    ) -> trio.abc.Stream:
+        source = _lookup(self.hosts, self.node)
+        stream = await trio.open_tcp_stream(address, port, local_address=source)
+        if tls is None:
+            return stream
+        secured = trio.SSLStream(stream, tls, server_hostname=address, https_compatible=True)
+        try:
+            await secured.do_handshake()
+        except BaseException:
+            await trio.aclose_forcefully(secured)
+            raise
+        return secured
+
+    @override
+    async def listen_tcp(self, address: str, port: int) -> trio.abc.Listener[trio.abc.Stream]:
+        (listener,) = await trio.open_tcp_listeners(port, host=address, backlog=BACKLOG)
+        return listener
+
+    @override
+    def port_of(self, listener: trio.abc.Listener[trio.abc.Stream]) -> int:
+        if not isinstance(listener, trio.SocketListener):
+            raise TypeError(f"{listener!r} was not made by listen_tcp")
+        number: int = listener.socket.getsockname()[1]
+        return number
+
+    @override
+    async def udp(self, address: str, port: int) -> DatagramSocket:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        bound = trio.socket.socket(family, socket.SOCK_DGRAM)
+        try:
+            await bound.bind((address, port))
+        except BaseException:
+            bound.close()
+            raise
+        return RealDatagramSocket(bound)
+
+    @override
+    async def resolve(self, name: str) -> str:
+        known = await trio.to_thread.run_sync(_lookup, self.hosts, name)
+        if known is not None:
+            return known
+        found = await trio.socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+        return str(found[0][4][0])
