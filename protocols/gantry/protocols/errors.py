@@ -153,6 +153,10 @@ class ConfigurationError(GanetiError):
     """The cluster's configuration is missing, broken or refuses a change."""
 
 
+class ParameterError(GanetiError):
+    """A query's filter does not fit the fields that it names."""
+
+
 class HooksAbort(GanetiError):
     """A pre-hook failed; ``args`` is ``([[node, script, output], ...],)``."""
 
@@ -176,6 +180,7 @@ GANETI_ERRORS: dict[str, type[GanetiError]] = {
         OpPrereqError,
         OpExecError,
         ConfigurationError,
+        ParameterError,
         HooksAbort,
         JobLost,
         JobQueueDrainError,
