@@ -26,9 +26,10 @@ FileTemplate = Literal["file", "sharedfile"]
 
 NicMode = Literal["bridged", "routed", "openvswitch"]
 
-InstanceState = Literal["running", "paused", "incoming", "shutdown", "crashed"]
-"""``incoming``: a migration's target that does not run yet. ``shutdown``: the guest powered
-itself off. ``crashed``: its process ended and nobody had asked for that."""
+InstanceState = Literal["running", "paused", "incoming", "migrated", "shutdown", "crashed"]
+"""``incoming``: a migration's target that does not run yet. ``migrated``: a migration's source
+that was sent off and is yet to be ended. ``shutdown``: the guest powered itself off.
+``crashed``: its process ended and nobody had asked for that."""
 
 Acceleration = Literal["kvm", "tcg"]
 
@@ -128,6 +129,10 @@ class InstanceRuntime:
     """Wall-clock seconds since the epoch; ``None`` unless it runs."""
 
 
+StopOutcome = Literal["absent", "powered-off", "ended"]
+"""``absent``: it did not run. ``powered-off``: by the guest itself. ``ended``: without it."""
+
+
 @frozen
 class MissingPart:
     """Something that a machine lacks, and where to get it."""
@@ -154,6 +159,17 @@ class HypervisorProbe:
     def usable(self) -> bool:
         """Whether instances can run."""
         return not self.missing
+
+
+@frozen
+class MigrationSource:
+    """What a migration's target must copy of the machine that the source emulates."""
+
+    machine: str = ""
+    """The machine type with its version, such as ``pc-q35-7.2``."""
+    acceleration: Acceleration | None = None
+    paused: bool = False
+    """Whether the guest was paused before, and so must be paused after."""
 
 
 @frozen
@@ -289,21 +305,6 @@ class NotRunning(ServiceError):
     @override
     def sentence(self) -> str:
         return f"instance {self.instance} is {self.state}, not running"
-
-
-@frozen
-class ShutdownTimeout(ServiceError):
-    """The guest did not power off in time, and it was not to be forced."""
-
-    instance: str
-    timeout_seconds: float
-
-    @override
-    def sentence(self) -> str:
-        return (
-            f"instance {self.instance} did not power off within {self.timeout_seconds:g} s; "
-            "shut it down with a longer timeout or by force"
-        )
 
 
 @frozen
