@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Literal, NewType, Protocol
+from typing import Final, Literal, Protocol
 
 from attrs import frozen
-from gantry.protocols.objects.cluster import Cluster
-from gantry.protocols.objects.disk import Disk
-from gantry.protocols.objects.group import NodeGroup
-from gantry.protocols.objects.instance import Instance
-from gantry.protocols.objects.network import Network
-from gantry.protocols.objects.node import Node
 from typing_extensions import override
 
 from gantry.protocols.changes import Change
@@ -27,13 +21,17 @@ from gantry.protocols.locks import (
     LockRequest,
     LockState,
 )
+from gantry.protocols.objects.cluster import Cluster
+from gantry.protocols.objects.disk import Disk
+from gantry.protocols.objects.group import NodeGroup
+from gantry.protocols.objects.instance import Instance
+from gantry.protocols.objects.network import Network
+from gantry.protocols.objects.node import Node
+from gantry.protocols.records import Index
 from gantry.protocols.service import Service, raises
 
 SOCKET_NAME: Final = "wconfd"
 GANETI_LINK: Final = "socket/ganeti-wconfd"
-
-Index = NewType("Index", int)
-"""The number of a record in the configuration's log; the first is 1."""
 
 ObjectKind = Literal[
     "cluster", "node", "nodegroup", "instance", "disk", "network", "filter", "gantry"

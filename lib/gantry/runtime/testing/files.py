@@ -1,0 +1,229 @@
+"""Files in memory, for tests: they can run full, fail, and lose power at any operation.
+
+:class:`MemoryFiles` keeps the contract of :class:`gantry.runtime.environment.Files` (the same
+contract tests run against both). What was appended and not flushed is lost, in part or wholly,
+when the power goes; everything else the contract calls durable is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import trio
+from attrs import define, field, frozen
+from typing_extensions import override
+
+from gantry.runtime.environment import AppendFile, Files
+
+Operation = Literal["write", "append", "sync", "truncate", "remove", "rename", "open", "folder"]
+
+Fault = Callable[[Operation, Path], OSError | None]
+"""Says whether an operation on a file fails, and how. A failing append has written the half."""
+
+
+class PowerLost(Exception):
+    """The machine went dark in the middle of an operation; nothing works on it any more."""
+
+
+@define
+class _Inode:
+    content: bytearray
+    durable: int
+    """How many bytes of the content are sure to survive."""
+
+
+@frozen
+class _Link:
+    target: Path
+
+
+_Entry = _Inode | _Link | Literal["folder"]
+
+
+@define
+class MemoryFiles(Files):
+    """The file system of one machine."""
+
+    fault: Fault | None = None
+    power_lost_at: int | None = None
+    """The number of the changing operation, from 0, during which the power goes."""
+    operations: int = field(default=0, init=False)
+    """How many changing operations were begun."""
+    _entries: dict[Path, _Entry] = field(factory=lambda: {Path("/"): "folder"}, init=False)
+
+    def survivors(self, kept: Callable[[int], int]) -> MemoryFiles:
+        """Return the machine after power is back.
+
+        Args:
+            kept: given how many bytes of a file were not flushed, how many of them survived.
+        """
+        after = MemoryFiles()
+        for path, entry in self._entries.items():
+            if isinstance(entry, _Inode):
+                size = entry.durable + kept(len(entry.content) - entry.durable)
+                after._entries[path] = _Inode(entry.content[:size], size)
+            else:
+                after._entries[path] = entry
+        return after
+
+    def put(self, path: Path, data: bytes) -> None:
+        """Set up a file with its folders, as a test's beginning."""
+        for parent in path.parents:
+            self._entries.setdefault(parent, "folder")
+        self._entries[path] = _Inode(bytearray(data), len(data))
+
+    def content(self, path: Path) -> bytes:
+        """Return a file's content, for a test's assertions."""
+        return bytes(self._inode(path).content)
+
+    @override
+    async def read(self, path: Path) -> bytes:
+        await trio.lowlevel.checkpoint()
+        return self.content(path)
+
+    @override
+    async def write(self, path: Path, data: bytes, mode: int = 0o640) -> None:
+        lost = await self.begin("write", path)
+        self._folder_of(path)
+        if not lost:  # the power went before the rename: the old content is still there
+            self._entries[self._resolve(path)] = _Inode(bytearray(data), len(data))
+        self.end(lost=lost)
+
+    @override
+    async def append_to(self, path: Path, mode: int = 0o640) -> AppendFile:
+        lost = await self.begin("open", path)
+        self._folder_of(path)
+        entry = self._entries.setdefault(self._resolve(path), _Inode(bytearray(), 0))
+        if not isinstance(entry, _Inode):
+            raise IsADirectoryError(21, "is a directory", str(path))
+        self.end(lost=lost)
+        return _MemoryAppendFile(self, path, entry)
+
+    @override
+    async def remove(self, path: Path) -> None:
+        lost = await self.begin("remove", path)
+        if not lost:
+            self._entries.pop(path, None)
+        self.end(lost=lost)
+
+    @override
+    async def rename(self, old: Path, new: Path) -> None:
+        lost = await self.begin("rename", old)
+        self._folder_of(new)
+        if old not in self._entries:
+            raise FileNotFoundError(2, "no such file", str(old))
+        if not lost:
+            self._entries[new] = self._entries.pop(old)
+        self.end(lost=lost)
+
+    @override
+    async def make_folder(self, path: Path, mode: int = 0o750) -> None:
+        lost = await self.begin("folder", path)
+        for each in (path, *path.parents):
+            if self._entries.setdefault(each, "folder") != "folder":
+                raise FileExistsError(17, "not a folder", str(each))
+        self.end(lost=lost)
+
+    @override
+    async def remove_tree(self, path: Path) -> None:
+        lost = await self.begin("remove", path)
+        for each in [each for each in self._entries if each == path or path in each.parents]:
+            if not lost:
+                del self._entries[each]
+        self.end(lost=lost)
+
+    @override
+    async def list(self, path: Path) -> tuple[str, ...]:
+        await trio.lowlevel.checkpoint()
+        return tuple(sorted(each.name for each in self._entries if each.parent == path != each))
+
+    @override
+    async def exists(self, path: Path) -> bool:
+        await trio.lowlevel.checkpoint()
+        return self._resolve(path) in self._entries
+
+    @override
+    async def link(self, path: Path, target: Path) -> None:
+        lost = await self.begin("write", path)
+        self._folder_of(path)
+        if not lost:
+            self._entries[path] = _Link(target)
+        self.end(lost=lost)
+
+    def _resolve(self, path: Path) -> Path:
+        entry = self._entries.get(path)
+        return self._resolve(path.parent / entry.target) if isinstance(entry, _Link) else path
+
+    def _inode(self, path: Path) -> _Inode:
+        entry = self._entries.get(self._resolve(path))
+        if isinstance(entry, _Inode):
+            return entry
+        if entry is None:
+            raise FileNotFoundError(2, "no such file", str(path))
+        raise IsADirectoryError(21, "is a directory", str(path))
+
+    def _folder_of(self, path: Path) -> None:
+        if self._entries.get(path.parent) != "folder":
+            raise FileNotFoundError(2, "no such folder", str(path.parent))
+
+    async def begin(self, operation: Operation, path: Path) -> bool:
+        """Count an operation; return whether the power goes while it is under way."""
+        await trio.lowlevel.checkpoint()
+        lost_before = self.power_lost_at is not None and self.operations > self.power_lost_at
+        if lost_before:
+            raise PowerLost
+        number, self.operations = self.operations, self.operations + 1
+        error = self.fault(operation, path) if self.fault is not None else None
+        if error is not None:
+            raise error
+        return number == self.power_lost_at
+
+    def end(self, *, lost: bool) -> None:
+        """End an operation: with the power, if that goes."""
+        if lost:
+            raise PowerLost
+
+
+@define
+class _MemoryAppendFile(AppendFile):
+    _files: MemoryFiles
+    _path: Path
+    _inode: _Inode
+    _closed: bool = field(default=False, init=False)
+
+    @override
+    async def append(self, data: bytes) -> None:
+        try:
+            lost = await self._begin("append")
+        except OSError:
+            self._inode.content += data[: len(data) // 2]
+            raise
+        self._inode.content += data
+        self._files.end(lost=lost)
+
+    @override
+    async def sync(self) -> None:
+        lost = await self._begin("sync")
+        if not lost:  # else it is not known how much was flushed: see MemoryFiles.survivors
+            self._inode.durable = len(self._inode.content)
+        self._files.end(lost=lost)
+
+    @override
+    async def truncate(self, size: int) -> None:
+        lost = await self._begin("truncate")
+        if not lost:
+            del self._inode.content[size:]
+            self._inode.durable = len(self._inode.content)
+        self._files.end(lost=lost)
+
+    @override
+    async def aclose(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self._closed = True
+
+    async def _begin(self, operation: Operation) -> bool:
+        if self._closed:
+            raise ValueError("the file is closed")
+        return await self._files.begin(operation, self._path)
