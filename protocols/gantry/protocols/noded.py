@@ -30,6 +30,7 @@ from gantry.protocols.runtime_types import (
     InstanceRuntime,
     InstanceSpec,
     MigrationReport,
+    MigrationSource,
     MigrationTarget,
     OsDefinition,
 )
@@ -182,6 +183,10 @@ class NodeD(Protocol):
         """Say how the console of an instance is reached."""
 
     @raises(*READING)
+    async def migration_source(self, instance: InstanceSpec) -> MigrationSource:
+        """Say what a migration's target must copy of the machine that runs here."""
+
+    @raises(*READING)
     async def disk_exists(self, instance: str, disk: DiskSpec) -> bool:
         """Whether a disk's data is there."""
 
@@ -243,6 +248,7 @@ class NodeD(Protocol):
         self,
         ticket: Ticket,
         instance: InstanceSpec,
+        source: MigrationSource,
         live: bool,  # noqa: FBT001 - always passed by name
     ) -> MigrationTarget:
         """Prepare to receive an instance."""
