@@ -54,6 +54,8 @@ class NodeVersion:
     release: str
     protocol_versions: tuple[int, int]
     epoch: Epoch
+    certificate_digest: str
+    """Of the node's certificate, in the form of ``candidate_certs``."""
 
 
 @frozen

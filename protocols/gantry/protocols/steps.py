@@ -119,6 +119,8 @@ class Plan:
     result: Json = None
     """The opcode's result, unless ``result_from`` names the step that gives it."""
     result_from: StepName | None = None
+    no_return: StepName | None = None
+    """Once this step is done the plan is only carried on, never undone."""
 
 
 # --- the step journal of an opcode ------------------------------------------------------------

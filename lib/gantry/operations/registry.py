@@ -1,0 +1,64 @@
+"""Which opcodes can be carried out, and where their operations are.
+
+Modules are imported on first use: a command or daemon that only asks whether an opcode is
+available loads none of them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Final, cast
+
+from gantry.operations.operation import AnyOperation
+from gantry.protocols.errors import OpPrereqError
+
+_HERE: Final = "gantry.operations"
+
+OPERATIONS: Final[Mapping[str, str]] = {
+    "OP_CLUSTER_DESTROY": f"{_HERE}.cluster.destroy",
+    "OP_CLUSTER_VERIFY": f"{_HERE}.cluster.verify",
+    "OP_CLUSTER_VERIFY_CONFIG": f"{_HERE}.cluster.verify_config",
+    "OP_CLUSTER_VERIFY_GROUP": f"{_HERE}.cluster.verify_group",
+    "OP_INSTANCE_CONSOLE": f"{_HERE}.instance.console",
+    "OP_INSTANCE_CREATE": f"{_HERE}.instance.create",
+    "OP_INSTANCE_MIGRATE": f"{_HERE}.instance.migrate",
+    "OP_INSTANCE_REBOOT": f"{_HERE}.instance.reboot",
+    "OP_INSTANCE_REMOVE": f"{_HERE}.instance.remove",
+    "OP_INSTANCE_RENAME": f"{_HERE}.instance.rename",
+    "OP_INSTANCE_SHUTDOWN": f"{_HERE}.instance.shutdown",
+    "OP_INSTANCE_STARTUP": f"{_HERE}.instance.startup",
+    "OP_NODE_ADD": f"{_HERE}.node.add",
+    "OP_NODE_REMOVE": f"{_HERE}.node.remove",
+    "OP_OS_DIAGNOSE": f"{_HERE}.os.diagnose",
+    "OP_TAGS_DEL": f"{_HERE}.tags.remove",
+    "OP_TAGS_GET": f"{_HERE}.tags.get",
+    "OP_TAGS_SET": f"{_HERE}.tags.add",
+    "OP_TEST_DELAY": f"{_HERE}.test.delay",
+}
+"""The module of each operation; its ``OPERATION`` is the :class:`Operation`."""
+
+
+def is_available(op_id: str) -> bool:
+    """Whether an opcode can be carried out."""
+    return op_id in OPERATIONS
+
+
+def check_available(op_id: str) -> None:
+    """Refuse an opcode that is known but can not be carried out.
+
+    Raises:
+        OpPrereqError: there is no operation for it.
+    """
+    if not is_available(op_id):
+        raise OpPrereqError(f"{op_id} is not available in this version of Gantry")
+
+
+def operation(op_id: str) -> AnyOperation:
+    """Return the operation for an opcode.
+
+    Raises:
+        OpPrereqError: there is none.
+    """
+    check_available(op_id)
+    return cast(AnyOperation, importlib.import_module(OPERATIONS[op_id]).OPERATION)
