@@ -53,6 +53,8 @@ class Ticket:
     attempt: Attempt
     epoch: Epoch
     digest: str
+    redo: bool = False
+    """Do it again if it was interrupted or has failed: the caller knows, and its kind allows it."""
 
 
 def digest_of(request: object) -> str:
