@@ -341,11 +341,12 @@ class StoredBook:
 
 def stored(book: KeyBook) -> StoredBook:
     """Return what a snapshot of the book holds."""
+    jobs = [book.jobs[job] for job in sorted(book.jobs)]
     return StoredBook(
         epoch=book.epoch,
-        newest=tuple((job, keys.newest) for job, keys in book.jobs.items()),
-        entries=tuple(item for keys in book.jobs.values() for item in keys.entries.items()),
-        ended=tuple(book.ended.items()),
+        newest=tuple((job, book.jobs[job].newest) for job in sorted(book.jobs)),
+        entries=tuple((key, keys.entries[key]) for keys in jobs for key in sorted(keys.entries)),
+        ended=tuple(sorted(book.ended.items())),
     )
 
 
