@@ -14,12 +14,26 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any, Final, Literal, NewType, TypeVar, Union, cast, get_args, get_origin
+from typing import (
+    Annotated,
+    Any,
+    Final,
+    Literal,
+    NewType,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+)
 
 import attrs
 import cattrs
 import orjson
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
+
+from gantry.protocols.values import Constraint
+from gantry.protocols.values import Json as Json
 
 TAG: Final = "kind"
 """The key that names the class of a value whose declared type is a union of classes."""
@@ -27,9 +41,6 @@ TAG: Final = "kind"
 SCALARS: Final = (bool, int, float, str, type(None))
 
 T = TypeVar("T")
-
-Json = object
-"""Any JSON value: ``None``, bool, int, float, str, list or dict with str keys."""
 
 
 class Malformed(ValueError):
@@ -73,10 +84,14 @@ def _is_union(hint: Any) -> bool:
 
 
 def _plain(hint: Any) -> Any:
-    """Look through NewType to the type that travels."""
-    while isinstance(hint, NewType):
-        hint = hint.__supertype__
+    """Look through NewType and Annotated to the type that travels."""
+    while isinstance(hint, NewType) or _is_annotated(hint):
+        hint = hint.__supertype__ if isinstance(hint, NewType) else hint.__origin__
     return hint
+
+
+def _is_annotated(hint: Any) -> bool:
+    return get_origin(hint) is Annotated
 
 
 def _is_literal(hint: Any) -> bool:
@@ -130,6 +145,20 @@ def _mapping_hook(converter: cattrs.Converter, hint: Any) -> Callable[[object, o
             raise Malformed(f"expected an object, got {_shown(value)}")
         items = cast("dict[str, object]", value).items()
         return {key_hook(k, key_type): value_hook(v, value_type) for k, v in items}
+
+    return structure
+
+
+def _annotated_hook(converter: cattrs.Converter, hint: Any) -> Callable[[object, object], object]:
+    inner = converter.get_structure_hook(hint.__origin__)
+    constraints = [each for each in hint.__metadata__ if isinstance(each, Constraint)]
+
+    def structure(value: object, _: object) -> object:
+        structured = inner(value, hint.__origin__)
+        for constraint in constraints:
+            if not constraint.holds(structured):
+                raise Malformed(f"expected {constraint.text}, got {_shown(value)}")
+        return structured
 
     return structure
 
@@ -238,6 +267,7 @@ def new_converter(*, forbid_extra_keys: bool = True) -> cattrs.Converter:
         (_is_sequence, _sequence_hook),
         (_is_mapping, _mapping_hook),
         (_is_union, _union_structure),
+        (_is_annotated, _annotated_hook),
         (attrs.has, _class_hook),
     ):
         converter.register_structure_hook_factory(

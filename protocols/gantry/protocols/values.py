@@ -1,0 +1,41 @@
+"""JSON values, and what a value must be beyond its type.
+
+A :class:`Constraint` stands in an ``Annotated`` type; :mod:`gantry.protocols.codec` checks it
+when a value is parsed. This module is light: the command line imports it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Final
+
+from attrs import frozen
+
+Json = object
+"""Any JSON value: ``None``, bool, int, float, str, list or dict with str keys."""
+
+
+@frozen
+class Constraint:
+    """What a value must be beyond its type."""
+
+    text: str
+    """What is expected, to be read after "expected"."""
+    holds: Callable[[Any], bool]
+
+
+def _between(lowest: int, highest: int) -> Constraint:
+    return Constraint(
+        f"a whole number from {lowest} to {highest}", lambda value: lowest <= value <= highest
+    )
+
+
+DISKS_MAX: Final = 16
+"""The most disks that an instance may have."""
+
+NonEmpty = Annotated[str, Constraint("a non-empty string", bool)]
+NonNegative = Annotated[int, Constraint("a whole number from 0 up", lambda value: value >= 0)]
+Positive = Annotated[int, Constraint("a whole number from 1 up", lambda value: value > 0)]
+Port = Annotated[int, _between(1, 65535)]
+DiskIndex = Annotated[int, _between(0, DISKS_MAX - 1)]
+"""The place of a disk in its instance."""
