@@ -17,6 +17,7 @@ from typing_extensions import override
 from gantry.protocols.codec import Json
 from gantry.protocols.errors import ServiceError
 from gantry.protocols.identity import Attempt, Epoch, JobId, Key
+from gantry.protocols.jobs import LogType
 from gantry.protocols.service import Service, raises
 from gantry.protocols.steps import StepRecord
 
@@ -66,11 +67,11 @@ class OpcodeChanged:
 
 @frozen
 class Logged:
-    """A log entry: (type, payload) as in the reference of job files."""
+    """A log entry, as in job files."""
 
     opcode: int
     at: float
-    type: str
+    type: LogType
     payload: Json
 
 

@@ -1,0 +1,116 @@
+"""What a forked child does before it is a job: forget everything that is the server's."""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import signal
+import socket
+import sys
+import traceback
+from pathlib import Path
+from typing import Final, NoReturn
+
+import setproctitle
+from attrs import frozen
+
+from gantry.daemons.forkserver.preload import JobMain
+from gantry.protocols.jobproc import SpawnRequest
+from gantry.runtime import logs
+
+LISTENER_FD: Final = 3
+"""Where the job finds its listening socket; every higher descriptor is closed."""
+
+BACKLOG: Final = 16
+"""LuxiD connects once; a restarted LuxiD may connect before the lost connection is noticed."""
+
+UMASK: Final = 0o027
+EXIT_CRASHED: Final = 70
+"""The job's code raised: EX_SOFTWARE of sysexits(3)."""
+
+
+@frozen
+class Output:
+    """The file that jobs share for what should never be said: tracebacks, warnings."""
+
+    path: Path
+    bytes_max: int
+
+    def open(self) -> int:
+        """Open the file for appending, after moving it aside if it has grown too long."""
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        fd = os.open(self.path, flags, 0o600)
+        if os.fstat(fd).st_size <= self.bytes_max:
+            return fd
+        os.close(fd)
+        self.path.rename(self.path.with_name(self.path.name + ".1"))
+        return os.open(self.path, flags, 0o600)
+
+
+def become_job(
+    main: JobMain, request: SpawnRequest, listener: socket.socket, output: Output
+) -> NoReturn:
+    """Run a job in this process, which was just forked, and leave it.
+
+    Nothing of the server's may run here afterwards: no ``finally``, no ``atexit``, no finaliser
+    of a socket whose number means something else now. So this always ends with ``os._exit``.
+    """
+    status = EXIT_CRASHED
+    try:
+        _become_independent()
+        _forget_logs()
+        _keep_only(listener, output)
+        _name_process(request)
+        main(LISTENER_FD, request)
+        status = 0
+    except BaseException:  # noqa: BLE001 - whatever it was, the process ends here
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _become_independent() -> None:
+    """Leave the server's session and its ways with signals."""
+    signal.set_wakeup_fd(-1)  # else a signal here would wake the server
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    os.setsid()
+    os.umask(UMASK)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold secrets
+
+
+def _forget_logs() -> None:
+    """Close the server's log in this process, and log to standard error until the job decides.
+
+    Left open, its handler would write to whatever gets its descriptor's number next.
+    """
+    for handler in logging.getLogger().handlers:
+        handler.close()
+    logs.set_up(None, debug=logging.getLogger().isEnabledFor(logging.DEBUG))
+
+
+def _keep_only(listener: socket.socket, output: Output) -> None:
+    """Keep nothing open but the job's socket and the three standard descriptors."""
+    with Path(os.devnull).open("rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    written = output.open()
+    os.dup2(written, 1)
+    os.dup2(written, 2)
+    listening = listener.fileno()
+    if listening != LISTENER_FD:
+        os.dup2(listening, LISTENER_FD, inheritable=False)
+    os.closerange(LISTENER_FD + 1, os.sysconf("SC_OPEN_MAX"))
+    # Whoever calls listen() is whom SO_PEERCRED names to a peer: a restarted LuxiD finds out
+    # this process's id that way.
+    own = socket.socket(fileno=LISTENER_FD)
+    own.listen(BACKLOG)
+    own.detach()
+
+
+def _name_process(request: SpawnRequest) -> None:
+    setproctitle.setproctitle(f"gantry-job {request.job}")
