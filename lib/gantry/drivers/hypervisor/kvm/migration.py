@@ -1,0 +1,115 @@
+"""Send a machine to another node: the source's side, over its monitor."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import trio
+from attrs import frozen
+
+from gantry.drivers.hypervisor.kvm import monitor
+from gantry.drivers.hypervisor.kvm.monitor import MIGRATION_ENDS, MigrationInfo
+from gantry.drivers.hypervisor.kvm.parameters import KvmParameters
+from gantry.drivers.hypervisor.port import OnProgress
+from gantry.drivers.hypervisor.qmp import Event, Qmp, QmpGone
+from gantry.protocols.runtime_types import MigrationProgress, MigrationReport
+
+PROGRESS_SECONDS: Final = 0.5
+"""Between two reports of progress; QEMU has no event for it."""
+
+CANCEL_DEADLINE_SECONDS: Final = 10.0
+
+BASIC_CAPABILITIES: Final = ("events", "auto-converge")
+"""Report by events; slow down a guest that dirties memory faster than it is sent."""
+
+
+def capabilities(parameters: KvmParameters) -> tuple[str, ...]:
+    """Return the capabilities that both ends of a migration turn on."""
+    extra = tuple(name for name in parameters.migration_caps.split(":") if name)
+    return (*BASIC_CAPABILITIES, *(name for name in extra if name not in BASIC_CAPABILITIES))
+
+
+@frozen
+class Sending:
+    """One outgoing migration."""
+
+    qmp: Qmp
+    parameters: KvmParameters
+    progress: OnProgress
+
+    async def run(self, uri: str, *, live: bool) -> MigrationReport:
+        """Send the machine, or go on watching the sending that is under way.
+
+        Cancellation breaks it off; the machine then goes on here.
+        """
+        began = trio.current_time()
+        async with self.qmp.events() as events:
+            info = await monitor.query_migrate(self.qmp)
+            state = await monitor.query_status(self.qmp)
+            if state == "postmigrate" and info.status == "completed":
+                return _report(info, info.downtime_ms)
+            was_running = state in ("running", "finish-migrate")
+            try:
+                if not info.under_way:
+                    await self._begin(uri, live=live)
+                info = await self._watch(events)
+            except BaseException:
+                await self._break_off(cont=was_running)
+                raise
+            if info.status != "completed" and was_running:
+                await monitor.cont(self.qmp)
+        stood_still = round((trio.current_time() - began) * 1000)
+        return _report(info, info.downtime_ms if live else stood_still)
+
+    async def _begin(self, uri: str, *, live: bool) -> None:
+        p = self.parameters
+        await monitor.set_migration_capabilities(self.qmp, capabilities(p))
+        await monitor.set_migration_limits(
+            self.qmp, p.migration_bandwidth * 1024 * 1024, p.migration_downtime
+        )
+        if not live:
+            await monitor.stop(self.qmp)
+        await monitor.migrate(self.qmp, uri)
+
+    async def _watch(self, events: trio.MemoryReceiveChannel[Event]) -> MigrationInfo:
+        while True:
+            with trio.move_on_after(PROGRESS_SECONDS):
+                await _migration_ended(events)
+            info = await monitor.query_migrate(self.qmp)
+            if info.status in MIGRATION_ENDS:
+                return info
+            sent, left = info.transferred_bytes, info.remaining_bytes
+            self.progress(MigrationProgress(info.status, sent, left, info.total_bytes))
+
+    async def _break_off(self, *, cont: bool) -> None:
+        with trio.move_on_after(CANCEL_DEADLINE_SECONDS) as scope:
+            scope.shield = True
+            async with self.qmp.events() as events:
+                await monitor.migrate_cancel(self.qmp)
+                while (await monitor.query_migrate(self.qmp)).under_way:
+                    with trio.move_on_after(PROGRESS_SECONDS):
+                        await _migration_ended(events)
+                if cont and await monitor.query_status(self.qmp) != "postmigrate":
+                    await monitor.cont(self.qmp)
+
+
+async def _migration_ended(events: trio.MemoryReceiveChannel[Event]) -> None:
+    """Wait for the event that says so.
+
+    Raises:
+        QmpGone: the process ended first.
+    """
+    async for event in events:
+        if event.name == "MIGRATION" and event.data.get("status") in MIGRATION_ENDS:
+            return
+    raise QmpGone("QEMU ended during the migration")
+
+
+def _report(info: MigrationInfo, downtime_ms: int) -> MigrationReport:
+    sent = info.transferred_bytes
+    match info.status:
+        case "completed" | "cancelled" as status:
+            return MigrationReport(status, info.total_ms, downtime_ms, sent, info.problem)
+        case _:
+            problem = info.problem or "QEMU gives no reason"
+            return MigrationReport("failed", info.total_ms, downtime_ms, sent, problem)
