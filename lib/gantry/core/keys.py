@@ -240,7 +240,13 @@ def fail(book: KeyBook, key: Key, failure: Failure) -> tuple[KeyBook, Failed]:
 
 
 def abort(book: KeyBook, key: Key) -> KeyBook:
-    """Note that a call was cancelled midway. Needs no record: a restart comes to the same."""
+    """Note that a call has ended; one without an outcome was cancelled midway.
+
+    That needs no record: a restart comes to the same.
+    """
+    entry = book.entry(key)
+    if entry is None or entry.state != "running":
+        return book
     return _with_state(book, key, "interrupted")
 
 

@@ -124,13 +124,13 @@ class Missing(ServiceError):
 
 @frozen
 class Interrupted(ServiceError):
-    """The call was begun before NodeD restarted; the step's kind decides what happens next."""
+    """The call was begun and broken off; the step's kind decides what happens next."""
 
     key: str
 
     @override
     def sentence(self) -> str:
-        return f"NodeD restarted while {self.key} was running"
+        return f"{self.key} was broken off midway: NodeD was restarted, or the deadline passed"
 
 
 @frozen

@@ -1,0 +1,191 @@
+"""Changing calls: each key acts once, whoever asks and however often.
+
+A call runs in a task of NodeD, not of the connection that asked for it: a client that goes
+away does not cancel it, and whoever asks again under the same key waits for the same call. Its
+deadline ends it, and so does the first call of a newer attempt of the same job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final, TypeVar, assert_never
+
+import trio
+from attrs import define, evolve, field
+
+from gantry.core import keys
+from gantry.core.keys import Answer, Attach, Begin, Refuse, admit
+from gantry.daemons.noded.failures import as_failure
+from gantry.daemons.noded.key_journal import KeyJournal
+from gantry.protocols.codec import Json, dump, load
+from gantry.protocols.errors import StaleEpoch
+from gantry.protocols.identity import Epoch, JobId, Key, Ticket
+from gantry.protocols.noded import StepFailed
+from gantry.runtime.journal import AppendFailed
+from gantry.runtime.logs import Log
+
+T = TypeVar("T")
+
+DEADLINE_SECONDS_MAX: Final = 24 * 3600.0
+"""No call lasts longer, whatever its caller allows: Ganeti's longest class of calls."""
+
+LOG: Final = Log("noded.calls")
+
+
+@define
+class _Call:
+    """A call in flight."""
+
+    scope: trio.CancelScope = field(factory=trio.CancelScope)
+    ended: trio.Event = field(factory=trio.Event)
+    not_begun: StepFailed | None = None
+    """Why it could not even begin: the key was taken back."""
+
+    def deadline(self, seconds: float) -> None:
+        """Give the call up after so many seconds."""
+        self.scope.deadline = trio.current_time() + min(seconds, DEADLINE_SECONDS_MAX)
+
+
+@define
+class KeyedCalls:
+    """The changing calls of one node."""
+
+    _keys: KeyJournal
+    _nursery: trio.Nursery
+    """In which calls run; they end when it is cancelled."""
+    _running: dict[Key, _Call] = field(factory=dict, init=False)
+
+    @property
+    def epoch(self) -> Epoch:
+        """The newest epoch that has spoken to this node."""
+        return self._keys.book.epoch
+
+    async def do(
+        self,
+        ticket: Ticket,
+        result: type[T],
+        act: Callable[[], Awaitable[T]],
+        *,
+        deadline_seconds: float = DEADLINE_SECONDS_MAX,
+    ) -> T:
+        """Act under a ticket, or find out how that went earlier.
+
+        Cancellation stops the waiting, not the call.
+
+        Args:
+            ticket: what the call is for.
+            result: the type of the result.
+            act: does it; what it raises is the call's failure.
+            deadline_seconds: when the call is given up; its key then counts as interrupted.
+
+        Raises:
+            StaleAttempt, StaleEpoch, KeyConflict, Interrupted: see the NodeD protocol.
+            StepFailed, Missing, Fault: the call has failed, now or earlier.
+        """
+        while True:
+            self._keys.book, decision = admit(self._keys.book, ticket)
+            match decision:
+                case Refuse(error=error):
+                    raise error
+                case Answer(result=done):
+                    return load(result, done)
+                case Attach():
+                    call = await self._attach(ticket.key, decision)
+                case Begin():
+                    call = self._begin(ticket.key, decision, _rendering(act, result))
+                    call.deadline(deadline_seconds)
+                case _:
+                    assert_never(decision)
+            await call.ended.wait()
+            if call.not_begun is not None:
+                raise call.not_begun
+            ticket = evolve(ticket, redo=False)  # from here on this caller only asks how it went
+
+    async def _attach(self, key: Key, decision: Attach) -> _Call:
+        call = self._running[key]
+        await self._end(decision.superseded)
+        if decision.record is not None:
+            await self._append(decision.record)
+        return call
+
+    def _begin(self, key: Key, decision: Begin, act: Callable[[], Awaitable[Json]]) -> _Call:
+        call = self._running[key] = _Call()
+        self._nursery.start_soon(self._run, call, decision, act)
+        return call
+
+    async def _run(self, call: _Call, begin: Begin, act: Callable[[], Awaitable[Json]]) -> None:
+        key = begin.record.ticket.key
+        try:
+            with call.scope:
+                await self._append(begin.record)
+                await self._end(begin.superseded)
+                outcome = await _outcome(key, act)
+                self._keys.book = keys.apply(self._keys.book, outcome)
+                await self._append(outcome)
+        except StepFailed as error:
+            self._not_written(call, begin, error)
+        finally:
+            self._keys.book = keys.abort(self._keys.book, key)
+            del self._running[key]
+            call.ended.set()
+
+    def _not_written(self, call: _Call, begin: Begin, error: StepFailed) -> None:
+        """Either nothing was done yet, or what was done is known to this process only."""
+        key = begin.record.ticket.key
+        LOG.error("key journal not written", key=str(key), reason=str(error))
+        entry = self._keys.book.entry(key)
+        if entry is not None and entry.state == "running":
+            self._keys.book = keys.withdraw(self._keys.book, begin)
+            call.not_begun = error
+
+    async def _end(self, superseded: Iterable[Key]) -> None:
+        """Cancel calls of an older attempt and wait for their ends."""
+        calls = [self._running[key] for key in superseded if key in self._running]
+        for call in calls:
+            call.scope.cancel()
+        for call in calls:
+            await call.ended.wait()
+
+    async def forget(self, job: JobId) -> None:
+        """Forget the keys of a job that has ended."""
+        self._keys.book, record = keys.forget(self._keys.book, job)
+        if record is not None:
+            await self._append(record)
+
+    async def see_epoch(self, epoch: Epoch) -> None:
+        """Note the epoch of a caller without a ticket.
+
+        Raises:
+            StaleEpoch: it is an old one.
+        """
+        self._keys.book, seen = keys.see_epoch(self._keys.book, epoch)
+        match seen:
+            case StaleEpoch():
+                raise seen
+            case keys.EpochSeen():
+                await self._append(seen)
+            case None:
+                pass
+
+    async def _append(self, record: keys.KeyRecord) -> None:
+        try:
+            await self._keys.append(record)
+        except AppendFailed as error:
+            text = f"the node can not write its key journal ({error}); free space and try again"
+            raise StepFailed(text) from error
+
+
+def _rendering(act: Callable[[], Awaitable[T]], result: type[T]) -> Callable[[], Awaitable[Json]]:
+    """Return ``act`` with its result in JSON form, as the key book keeps it."""
+
+    async def acting() -> Json:
+        return dump(await act(), result)
+
+    return acting
+
+
+async def _outcome(key: Key, act: Callable[[], Awaitable[Json]]) -> keys.Finished | keys.Failed:
+    try:
+        return keys.Finished(key, await act())
+    except Exception as error:  # noqa: BLE001 - whatever it is becomes the call's outcome
+        return keys.Failed(key, as_failure(error))
