@@ -14,14 +14,16 @@ from typing import Final, Literal, assert_never, cast, get_args
 from attrs import frozen
 
 from gantry.protocols.codec import Json, Malformed
+from gantry.protocols.errors import GenericError
 
 Resource = Literal["job", "lock", "filter", "node", "instance", "group", "network", "export"]
 """What LUXI's Query and QueryFields know."""
 
 RESOURCES: Final[tuple[Resource, ...]] = get_args(Resource)
 
-JOB_RESOURCES: Final = frozenset({"cluster", "os", "extstorage"})
-"""What is queried by submitting an ``OP_QUERY`` job instead."""
+JOB_RESOURCES: Final = frozenset({"cluster", "os"})
+"""What is queried by submitting an ``OP_QUERY`` job instead; of ``extstorage``, which is too,
+LUXI does not even know the name."""
 
 Kind = Literal["unknown", "text", "bool", "number", "float", "unit", "timestamp", "other"]
 """How clients show a field: ``unit`` is MiB, ``timestamp`` seconds since the epoch."""
@@ -264,3 +266,39 @@ def _names(expression: Filter, key: str) -> list[Value] | None:
 def any_of(fields: Sequence[str], values: Sequence[Value]) -> Filter:
     """Return the filter for objects of which one of the fields has one of the values."""
     return Or(tuple(Compare("==", field, value) for field in fields for value in values))
+
+
+# --- requests ------------------------------------------------------------------------------------
+
+
+@frozen
+class Query:
+    """Rows that are asked for; unknown fields are allowed, and yield a column that says so."""
+
+    resource: Resource
+    fields: tuple[str, ...]
+    filter: Filter = EVERYTHING
+
+
+def parse_resource(what: str) -> Resource:
+    """Read the name of a resource.
+
+    Raises:
+        Malformed: there is no such resource.
+        GenericError: it is queried by submitting a job.
+    """
+    if what in RESOURCES:
+        return what
+    if what in JOB_RESOURCES:
+        raise GenericError(f"{what} can only be queried by a job, with OP_QUERY")
+    raise Malformed(f"there is no resource {_shown(what)}; there are {', '.join(RESOURCES)}")
+
+
+def parse_query(what: str, fields: Sequence[str], qfilter: Json) -> Query:
+    """Read the arguments of LUXI's Query.
+
+    Raises:
+        Malformed: there is no such resource, or the filter is not one.
+        GenericError: the resource is queried by submitting a job.
+    """
+    return Query(parse_resource(what), tuple(fields), parse_filter(qfilter))

@@ -80,6 +80,11 @@ class Table(Generic[Row]):
         names = sorted(self.fields.keys() - self.unlisted, key=nice_key)
         return [self.fields[name] for name in names]
 
+    def definitions(self, names: Sequence[str] | None) -> list[FieldDefinition]:
+        """Return the definitions of the named fields, or of all."""
+        chosen = self.all_fields() if names is None else self.select(names)
+        return [each.definition for each in chosen]
+
 
 def _unknown(name: str) -> Field[Row]:
     return Field(name, name, "unknown", f"There is no field {name}", lambda _: NOT_A_FIELD)
