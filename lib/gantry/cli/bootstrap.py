@@ -1,0 +1,34 @@
+"""What acts on this machine instead of on LuxiD: making, joining and leaving a cluster.
+
+Only these commands load the heavy libraries, and only when they are given.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Literal, cast
+
+from gantry.cli import exit_codes
+from gantry.cli.errors import CommandError
+
+LocalAction = Literal["init_cluster", "issue_join_token", "join_cluster", "destroy_cluster"]
+
+
+def act(action: LocalAction, arguments: dict[str, object]) -> int:
+    """Do something on this machine, and return the exit code.
+
+    Raises:
+        CommandError: it failed; the text says why.
+    """
+    try:
+        module = importlib.import_module("gantry.runtime.bootstrap")
+    except ModuleNotFoundError as error:
+        raise CommandError(
+            f"This machine lacks a part that nodes need ({error.name}); install the whole of Gantry"
+        ) from error
+    function = cast("Callable[[dict[str, object]], int]", getattr(module, action))
+    try:
+        return function(arguments)
+    except (OSError, ValueError) as error:
+        raise CommandError(f"Failure: {error}", exit_codes.FAILURE) from error

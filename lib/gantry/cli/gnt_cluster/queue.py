@@ -1,0 +1,48 @@
+"""``gnt-cluster queue`` and ``watcher``: two switches."""
+
+from __future__ import annotations
+
+import time
+
+from gantry.cli import exit_codes
+from gantry.cli.errors import CommandError
+from gantry.cli.invocation import Invocation
+from gantry.cli.option_values import parse_time_span
+
+
+def run_queue(call: Invocation) -> int:
+    """Close the job queue to new jobs, open it again, or say which it is."""
+    [action] = call.arguments
+    if action == "info":
+        [drained] = call.client.query_config_values(["drain_flag"])
+        call.say(f"The drain flag is {'set' if drained else 'unset'}")
+    else:
+        call.client.call("SetDrainFlag", action == "drain")
+    return exit_codes.SUCCESS
+
+
+def run_watcher(call: Invocation) -> int:
+    """Pause the watcher, let it continue, or say which it is."""
+    action, *rest = call.arguments
+    if action == "pause":
+        if not rest:
+            raise CommandError("Failure: say for how long, such as 30m or 4h")
+        try:
+            until = time.time() + parse_time_span(rest[0])
+        except ValueError as error:
+            raise CommandError(f"Failure: {error}") from None
+        _tell(call, call.client.call("SetWatcherPause", until))
+    elif action == "continue":
+        call.client.call("SetWatcherPause", None)
+        call.say("The watcher is no longer paused.")
+    else:
+        [paused_until] = call.client.query_config_values(["watcher_pause"])
+        _tell(call, paused_until)
+    return exit_codes.SUCCESS
+
+
+def _tell(call: Invocation, until: object) -> None:
+    if isinstance(until, (int, float)) and not isinstance(until, bool):
+        call.say(f"The watcher is paused until {time.ctime(until)}.")
+    else:
+        call.say("The watcher is not paused.")

@@ -1,0 +1,91 @@
+"""``list-tags``, ``add-tags``, ``remove-tags`` of all programs, and ``search-tags``."""
+
+from __future__ import annotations
+
+import sys
+from typing import Literal
+
+from gantry.cli import exit_codes
+from gantry.cli.errors import CommandError
+from gantry.cli.invocation import Invocation
+from gantry.cli.jobs import run_opcode, submit_or_run
+from gantry.cli.options import Option
+from gantry.cli.program import Arguments, Command
+from gantry.cli.standard_options import PRIORITY, SUBMISSION, TAGS_SOURCE
+
+TaggedKind = Literal["cluster", "node", "instance"]
+
+CHANGE_OPTIONS: tuple[Option[object], ...] = (TAGS_SOURCE, PRIORITY, *SUBMISSION)
+ANY_TAGS = Arguments("unknown", 0, None)
+
+
+def tag_commands(kind: TaggedKind) -> tuple[Command, ...]:
+    """Return the commands for the tags of one kind of object."""
+    target = () if kind == "cluster" else (Arguments(kind, 1, 1),)
+    noun = "the cluster" if kind == "cluster" else f"a {kind}" if kind == "node" else "an instance"
+
+    def run_list_tags(call: Invocation) -> int:
+        tags = call.client.call("QueryTags", kind, _target(kind, call))
+        for tag in sorted(map(str, tags)) if isinstance(tags, list) else ():
+            call.say(tag)
+        return exit_codes.SUCCESS
+
+    def run_add_tags(call: Invocation) -> int:
+        return _change(call, kind, "OP_TAGS_SET")
+
+    def run_remove_tags(call: Invocation) -> int:
+        return _change(call, kind, "OP_TAGS_DEL")
+
+    return (
+        Command("list-tags", f"Lists the tags of {noun}", run_list_tags, target),
+        Command(
+            "add-tags", f"Adds tags to {noun}", run_add_tags, (*target, ANY_TAGS), CHANGE_OPTIONS
+        ),
+        Command(
+            "remove-tags",
+            f"Removes tags from {noun}",
+            run_remove_tags,
+            (*target, ANY_TAGS),
+            CHANGE_OPTIONS,
+        ),
+    )
+
+
+def _target(kind: TaggedKind, call: Invocation) -> str:
+    return "" if kind == "cluster" else call.arguments[0]
+
+
+def _change(call: Invocation, kind: TaggedKind, opcode: str) -> int:
+    tags = call.arguments if kind == "cluster" else call.arguments[1:]
+    tags = [*tags, *_tags_of_file(call.options[TAGS_SOURCE])]
+    if not tags:
+        raise CommandError("Failure: no tags were given")
+    # LuxiD takes null, and nothing else, for the name of the cluster.
+    name = None if kind == "cluster" else call.arguments[0]
+    submit_or_run(call, call.opcode(opcode, {"kind": kind, "name": name, "tags": tags}))
+    return exit_codes.SUCCESS
+
+
+def _tags_of_file(path: str | None) -> list[str]:
+    if path is None:
+        return []
+    try:
+        if path == "-":
+            lines = sys.stdin.read().splitlines()
+        else:
+            with open(path, encoding="utf-8") as file:
+                lines = file.read().splitlines()
+    except (OSError, UnicodeError) as error:
+        raise CommandError(f"Failure: the tags can not be read from {path}: {error}") from None
+    return [line.strip() for line in lines if line.strip()]
+
+
+def run_search_tags(call: Invocation) -> int:
+    """Print where tags that match a pattern are."""
+    opcode = call.opcode("OP_TAGS_SEARCH", {"pattern": call.arguments[0]})
+    found = run_opcode(call, opcode)
+    if not isinstance(found, list) or not found:
+        return exit_codes.FAILURE
+    for path, tag in found:
+        call.say(f"{path} {tag}")
+    return exit_codes.SUCCESS
