@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from typing import Literal
 
 from attrs import frozen
+
+from gantry.protocols.codec import Json
+from gantry.protocols.identity import DiskUuid, GroupUuid, InstanceUuid, NodeUuid
 from gantry.protocols.objects.cluster import Cluster
 from gantry.protocols.objects.disk import Disk
 from gantry.protocols.objects.group import NodeGroup
 from gantry.protocols.objects.instance import Instance
 from gantry.protocols.objects.node import Node
-
-from gantry.protocols.codec import Json
-from gantry.protocols.identity import DiskUuid, GroupUuid, InstanceUuid, NodeUuid
 
 TaggedKind = Literal["cluster", "nodegroup", "node", "instance", "network"]
 AdminState = Literal["up", "down", "offline"]
@@ -35,9 +35,14 @@ class AddNode:
 
 @frozen
 class UpdateNode:
-    """Replace a node; its serial number must be the stored one."""
+    """Replace a node; its serial number must be the stored one.
+
+    One that becomes a master candidate brings its certificate's digest; one that ceases to be
+    loses it.
+    """
 
     node: Node
+    certificate_digest: str | None = None
 
 
 @frozen

@@ -1,0 +1,137 @@
+"""Changes of instances: with them come and go disks, network ports and network addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from attrs import evolve
+
+from gantry.core.config.claims import Ref
+from gantry.core.config.cluster_changes import touch_cluster, with_ports
+from gantry.core.config.draft import Draft, Refusal
+from gantry.core.config.rules import broken, place_of
+from gantry.protocols.changes import SetInstanceState
+from gantry.protocols.codec import Json, Malformed
+from gantry.protocols.identity import DiskUuid, NetworkUuid, NodeUuid
+from gantry.protocols.objects.disk import Disk, DrbdId
+from gantry.protocols.objects.instance import Instance, Nic
+from gantry.protocols.objects.network import Network
+from gantry.protocols.objects.wire import dump_object, load_object
+
+EXTERNALLY_MIRRORED = frozenset({"sharedfile", "gluster", "rbd", "ext", "blockdev"})
+"""Templates whose data every node reaches: the disk goes where its instance goes."""
+
+
+def add_instance(draft: Draft, instance: Instance, disks: tuple[Disk, ...]) -> None:
+    """Add an instance with its disks."""
+    strangers = {disk.uuid for disk in disks} - set(instance.disks)
+    if strangers:
+        text = f"does not list the disk {min(strangers)} that comes with it"
+        raise Refusal(broken("new disks belong to the instance", instance, text))
+    taken = [*_port_of(instance), *_ports_of(disks)]
+    touch_cluster(draft, with_ports(draft.configuration.cluster, taken))
+    for disk in disks:
+        draft.add(disk)
+    draft.add(instance)
+    _mark_addresses(draft, instance.nics, used=True)
+
+
+def update_instance(draft: Draft, instance: Instance) -> None:
+    """Replace an instance; addresses and ports follow its interfaces."""
+    old = draft.get(Instance, Ref("instance", instance.uuid))
+    moves_port = old.network_port != instance.network_port
+    if moves_port:  # the new port must leave the pool before it can be the instance's
+        draft.put(with_ports(draft.configuration.cluster, _port_of(instance)))
+    if not draft.replace(instance):
+        return
+    if moves_port:
+        touch_cluster(draft, with_ports(draft.configuration.cluster, (), _port_of(old)))
+    if old.nics != instance.nics:
+        _mark_addresses(draft, old.nics, used=False)
+        _mark_addresses(draft, instance.nics, used=True)
+
+
+def remove_instance(draft: Draft, instance: Instance) -> None:
+    """Remove an instance with its disks; its ports and addresses are free again."""
+    disks = [draft.get(Disk, Ref("disk", uuid)) for uuid in instance.disks]
+    draft.remove(instance)
+    for disk in disks:
+        draft.remove(disk)
+    freed = [*_port_of(instance), *_ports_of(disks)]
+    touch_cluster(draft, with_ports(draft.configuration.cluster, (), freed))
+    _mark_addresses(draft, instance.nics, used=False)
+
+
+def rename_instance(
+    draft: Draft, instance: Instance, new_name: str, disks: Mapping[DiskUuid, Json]
+) -> None:
+    """Give an instance another name; some of its disks move with it."""
+    for uuid, logical_id in disks.items():
+        if uuid not in instance.disks:
+            text = f"does not have the disk {uuid} that should move with it"
+            raise Refusal(broken("moved disks belong to the instance", instance, text))
+        disk = draft.get(Disk, Ref("disk", uuid))
+        try:
+            moved = load_object(Disk, {**dump_object(disk), "logical_id": logical_id})
+        except Malformed as error:
+            raise Refusal(broken("logical ids fit the template", disk, str(error))) from error
+        draft.replace(moved)
+    draft.replace(evolve(instance, name=new_name))
+
+
+def set_state(draft: Draft, instance: Instance, change: SetInstanceState) -> None:
+    """Set what an instance should be doing; what is not given stays."""
+    active = change.disks_active
+    wanted = evolve(
+        instance,
+        admin_state=change.admin_state or instance.admin_state,
+        admin_state_source=change.admin_state_source or instance.admin_state_source,
+        disks_active=instance.disks_active if active is None else active,
+    )
+    draft.replace(wanted)
+
+
+def set_primary(draft: Draft, instance: Instance, node: NodeUuid) -> None:
+    """Move an instance to another node in the books.
+
+    Disks that every node reaches move along, so that the old node does not pass for a secondary.
+    """
+    if not draft.replace(evolve(instance, primary_node=node)):
+        return
+    for uuid in instance.disks:
+        disk = draft.get(Disk, Ref("disk", uuid))
+        if disk.dev_type in EXTERNALLY_MIRRORED and disk.nodes == (instance.primary_node,):
+            draft.replace(evolve(disk, nodes=(node,)))
+
+
+def _port_of(instance: Instance) -> tuple[int, ...]:
+    return () if instance.network_port is None else (instance.network_port,)
+
+
+def _ports_of(disks: Iterable[Disk]) -> list[int]:
+    ids = [disk.logical_id for disk in disks]
+    return [each.port for each in ids if isinstance(each, DrbdId)]
+
+
+def _mark_addresses(draft: Draft, nics: Iterable[Nic], *, used: bool) -> None:
+    """Mark the interfaces' addresses in their networks' bitmaps.
+
+    The network's serial number and time stay, as in Ganeti.
+    """
+    for uuid, addresses in _addresses(nics).items():
+        network = draft.get(Network, Ref("network", uuid))
+        marked = network.reservations
+        for ip in addresses:
+            place = place_of(network, ip)
+            if place is not None and marked is not None and ip != network.gateway:
+                marked = f"{marked[:place]}{int(used)}{marked[place + 1 :]}"
+        if marked != network.reservations:
+            draft.put(evolve(network, reservations=marked))
+
+
+def _addresses(nics: Iterable[Nic]) -> dict[NetworkUuid, list[str]]:
+    found: dict[NetworkUuid, list[str]] = {}
+    for nic in nics:
+        if nic.network is not None and nic.ip is not None:
+            found.setdefault(nic.network, []).append(nic.ip)
+    return found
