@@ -36,6 +36,11 @@ DISKS_MAX: Final = 16
 NonEmpty = Annotated[str, Constraint("a non-empty string", bool)]
 NonNegative = Annotated[int, Constraint("a whole number from 0 up", lambda value: value >= 0)]
 Positive = Annotated[int, Constraint("a whole number from 1 up", lambda value: value > 0)]
+Mebibytes = Annotated[int, Constraint("a size in MiB from 0 up", lambda value: value >= 0)]
 Port = Annotated[int, _between(1, 65535)]
 DiskIndex = Annotated[int, _between(0, DISKS_MAX - 1)]
 """The place of a disk in its instance."""
+AbsolutePath = Annotated[str, Constraint("an absolute path", lambda value: value.startswith("/"))]
+PathOrNothing = Annotated[
+    str, Constraint("an absolute path or nothing", lambda value: value[:1] in {"", "/"})
+]
