@@ -46,6 +46,44 @@ class ConnectionLost(GantryError):
     """The peer went away before it answered: whether it acted is unknown."""
 
 
+class Unreachable(ConnectionLost):
+    """The peer was never asked: nothing was sent, so certainly nothing was done."""
+
+
+@frozen
+class Forbidden(ServiceError):
+    """The caller may not do that; nothing was done."""
+
+    method: str
+    reason: str
+
+    @override
+    def sentence(self) -> str:
+        return f"{self.method} is not allowed: {self.reason}"
+
+
+@frozen
+class VersionMismatch(ServiceError):
+    """Two ends speak no common version of a protocol; nothing was done."""
+
+    protocol: str
+    client_versions: tuple[int, int]
+    server_versions: tuple[int, int]
+
+    @override
+    def sentence(self) -> str:
+        return (
+            f"the client speaks {self.protocol} {shown_versions(self.client_versions)}, "
+            f"the server {shown_versions(self.server_versions)}: upgrade the older one"
+        )
+
+
+def shown_versions(versions: tuple[int, int]) -> str:
+    """Render a range of versions: ``1``, or ``1-2``."""
+    lowest, highest = versions
+    return str(lowest) if lowest == highest else f"{lowest}-{highest}"
+
+
 @frozen
 class Fault(ServiceError):
     """The server failed while it did what was asked; its log has the traceback."""
