@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from gantry.core.query.fields import Field, present
+from gantry.core.query.fields import UNAVAIL, Field, present
 from gantry.core.query.instance_row import InstanceRow
-from gantry.protocols.query import Cell, Kind
+from gantry.protocols.query import NORMAL, Cell, Kind
 
 _BACKEND: Final[tuple[tuple[str, str, str, Kind, str], ...]] = (
     ("always_failover", "be/always_failover", "always_failover", "bool",
@@ -89,4 +89,8 @@ def hypervisor_fields() -> Iterator[Field[InstanceRow]]:
 
 
 def _hypervisor(name: str) -> Callable[[InstanceRow], Cell]:
-    return lambda row: present(row.hvparams.get(name))
+    def read(row: InstanceRow) -> Cell:
+        value = row.hvparams.get(name)
+        return UNAVAIL if value is None else (NORMAL, value)
+
+    return read

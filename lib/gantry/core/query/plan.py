@@ -8,8 +8,8 @@ from typing import Generic, TypeVar
 
 from attrs import frozen
 
-from gantry.core.query.fields import Field, Source, Table
-from gantry.core.query.filters import Test, compile_filter, compile_possible
+from gantry.core.query.fields import Source, Table
+from gantry.core.query.filters import compile_filter, compile_possible
 from gantry.core.query.live import NO_LIVE_DATA, LiveData, Needs
 from gantry.protocols.codec import Json
 from gantry.protocols.query import Cell, FieldDefinition, Filter, fields_of
@@ -77,38 +77,33 @@ class Selection(Generic[Obj, Row]):
                 types.
         """
         columns = self.table.select(names)
-        chosen = self._possible(expression)
-        filtered = {self.table.fields[name].source for name in fields_of(expression)}
+        filtered = {self.table.fields[name].source for name in self._known(expression)}
         sources = filtered | {each.source for each in columns}
-        passes = self._final_test(expression, filtered)
+        chosen, static_rows = self._possible(expression)
+        passes = compile_filter(expression, self.table.fields)
+
+        def rows(live: LiveData) -> Iterable[Row]:
+            if self.rows is not None:
+                return filter(passes, self.rows(chosen, live))
+            if sources <= {"configuration"}:
+                return static_rows
+            found = (self.row(each, live) for each in chosen)
+            return found if filtered <= {"configuration"} else filter(passes, found)
+
+        readers = [each.read for each in columns]
         return Plan(
             tuple(each.definition for each in columns),
             self.needs(sources, chosen),
-            lambda live: self._cells(columns, chosen, passes, live),
+            lambda live: [[read(row) for read in readers] for row in rows(live)],
         )
 
-    def _possible(self, expression: Filter) -> list[Obj]:
+    def _known(self, expression: Filter) -> list[str]:
+        """Return the fields that a filter looks at; unknown ones are found when it is compiled."""
+        return [name for name in fields_of(expression) if name in self.table.fields]
+
+    def _possible(self, expression: Filter) -> tuple[list[Obj], list[Row]]:
         """Leave out the objects of which the configuration alone says that they do not pass."""
-        possible, row = compile_possible(expression, self.table.fields), self.row
-        return [each for each in self.objects if possible(row(each, NO_LIVE_DATA))]
-
-    def _final_test(self, expression: Filter, filtered: AbstractSet[Source]) -> Test[Row] | None:
-        if filtered <= {"configuration"} and self.rows is None:
-            return None
-        return compile_filter(expression, self.table.fields)
-
-    def _cells(
-        self,
-        columns: Sequence[Field[Row]],
-        chosen: Sequence[Obj],
-        passes: Test[Row] | None,
-        live: LiveData,
-    ) -> list[list[Cell]]:
-        readers = [each.read for each in columns]
-        if self.rows is not None:
-            rows = self.rows(chosen, live)
-        else:
-            rows = (self.row(each, live) for each in chosen)
-        if passes is not None:
-            rows = filter(passes, rows)
-        return [[read(row) for read in readers] for row in rows]
+        possible = compile_possible(expression, self.table.fields)
+        rows = [self.row(each, NO_LIVE_DATA) for each in self.objects]
+        kept = [(each, row) for each, row in zip(self.objects, rows, strict=True) if possible(row)]
+        return [each for each, _ in kept], [row for _, row in kept]
