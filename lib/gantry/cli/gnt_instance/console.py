@@ -1,8 +1,9 @@
 """``gnt-instance console``: the serial console, on this terminal.
 
-LuxiD says how the console is reached. A local one is a unix socket, to which standard input and
-output are joined; Ctrl-] leaves. Standard input may also be a pipe: after its end the guest's
-output is followed until nothing has come for a moment.
+LuxiD says how the console is reached: by a command to be run on a node. Where that command would
+only join a unix socket of this machine, the socket is joined to standard input and output
+directly; Ctrl-] leaves. Standard input may also be a pipe: after its end the guest's output is
+followed until nothing has come for a moment.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ ESCAPE = b"\x1d"
 LINGER_SECONDS = 2.0
 """After the end of piped input: how long the guest may be silent before we leave."""
 
+SOCKET_WORD = "UNIX-CONNECT:"
+"""How socat, with which a node would join a socket, spells it."""
+
 COPY_BYTES = 1 << 16
 
 
@@ -39,22 +43,31 @@ class Message(NamedTuple):
     text: str
 
 
-class LocalSocket(NamedTuple):
-    """A serial console behind a unix socket of this machine."""
-
-    path: str
-
-
-class RemoteCommand(NamedTuple):
-    """A console that a program opens, on another machine if ``host`` is not empty."""
+class NodeCommand(NamedTuple):
+    """A console that a program on a node opens."""
 
     user: str
     host: str
     port: int | None
     command: tuple[str, ...]
 
+    @property
+    def socket_path(self) -> str:
+        """The unix socket that the program joins; empty if it does something else."""
+        last = self.command[-1] if self.command else ""
+        path = last.removeprefix(SOCKET_WORD)
+        return path if path != last else ""
 
-Console = Message | LocalSocket | RemoteCommand
+    @property
+    def words(self) -> list[str]:
+        """The command with which this machine runs that program."""
+        import shlex
+
+        at_port = ["-p", str(self.port)] if self.port is not None else []
+        return ["ssh", "-t", *at_port, f"{self.user}@{self.host}", "--", shlex.join(self.command)]
+
+
+Console = Message | NodeCommand
 
 
 def run_console(call: Invocation) -> int:
@@ -89,11 +102,9 @@ def parse_console(content: dict[str, object]) -> Console:
             return Message(
                 f"The console is graphical; point a {kind} viewer at {kind}://{host}:{port}/"
             )
-        case {"kind": "socket", "path": str() as path}:
-            return LocalSocket(path)
         case {"kind": "ssh", "host": str() as host, "command": [*words]}:
             port = content.get("port")
-            return RemoteCommand(
+            return NodeCommand(
                 str(content.get("user") or "root"),
                 host,
                 port if isinstance(port, int) else None,
@@ -103,18 +114,6 @@ def parse_console(content: dict[str, object]) -> Console:
             raise PeerMisuse(f"a console {other!r}")
 
 
-def command_words(console: LocalSocket | RemoteCommand) -> list[str]:
-    """Return a command that opens the console, without any program of ours."""
-    match console:
-        case LocalSocket(path):
-            return ["socat", "-,raw,echo=0,escape=0x1d", f"UNIX-CONNECT:{path}"]
-        case RemoteCommand(user, host, port, command):
-            import shlex
-
-            at_port = ["-p", str(port)] if port is not None else []
-            return ["ssh", "-t", *at_port, f"{user}@{host}", "--", shlex.join(command)]
-
-
 def _open(call: Invocation, console: Console, *, show: bool) -> int:
     if isinstance(console, Message):
         call.say(console.text)
@@ -122,39 +121,47 @@ def _open(call: Invocation, console: Console, *, show: bool) -> int:
     if show:
         import shlex
 
-        call.say(shlex.join(command_words(console)))
+        call.say(shlex.join(console.words))
         return exit_codes.SUCCESS
-    if isinstance(console, LocalSocket):
-        return attach(call, console.path)
+    if (local := _connected(console.socket_path)) is not None:
+        with local:
+            attach(call, local)
+        return exit_codes.SUCCESS
     import subprocess
 
     try:
-        return subprocess.run(command_words(console), check=False).returncode
+        return subprocess.run(console.words, check=False).returncode
     except FileNotFoundError:
         raise CommandError("The console needs ssh; install the package openssh-client") from None
 
 
-def attach(call: Invocation, path: str, *, linger_seconds: float = LINGER_SECONDS) -> int:
-    """Join standard input and output to a console's socket until one side ends.
+def _connected(path: str) -> socket.socket | None:
+    """Return a connection to a socket of this machine; ``None`` if nobody listens there.
 
-    Raises:
-        CommandError: nobody listens on the socket.
+    The instance may run on another node, whose sockets are not seen here or, after it was
+    migrated away from here, a dead one may be left.
     """
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as console:
-        try:
-            console.connect(path)
-        except OSError as error:
-            raise CommandError(
-                f"The console {path} can not be opened: {error.strerror}; is the instance running "
-                "on this machine?"
-            ) from None
-        keyboard = sys.stdin.fileno()
-        interactive = sys.stdin.isatty()
-        if interactive:
-            call.complain(f"Connected to {call.arguments[0]}; Ctrl-] leaves.")
-        with _raw_terminal(keyboard) if interactive else _unchanged():
-            _copy(console, keyboard, sys.stdout.fileno(), linger_seconds)
-    return exit_codes.SUCCESS
+    if not path:
+        return None
+    console = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        console.connect(path)
+    except OSError:
+        console.close()
+        return None
+    return console
+
+
+def attach(
+    call: Invocation, console: socket.socket, *, linger_seconds: float = LINGER_SECONDS
+) -> None:
+    """Join standard input and output to a console until one side ends."""
+    keyboard = sys.stdin.fileno()
+    interactive = sys.stdin.isatty()
+    if interactive:
+        call.complain(f"Connected to {call.arguments[0]}; Ctrl-] leaves.")
+    with _raw_terminal(keyboard) if interactive else _unchanged():
+        _copy(console, keyboard, sys.stdout.fileno(), linger_seconds)
 
 
 def _copy(console: socket.socket, keyboard: int, screen: int, linger_seconds: float) -> None:

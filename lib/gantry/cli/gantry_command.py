@@ -1,0 +1,100 @@
+"""``gantry``: what Ganeti has no command for."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from typing import cast
+
+from gantry.cli import bootstrap, exit_codes
+from gantry.cli.errors import CommandError
+from gantry.cli.invocation import Invocation
+from gantry.cli.option_values import TEXT
+from gantry.cli.options import Option, value
+from gantry.cli.program import Arguments, Command, Program, run, unavailable
+from gantry.cli.version import version_line
+
+LIFETIME = value("--lifetime", "lifetime", TEXT, "how long the token works, such as 30m", "<span>")
+NODE_NAME = value("--name", "node_name", TEXT, "name of this node, if the token's is not it")
+ADDRESS = value("--address", "primary_ip", TEXT, "address of this node")
+TOKEN_OPTIONS: tuple[Option[object], ...] = (LIFETIME,)
+JOIN_OPTIONS: tuple[Option[object], ...] = (NODE_NAME, ADDRESS)
+
+DEVCLUSTER = "devcluster"
+
+
+def run_token(call: Invocation) -> int:
+    """Print a token with which a node may join once."""
+    from gantry.cli.option_values import parse_time_span
+
+    lifetime = call.options[LIFETIME]
+    try:
+        seconds = None if lifetime is None else parse_time_span(lifetime)
+    except ValueError as error:
+        raise CommandError(f"Failure: {error}") from None
+    return bootstrap.act(
+        "issue_join_token", {"node_name": call.arguments[0], "lifetime_seconds": seconds}
+    )
+
+
+def run_join(call: Invocation) -> int:
+    """Make this machine a node of the cluster that issued the token.
+
+    The token may come on standard input (``-``), so that no process list shows it.
+    """
+    [token] = call.arguments
+    if token == "-":
+        token = sys.stdin.readline().strip()
+    return bootstrap.act("join_cluster", {**call.options.by_dest(), "token": token})
+
+
+def run_version(call: Invocation) -> int:
+    """Print the version of this program."""
+    call.say(version_line(call.program))
+    return exit_codes.SUCCESS
+
+
+PROGRAM = Program(
+    "gantry",
+    (
+        Command(
+            "token",
+            "Prints a token with which a node may join the cluster, once",
+            run_token,
+            (Arguments("host", 1, 1),),
+            TOKEN_OPTIONS,
+            notes="On the new node: gantry join TOKEN. Then, here: gnt-node add NODE.",
+        ),
+        Command(
+            "join",
+            "Makes this machine a node of the cluster that issued the token",
+            run_join,
+            (Arguments("token", 1, 1),),
+            JOIN_OPTIONS,
+            notes="With - for the token, it is read from standard input.",
+        ),
+        Command("version", "Prints the version of this program", run_version),
+        unavailable("export", "Writes the configuration in Ganeti's form"),
+        Command(
+            DEVCLUSTER,
+            "Runs a cluster of several nodes on this machine; see gantry devcluster --help",
+            lambda call: _run_devcluster(call.arguments),
+            (Arguments("argument", 0, None),),
+        ),
+    ),
+)
+
+
+def _run_devcluster(words: list[str]) -> int:
+    module = importlib.import_module("gantry.cli.devcluster.main")
+    devcluster = cast("Callable[[list[str]], int]", module.main)
+    return devcluster(words)
+
+
+def main() -> None:
+    """Run the program."""
+    if sys.argv[1:2] == [DEVCLUSTER]:
+        # It has a command line of its own, with options before and behind arguments.
+        sys.exit(_run_devcluster(sys.argv[2:]))
+    sys.exit(run(PROGRAM))

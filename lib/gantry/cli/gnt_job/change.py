@@ -1,0 +1,118 @@
+"""``gnt-job cancel``, ``change-priority``, ``archive`` and ``autoarchive``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from gantry.cli import exit_codes
+from gantry.cli.cell_text import comma_joined
+from gantry.cli.errors import CommandError
+from gantry.cli.gnt_job.filters import CHANGE_FILTERS, PENDING, status_condition
+from gantry.cli.invocation import Invocation
+from gantry.cli.option_values import parse_time_span
+from gantry.cli.options import Option, flag
+from gantry.cli.standard_options import FORCE, PRIORITIES, PRIORITY, YES_DO_IT
+from gantry.cli.table import Column, render
+from gantry.cli.terminal import confirm
+
+KILL = flag("--kill", "kill", "kill the job's process instead of asking it to end")
+CANCEL_OPTIONS: tuple[Option[object], ...] = (FORCE, KILL, *CHANGE_FILTERS, YES_DO_IT)
+PRIORITY_OPTIONS: tuple[Option[object], ...] = (PRIORITY, FORCE, *CHANGE_FILTERS)
+
+ARCHIVE_SECONDS = 89
+"""How long LuxiD may go on archiving in one call; half of the client's patience."""
+
+
+def job_ids(arguments: Sequence[str]) -> list[int]:
+    """Parse job ids.
+
+    Raises:
+        CommandError: one is not a positive whole number.
+    """
+    for word in arguments:
+        if not word.isascii() or not word.isdigit():
+            raise CommandError(f"Failure: '{word}' is not a job id; ids are whole numbers")
+    return [int(word) for word in arguments]
+
+
+def run_cancel(call: Invocation) -> int:
+    """Cancel jobs."""
+    kill = call.options[KILL]
+    if kill and not call.options[YES_DO_IT]:
+        raise CommandError(
+            "Failure: a killed job may leave work half done; if you mean it, give --yes-do-it"
+        )
+    return _for_each(call, "Cancel them?", lambda job: call.client.verdict("CancelJob", job, kill))
+
+
+def run_change_priority(call: Invocation) -> int:
+    """Change the priority of jobs."""
+    name = call.options[PRIORITY]
+    if name is None:
+        raise CommandError("Failure: say which --priority")
+    number = PRIORITIES[name]
+    return _for_each(
+        call,
+        "Change their priority?",
+        lambda job: call.client.verdict("ChangeJobPriority", job, number),
+    )
+
+
+def _for_each(call: Invocation, question: str, act: Callable[[int], tuple[bool, str]]) -> int:
+    """Do something with every chosen job, tell the answers, and fail if one was a refusal."""
+    jobs = _chosen_jobs(call, question)
+    if jobs is None:
+        return exit_codes.FAILURE
+    code = exit_codes.SUCCESS
+    for job in jobs:
+        done, text = act(job)
+        call.say(text)
+        if not done:
+            code = exit_codes.FAILURE
+    return code
+
+
+def _chosen_jobs(call: Invocation, question: str) -> list[int] | None:
+    condition = status_condition(call.options[PENDING])
+    if (condition is None) == (not call.arguments):
+        raise CommandError("Failure: give either job ids or one of the options for a status")
+    if condition is None:
+        return job_ids(call.arguments)
+    rows = call.client.query("job", ["id", "status", "summary"], condition).rows
+    if not rows:
+        raise CommandError("No job has that status")
+    if not call.options[FORCE]:
+        texts = [
+            [str(job), str(status), comma_joined(summary)]
+            for (_, job), (_, status), (_, summary) in rows
+        ]
+        table = render([Column("ID", align_right=True), Column("Status"), Column("Summary")], texts)
+        if not confirm("\n".join([*table, question])):
+            return None
+    return [job for ((_, job), *_) in rows if isinstance(job, int)]
+
+
+def run_archive(call: Invocation) -> int:
+    """Put finished jobs into the archive."""
+    code = exit_codes.SUCCESS
+    for job in job_ids(call.arguments):
+        if call.client.call("ArchiveJob", job) is not True:
+            call.complain(f"Job {job} was not archived: it is not finished, or does not exist")
+            code = exit_codes.FAILURE
+    return code
+
+
+def run_autoarchive(call: Invocation) -> int:
+    """Put all jobs that are older than an age into the archive."""
+    [age] = call.arguments
+    try:
+        # Ganeti sends -1 for all, which its own daemon takes for "none".
+        seconds = 0 if age == "all" else parse_time_span(age)
+    except ValueError as error:
+        raise CommandError(f"Failure: {error}") from None
+    match call.client.call("AutoArchiveJobs", seconds, ARCHIVE_SECONDS):
+        case [int() as archived, int() as left]:
+            call.say(f"Archived {archived} jobs, {left} unchecked left")
+            return exit_codes.SUCCESS
+        case other:
+            raise CommandError(f"LuxiD gave an answer that is not understood: {other!r}")

@@ -1,0 +1,33 @@
+"""``gnt-job watch`` and ``wait``."""
+
+from __future__ import annotations
+
+from gantry.cli import exit_codes
+from gantry.cli.errors import ServerFailure
+from gantry.cli.gnt_job.change import job_ids
+from gantry.cli.invocation import Invocation
+from gantry.cli.jobs import JobProgress, follow, results_of
+
+
+def run_watch(call: Invocation) -> int:
+    """Follow a job and print its log until it ends."""
+    [job] = job_ids(call.arguments)
+    title = f"Output of job {job}:"
+    call.say(f"{title}\n{'-' * len(title)}")
+    return _until_end(call, job, JobProgress())
+
+
+def run_wait(call: Invocation) -> int:
+    """Wait until a job ends; the exit code tells how."""
+    [job] = job_ids(call.arguments)
+    return _until_end(call, job, JobProgress(quiet=True))
+
+
+def _until_end(call: Invocation, job: int, progress: JobProgress) -> int:
+    try:
+        follow(call.client, job, progress)
+        results_of(call.client, job)
+    except ServerFailure as error:
+        call.complain(f"Job {job} failed: {error.text}")
+        return error.exit_code
+    return exit_codes.SUCCESS

@@ -1,0 +1,113 @@
+"""``gnt-job info``: everything that is known of jobs."""
+
+from __future__ import annotations
+
+from gantry.cli import exit_codes
+from gantry.cli.cell_text import precise_time_text
+from gantry.cli.description import Record
+from gantry.cli.gnt_job.change import job_ids
+from gantry.cli.info_text import Entry, print_info
+from gantry.cli.invocation import Invocation
+from gantry.cli.options import Option
+from gantry.cli.standard_options import FORMAT
+
+OPTIONS: tuple[Option[object], ...] = (FORMAT,)
+FIELDS = [
+    *("id", "status", "ops", "opresult", "opstatus", "oplog", "opstart", "opexec", "opend"),
+    *("received_ts", "start_ts", "end_ts"),
+]
+MICROSECONDS = 1_000_000
+
+
+def run_info(call: Invocation) -> int:
+    """Print what is known of jobs."""
+    rows = call.client.query_jobs(job_ids(call.arguments), FIELDS)
+    found = [Record(dict(zip(FIELDS, row, strict=False))) for row in rows]
+    print_info(call, [_describe(each) for each in found], raw=[each.values() for each in found])
+    return exit_codes.SUCCESS
+
+
+def _describe(job: Record) -> object:
+    if job["status"] is None:
+        return f"Job ID {job['id']} not found"
+    return [
+        Entry("Job ID", job["id"]),
+        Entry("Status", job["status"]),
+        *_times(job),
+        Entry("Opcodes", [_opcode(job, at) for at in range(len(job.items("ops")))]),
+    ]
+
+
+def _times(job: Record) -> list[Entry]:
+    """Return when the job was received, started and ended; the values stand in one column."""
+    received, start, end = job["received_ts"], job["start_ts"], job["end_ts"]
+    entries = []
+    if received is not None:
+        entries.append(Entry("Received", f"        {precise_time_text(received)}"))
+    else:
+        entries.append(Entry("Missing received timestamp", received))
+    if start is not None:
+        entries.append(Entry("Processing start", _with_delta(start, received)))
+    else:
+        entries.append(Entry("Processing start", "unknown"))
+    if end is not None:
+        entries.append(Entry("Processing end", f"  {_with_delta(end, start)}"))
+    else:
+        entries.append(Entry("Processing end", "unknown"))
+    if (total := _seconds_between(received, end)) is not None:
+        entries.append(Entry("Total processing time", f"{total:.6f} seconds"))
+    else:
+        entries.append(Entry("Total processing time", "unknown"))
+    return entries
+
+
+def _with_delta(later: object, earlier: object) -> str:
+    delta = _seconds_between(earlier, later)
+    behind = "" if delta is None else f" (delta {delta:.6f}s)"
+    return f"{precise_time_text(later)}{behind}"
+
+
+def _seconds_between(earlier: object, later: object) -> float | None:
+    match earlier, later:
+        case [int() as from_s, int() as from_us], [int() as to_s, int() as to_us]:
+            return ((to_s - from_s) * MICROSECONDS + to_us - from_us) / MICROSECONDS
+        case _:
+            return None
+
+
+def _opcode(job: Record, at: int) -> list[Entry]:
+    opcode = job.at("ops", at)
+    name = opcode.get("OP_ID", "unknown") if isinstance(opcode, dict) else "unknown"
+    entries = [Entry("Opcode", name), Entry("Status", job.at("opstatus", at))]
+    for title, field in (
+        ("Processing start", "opstart"),
+        ("Execution start", "opexec"),
+        ("Processing end", "opend"),
+    ):
+        if (timestamp := job.at(field, at)) is not None:
+            padding = " " * (len("Processing start") - len(title))
+            entries.append(Entry(title, f"{padding}{precise_time_text(timestamp)}"))
+    log = job.at("oplog", at)
+    return [
+        *entries,
+        Entry("Input fields", opcode),
+        Entry("Result", _result(job.at("opresult", at))),
+        Entry(
+            "Execution log", [_log_entry(entry) for entry in log] if isinstance(log, list) else []
+        ),
+    ]
+
+
+def _result(result: object) -> object:
+    return "None" if result is None else result
+
+
+def _log_entry(entry: object) -> object:
+    match entry:
+        case [serial, timestamp, kind, payload]:
+            return [
+                Entry("Time", precise_time_text(timestamp)),
+                Entry("Content", f"[{serial}, {kind}, {payload}]"),
+            ]
+        case other:
+            return other
