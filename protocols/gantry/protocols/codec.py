@@ -59,7 +59,10 @@ def _exactly(kind: type) -> Callable[[object, object], object]:
 def _float(value: object, _: object) -> float:
     """Accept any JSON number: writers may render an integral float as an integer."""
     if type(value) is int or type(value) is float:
-        return float(cast(float, value))
+        try:
+            return float(cast(float, value))
+        except OverflowError:
+            raise Malformed(f"the number {_shown(value)} is too large") from None
     raise Malformed(f"expected a number, got {_shown(value)}")
 
 
@@ -99,7 +102,7 @@ def _is_literal(hint: Any) -> bool:
 
 
 def _is_set(hint: Any) -> bool:
-    return get_origin(hint) in (set, frozenset, AbstractSet)
+    return hint in (set, frozenset) or get_origin(hint) in (set, frozenset, AbstractSet)
 
 
 def _is_sequence(hint: Any) -> bool:
@@ -175,6 +178,9 @@ class _Members:
     def of(cls, hint: Any) -> _Members:
         members = get_args(hint)
         classes = {m.__name__: m for m in members if attrs.has(m)}
+        taken = [name for name, m in classes.items() if TAG in {a.name for a in attrs.fields(m)}]
+        if taken and len(classes) > 1:
+            raise TypeError(f'{taken}: an attribute "{TAG}" would hide the class in {hint}')
         scalars = tuple(m for m in members if _plain(m) in SCALARS or get_origin(m) is Literal)
         others = tuple(m for m in members if not attrs.has(m) and m not in scalars)
         if len(others) > 1 and not all(_is_sequence(o) or _is_mapping(o) for o in others):

@@ -11,7 +11,7 @@ from gantry.protocols.opcodes.opcode import Opcode
 from gantry.protocols.opcodes.secrecy import REDACTED, Private, Secret
 from gantry.protocols.values import Json
 
-_ALWAYS: Final = frozenset({"depends", "comment"})
+_ALWAYS: Final = frozenset({"depends", "comment", "reason"})
 """Optional parameters that are written even if they are not set."""
 
 
@@ -29,7 +29,7 @@ def _rendered(opcode: Opcode, *, reveal: bool) -> dict[str, Json]:
     dumped: dict[str, Json] = {"OP_ID": opcode.op_id()}
     for attribute in attrs.fields(type(opcode)):
         value = getattr(opcode, attribute.name)
-        if value is not None or attribute.name in _ALWAYS:
+        if value is not None or attribute.default is not None or attribute.name in _ALWAYS:
             dumped[attribute.name] = _json(value, reveal=reveal)
     return dumped
 

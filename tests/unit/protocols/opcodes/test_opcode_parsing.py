@@ -75,6 +75,7 @@ def test_parameters_that_are_left_out_take_their_defaults() -> None:
     [
         ({"duration": "1"}, "duration", "expected a number"),
         ({"duration": True}, "duration", "expected a number"),
+        ({"duration": 10**400}, "duration", "too large"),
         ({"duration": None}, "duration", "expected a number"),
         ({"repeat": -1}, "repeat", "a whole number from 0 up"),
         ({"repeat": True}, "repeat", "expected int"),
