@@ -127,7 +127,7 @@ class RemoveInstance:
 class ChangeTags:
     """Add and remove tags of one object; ``uuid`` is ignored for the cluster."""
 
-    kind: TaggedKind
+    of: TaggedKind
     uuid: str
     add: frozenset[str] = frozenset()
     remove: frozenset[str] = frozenset()

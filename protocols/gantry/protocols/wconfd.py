@@ -42,7 +42,7 @@ ObjectKind = Literal[
 class ObjectPut:
     """An object is new or has changed; ``value`` is its JSON form in config.data."""
 
-    kind: ObjectKind
+    of: ObjectKind
     uuid: str
     value: Json
 
@@ -51,7 +51,7 @@ class ObjectPut:
 class ObjectGone:
     """An object was removed."""
 
-    kind: ObjectKind
+    of: ObjectKind
     uuid: str
 
 
@@ -154,7 +154,8 @@ class Want:
 class Taken:
     """A wanted value is used already; nothing was reserved."""
 
-    kind: str
+    wanted: str
+    """The kind of the value."""
     value: str
     by: str
 

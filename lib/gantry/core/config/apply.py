@@ -88,7 +88,7 @@ def _make(draft: Draft, change: Change) -> None:  # noqa: C901, PLR0912 - one ca
 
 
 def _change_tags(draft: Draft, change: changes.ChangeTags) -> None:
-    match change.kind:
+    match change.of:
         case "cluster":
             _tag(draft, draft.configuration.cluster, change)
         case "nodegroup":
@@ -100,7 +100,7 @@ def _change_tags(draft: Draft, change: changes.ChangeTags) -> None:
         case "network":
             _tag(draft, draft.get(Network, Ref("network", change.uuid)), change)
         case _:
-            assert_never(change.kind)
+            assert_never(change.of)
 
 
 def _tag(draft: Draft, tagged: Tagged, change: changes.ChangeTags) -> None:

@@ -81,6 +81,7 @@ class Draft:
         Raises:
             Refusal: its UUID, or another value that must be unique, is in use.
         """
+        self._check_free(Claim("uuid", stored.uuid), stored)
         made = stored.ctime or self.now
         self.put(evolve(stored, serial_no=1, ctime=made, mtime=stored.mtime or made))
 

@@ -235,7 +235,7 @@ def follow(
         gantry.protocols.codec.Malformed: the delta holds an object of an unknown form.
     """
     for change in delta.objects:
-        before = find(configuration, Ref(change.kind, change.uuid))
+        before = find(configuration, Ref(change.of, change.uuid))
         if before is not None:
             indexes = indexes.without_object(before)
         match change:
