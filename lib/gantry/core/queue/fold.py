@@ -1,0 +1,183 @@
+"""The fold: one record of the queue's stream after the other makes the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import assert_never
+
+import attrs
+from immutables import Map
+
+from gantry.core.queue import transitions
+from gantry.core.queue.snapshot import restore
+from gantry.core.queue.state import NO_EVENT, Entry, Queue, dependencies
+from gantry.protocols.identity import Attempt, JobId, Key
+from gantry.protocols.jobproc import (
+    BlockedBy,
+    Ended,
+    Event,
+    JobsWanted,
+    Logged,
+    Mode,
+    OpcodeChanged,
+    Recorded,
+)
+from gantry.protocols.jobs import (
+    Job,
+    new_job,
+)
+from gantry.protocols.queue_records import (
+    AttemptBegun,
+    DrainFlagSet,
+    JobArchived,
+    JobCanceled,
+    JobClosed,
+    JobFailed,
+    JobReported,
+    JobsSubmitted,
+    Outcomes,
+    PriorityChanged,
+    ProcessStarted,
+    QueueRecord,
+    QueueSnapshot,
+)
+from gantry.protocols.steps import StepRecord
+
+
+def replay(records: Iterable[QueueRecord], queue: Queue | None = None) -> Queue:
+    """Return the queue that these records make."""
+    queue = Queue() if queue is None else queue
+    for record in records:
+        queue = apply(queue, record)
+    return queue
+
+
+def apply(queue: Queue, record: QueueRecord) -> Queue:  # noqa: C901 - one case per kind
+    """Return the queue after one more record."""
+    match record:
+        case JobsSubmitted():
+            return _submitted(queue, record)
+        case AttemptBegun(job, attempt, mode):
+            return _begun(queue, job, attempt, mode)
+        case ProcessStarted(job, attempt, pid):
+            return _started(queue, job, attempt, pid)
+        case JobReported():
+            return _reported(queue, record)
+        case JobClosed(job):
+            return _close(queue, job)
+        case JobCanceled(job, at):
+            return _end(queue, job, lambda j: transitions.end_unfinished(j, "canceled", at, None))
+        case JobFailed():
+            return _failed(queue, record)
+        case PriorityChanged(job, priority):
+            return _edit(queue, job, lambda j: transitions.with_priority(j, priority))
+        case JobArchived(job, status):
+            archived = queue.archived.add(job, status)
+            return attrs.evolve(queue.without(job), archived=archived)
+        case DrainFlagSet(drained):
+            return attrs.evolve(queue, drained=drained)
+        case QueueSnapshot():
+            return restore(record)
+    assert_never(record)
+
+
+def _submitted(queue: Queue, record: JobsSubmitted) -> Queue:
+    for new in record.jobs:
+        job = new_job(new.id, new.ops, record.received)
+        depends = tuple(d for op in job.ops for d in dependencies(op))
+        over = job.is_final  # a job without opcodes has nothing to do
+        if over:
+            job = attrs.evolve(job, end_timestamp=record.received)
+        queue = queue.put(Entry(job, depends, closed=over))
+        queue = attrs.evolve(queue, serial=max(queue.serial, new.id))
+    if record.sending is not None:
+        ids = tuple(new.id for new in record.jobs)
+        sendings = queue.sendings.add(record.sending, ids, record.received)
+        queue = attrs.evolve(queue, sendings=sendings)
+    if record.wanted is not None:
+        key, outcomes = record.wanted.key, record.wanted.outcomes
+        queue = _change(queue, key.job, lambda entry: _with_answer(entry, key, outcomes))
+    return queue
+
+
+def _with_answer(entry: Entry, key: Key, outcomes: Outcomes) -> Entry:
+    return attrs.evolve(entry, wanted=entry.wanted.set(key, outcomes))
+
+
+def _begun(queue: Queue, job: JobId, attempt: Attempt, mode: Mode) -> Queue:
+    def begin(entry: Entry) -> Entry:
+        roll_backs = entry.roll_backs + (mode == "roll back")
+        return attrs.evolve(
+            entry, attempt=attempt, mode=mode, roll_backs=roll_backs, reported=NO_EVENT
+        )
+
+    return _change(queue, job, begin)
+
+
+def _started(queue: Queue, job: JobId, attempt: Attempt, pid: int) -> Queue:
+    entry = queue.entry(job)
+    if entry is None or entry.attempt != attempt:
+        return queue
+    return _edit(queue, job, lambda j: attrs.evolve(j, process_id=pid))
+
+
+def _reported(queue: Queue, record: JobReported) -> Queue:
+    entry = queue.entry(record.job)
+    if entry is None or entry.closed or record.attempt != entry.attempt:
+        return queue
+    for event in record.events:
+        entry = _with_event(entry, event)
+    return queue.put(attrs.evolve(entry, reported=record.through))
+
+
+def _with_event(entry: Entry, event: Event) -> Entry:
+    match event:
+        case OpcodeChanged(opcode, status, at, result):
+            when = transitions.moment(at)
+            job = transitions.with_status(entry.job, opcode, status, when, result)
+            return attrs.evolve(entry, job=job, records=_living_records(entry.records, job))
+        case Logged(opcode, at, kind, payload):
+            job = transitions.with_log(entry.job, opcode, transitions.moment(at), kind, payload)
+            return attrs.evolve(entry, job=job)
+        case Recorded(record):
+            return attrs.evolve(entry, records=(*entry.records, record))
+        case Ended():
+            return attrs.evolve(entry, closed=True, records=(), wanted=Map())
+        case JobsWanted() | BlockedBy():  # answered, or shown, but no part of the queue
+            return entry
+    assert_never(event)
+
+
+def _living_records(records: tuple[StepRecord, ...], job: Job) -> tuple[StepRecord, ...]:
+    """Keep the records of opcodes that have not ended with success: what could be undone."""
+    if not records:
+        return records
+    done = {index for index, op in enumerate(job.ops) if op.status == "success"}
+    return tuple(record for record in records if record.opcode not in done)
+
+
+def _failed(queue: Queue, record: JobFailed) -> Queue:
+    def fail(job: Job) -> Job:
+        explained = job if record.trail is None else transitions.with_reason(job, record.trail)
+        return transitions.failed(explained, record.at, record.error, record.rest)
+
+    return _end(queue, record.job, fail)
+
+
+def _change(queue: Queue, job: JobId, how: Callable[[Entry], Entry]) -> Queue:
+    entry = queue.entry(job)
+    return queue if entry is None else queue.put(how(entry))
+
+
+def _edit(queue: Queue, job: JobId, how: Callable[[Job], Job]) -> Queue:
+    return _change(queue, job, lambda entry: attrs.evolve(entry, job=how(entry.job)))
+
+
+def _end(queue: Queue, job: JobId, how: Callable[[Job], Job]) -> Queue:
+    return _close(_edit(queue, job, how), job)
+
+
+def _close(queue: Queue, job: JobId) -> Queue:
+    return _change(
+        queue, job, lambda entry: attrs.evolve(entry, closed=True, records=(), wanted=Map())
+    )

@@ -1,0 +1,225 @@
+"""The job queue as a value; :mod:`gantry.core.queue.fold` makes it from its records.
+
+The queue is a persistent value: the daemon holds two of them at no extra cost, one with every
+record that was decided and one with those that are durable; clients see only the latter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, Literal, TypeVar, cast
+
+import attrs
+from attrs import field, frozen
+from immutables import Map
+
+from gantry.protocols.identity import Attempt, JobId, Key
+from gantry.protocols.jobproc import (
+    EventNumber,
+    Mode,
+)
+from gantry.protocols.jobs import (
+    Job,
+    JobStatus,
+    QueuedOpcode,
+    Timestamp,
+)
+from gantry.protocols.queue_records import (
+    Outcomes,
+    Sending,
+)
+from gantry.protocols.steps import StepRecord
+
+ARCHIVED_KEPT_MAX: Final = 10_000
+"""Of how many archived jobs the final status is remembered, for jobs that depend on them."""
+
+SENDING_SECONDS: Final = 600
+"""For how long a repeated submission is recognised (compatibility contract: 10 minutes)."""
+
+NO_JOB: Final = JobId(0)
+NO_ATTEMPT: Final = Attempt(0)
+NO_EVENT: Final = EventNumber(0)
+
+Phase = Literal["queued", "active", "closed"]
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+@frozen
+class Dependency:
+    """A job waits for another one to end, with one of these statuses (none: with any)."""
+
+    job: JobId
+    statuses: frozenset[str]
+
+
+def dependencies(op: QueuedOpcode) -> tuple[Dependency, ...]:
+    """Read an opcode's ``depends``, whose ids are absolute in a stored opcode."""
+    listed = op.input.get("depends")
+    if not isinstance(listed, list):
+        return ()
+    pairs = [cast("list[object]", pair) for pair in listed if isinstance(pair, list)]
+    return tuple(
+        Dependency(JobId(pair[0]), frozenset(cast("list[str]", pair[1])))
+        for pair in pairs
+        if len(pair) == 2 and isinstance(pair[0], int) and isinstance(pair[1], list)
+    )
+
+
+@frozen
+class Entry:
+    """One job in the queue, with what only the queue knows of it."""
+
+    job: Job
+    depends: tuple[Dependency, ...] = ()
+    attempt: Attempt = NO_ATTEMPT
+    """The newest attempt; 0 while the job is queued."""
+    mode: Mode = "run"
+    roll_backs: int = 0
+    """How many attempts were begun to roll the job back."""
+    reported: EventNumber = NO_EVENT
+    """The number of the newest attempt's last event."""
+    records: tuple[StepRecord, ...] = ()
+    """The step records of the opcodes that have not ended."""
+    wanted: Map[Key, Outcomes] = field(factory=Map)
+    closed: bool = False
+    """Whether the job is over and what it held is, or is being, released."""
+
+    @property
+    def id(self) -> JobId:
+        """The job's id."""
+        return self.job.id
+
+    @property
+    def phase(self) -> Phase:
+        """Not begun; begun, so that it may hold locks; or over and done with."""
+        return "closed" if self.closed else "active" if self.attempt else "queued"
+
+
+@frozen
+class SentJobs:
+    """The ids that a recent submission got, and when."""
+
+    jobs: tuple[JobId, ...]
+    received: Timestamp
+    connection: str
+
+
+@frozen
+class Sendings:
+    """Recent submissions in two generations, so that forgetting the old ones costs nothing."""
+
+    begun: int = 0
+    """When the younger generation began, in seconds since the epoch."""
+    young: Map[str, SentJobs] = field(factory=Map)
+    old: Map[str, SentJobs] = field(factory=Map)
+
+    def find(self, digest: str, now: Timestamp) -> SentJobs | None:
+        """Return what an equal submission got, if that is not too long ago."""
+        sent = self.young.get(digest) or self.old.get(digest)
+        return sent if sent and now[0] - sent.received[0] < SENDING_SECONDS else None
+
+    def add(self, sending: Sending, jobs: tuple[JobId, ...], received: Timestamp) -> Sendings:
+        """Return the submissions with one more; the oldest may go."""
+        young, old, begun = self.young, self.old, self.begun
+        if received[0] - begun >= SENDING_SECONDS:
+            young, old, begun = Map(), young, received[0]
+        sent = SentJobs(jobs, received, sending.connection)
+        return Sendings(begun, young.set(sending.digest, sent), old)
+
+
+@frozen
+class Archived:
+    """The final statuses of the last archived jobs, oldest first in ``order``."""
+
+    status: Map[JobId, JobStatus] = field(factory=Map)
+    order: Map[int, JobId] = field(factory=Map)
+    first: int = 0
+
+    def add(self, job: JobId, status: JobStatus) -> Archived:
+        """Return the statuses with one more; the oldest may go."""
+        number, first = self.first + len(self.order), self.first
+        statuses, order = self.status.set(job, status), self.order.set(number, job)
+        if len(order) > ARCHIVED_KEPT_MAX:
+            oldest = order[first]
+            statuses, order, first = statuses.delete(oldest), order.delete(first), first + 1
+        return Archived(statuses, order, first)
+
+    def __iter__(self) -> Iterator[tuple[JobId, JobStatus]]:
+        for number in range(self.first, self.first + len(self.order)):
+            job = self.order[number]
+            yield job, self.status[job]
+
+
+@frozen
+class Queue:
+    """All jobs that are not archived, and indexes over them."""
+
+    serial: JobId = NO_JOB
+    """The last job id that was given out."""
+    drained: bool = False
+    entries: Map[JobId, Entry] = field(factory=Map)
+    ready: Map[JobId, tuple[int, JobId]] = field(factory=Map)
+    """The queued jobs without dependencies, with what they are sorted by."""
+    held: Map[JobId, None] = field(factory=Map)
+    """The queued jobs with dependencies."""
+    active: Map[JobId, None] = field(factory=Map)
+    archived: Archived = field(factory=Archived)
+    sendings: Sendings = field(factory=Sendings)
+
+    def entry(self, job: JobId) -> Entry | None:
+        """Return a job's entry, if it is in the queue."""
+        return self.entries.get(job)
+
+    def job(self, job: JobId) -> Job | None:
+        """Return a job, if it is in the queue."""
+        entry = self.entries.get(job)
+        return None if entry is None else entry.job
+
+    def jobs(self) -> Iterator[Job]:
+        """Iterate over the jobs by id."""
+        return (self.entries[job].job for job in sorted(self.entries))
+
+    def final_status(self, job: JobId) -> JobStatus | None:
+        """Return how a job ended, in the queue or not long ago in the archive."""
+        entry = self.entries.get(job)
+        return self.archived.status.get(job) if entry is None else entry.job.status
+
+    def is_unfinished(self, job: JobId) -> bool:
+        """Whether the job is in the queue and not over."""
+        return job in self.ready or job in self.held or job in self.active
+
+    def put(self, entry: Entry) -> Queue:
+        """Return the queue with a job's entry added or replaced, indexes included."""
+        job, phase = entry.id, entry.phase
+        rank = (entry.job.priority, job) if phase == "queued" and not entry.depends else None
+        return attrs.evolve(
+            self,
+            entries=self.entries.set(job, entry),
+            ready=_set(self.ready, job, rank),
+            held=_mark(self.held, job, member=phase == "queued" and rank is None),
+            active=_mark(self.active, job, member=phase == "active"),
+        )
+
+    def without(self, job: JobId) -> Queue:
+        """Return the queue without a job."""
+        return attrs.evolve(
+            self,
+            entries=_set(self.entries, job, None),
+            ready=_set(self.ready, job, None),
+            held=_mark(self.held, job, member=False),
+            active=_mark(self.active, job, member=False),
+        )
+
+
+def _set(index: Map[K, V], key: K, value: V | None) -> Map[K, V]:
+    if value is not None:
+        return index if index.get(key) == value else index.set(key, value)
+    return index.delete(key) if key in index else index
+
+
+def _mark(index: Map[K, None], key: K, *, member: bool) -> Map[K, None]:
+    if member == (key in index):
+        return index
+    return index.set(key, None) if member else index.delete(key)

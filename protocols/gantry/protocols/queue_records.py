@@ -1,0 +1,202 @@
+"""The records of the job queue's stream: folded in order, they are the queue.
+
+Every record says what was decided, never what follows from it: statuses of jobs, log serials,
+timestamps of jobs are derived when records are folded (:mod:`gantry.core.queue.state`). What a
+job process reports is stored as it was said, in one record for everything that arrived together.
+No record holds a secret: secret parameters are ``<redacted>`` before a job becomes a record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import frozen
+
+from gantry.protocols.codec import Json, dump, load
+from gantry.protocols.identity import Attempt, JobId, Key
+from gantry.protocols.jobproc import Event, EventNumber, Mode, NotSubmitted, Submitted
+from gantry.protocols.jobs import JobStatus, Timestamp
+from gantry.protocols.steps import StepRecord
+
+ReasonEntry = tuple[str, str, int]
+OpcodeJson = Mapping[str, Json]
+Outcomes = tuple[Submitted | NotSubmitted, ...]
+
+
+@frozen
+class NewJob:
+    """A job as it was accepted: opcodes in normal form, without secrets."""
+
+    id: JobId
+    ops: tuple[OpcodeJson, ...]
+
+
+@frozen
+class Sending:
+    """How a repetition of a submission is recognised."""
+
+    digest: str
+    """Of the method, the peer's user id and the opcodes as they were sent."""
+    connection: str
+    """On which connection it came; a client that means a second job uses the same one."""
+
+
+@frozen
+class Wanted:
+    """The answer to a job that asked for jobs, kept to answer the same key in the same way."""
+
+    key: Key
+    outcomes: Outcomes
+
+
+@frozen
+class JobsSubmitted:
+    """Jobs were accepted, all of them together."""
+
+    jobs: tuple[NewJob, ...]
+    received: Timestamp
+    sending: Sending | None = None
+    wanted: Wanted | None = None
+
+
+@frozen
+class AttemptBegun:
+    """A process is about to be spawned for a job; committed before that happens."""
+
+    job: JobId
+    attempt: Attempt
+    mode: Mode
+    at: Timestamp
+
+
+@frozen
+class ProcessStarted:
+    """The attempt's process exists."""
+
+    job: JobId
+    attempt: Attempt
+    pid: int
+
+
+@frozen
+class JobReported:
+    """What a job process said; ``through`` is the number of its last event."""
+
+    job: JobId
+    attempt: Attempt
+    through: EventNumber
+    events: tuple[Event, ...]
+
+
+@frozen
+class JobClosed:
+    """A finished job's process is gone and everything that the job held was released."""
+
+    job: JobId
+
+
+@frozen
+class JobCanceled:
+    """A queued job was dequeued."""
+
+    job: JobId
+    at: Timestamp
+
+
+@frozen
+class JobFailed:
+    """LuxiD ends a job: its first unfinished opcode gets ``error``, later ones ``rest``."""
+
+    job: JobId
+    at: Timestamp
+    error: Json
+    rest: Json
+    trail: ReasonEntry | None = None
+    """What is added to the reason trails of these opcodes."""
+
+
+@frozen
+class PriorityChanged:
+    """The priority of a job's unfinished opcodes was changed."""
+
+    job: JobId
+    priority: int
+
+
+@frozen
+class JobArchived:
+    """A finished job is in the archive and not in the queue any more."""
+
+    job: JobId
+    status: JobStatus
+
+
+@frozen
+class DrainFlagSet:
+    """The queue was closed for, or opened to, new jobs."""
+
+    drained: bool
+
+
+@frozen
+class StoredEntry:
+    """One job of a :class:`QueueSnapshot`."""
+
+    job: Json
+    """The job in the form of a job file."""
+    attempt: Attempt
+    mode: Mode
+    roll_backs: int
+    reported: EventNumber
+    records: tuple[StepRecord, ...]
+    wanted: tuple[Wanted, ...]
+    closed: bool
+
+
+@frozen
+class StoredSending:
+    """One recent submission of a :class:`QueueSnapshot`."""
+
+    sending: Sending
+    jobs: tuple[JobId, ...]
+    received: Timestamp
+
+
+@frozen
+class QueueSnapshot:
+    """The whole queue: the first record of a log that was cut short or taken over."""
+
+    serial: JobId
+    drained: bool
+    entries: tuple[StoredEntry, ...]
+    archived: tuple[tuple[JobId, JobStatus], ...]
+    sendings: tuple[StoredSending, ...]
+
+
+QueueRecord = (
+    JobsSubmitted
+    | AttemptBegun
+    | ProcessStarted
+    | JobReported
+    | JobClosed
+    | JobCanceled
+    | JobFailed
+    | PriorityChanged
+    | JobArchived
+    | DrainFlagSet
+    | QueueSnapshot
+)
+
+
+def dump_record(record: QueueRecord) -> Json:
+    """Return the JSON form of a record."""
+    return dump(record, QueueRecord)
+
+
+def load_record(value: Json) -> QueueRecord:
+    """Read a record.
+
+    Raises:
+        gantry.protocols.codec.Malformed: it is none; the text says where and why.
+    """
+    return load(QueueRecord, value)  # type: ignore[arg-type]  # a union is no type[T] for mypy
