@@ -216,18 +216,33 @@ class View:
         """Nodes by name."""
         return {each.name: each for each in self.nodes}
 
+    @cached_property
+    def short_instance_names(self) -> Mapping[str, AnyInstance]:
+        """Instances by an unambiguous beginning of their name."""
+        return _unambiguous(self.instance_names)
+
+    @cached_property
+    def short_node_names(self) -> Mapping[str, Node]:
+        """Nodes by an unambiguous beginning of their name."""
+        return _unambiguous(self.node_names)
+
     def find_instance(self, name: str) -> AnyInstance | None:
         """Find an instance by uuid, by name, or by an unambiguous beginning of its name."""
         configuration, uuid = self.configuration, InstanceUuid(name)
         return (
             configuration.instances.get(uuid)
             or configuration.forthcoming_instances.get(uuid)
-            or _by_name(self.instance_names, name)
+            or self.instance_names.get(name)
+            or self.short_instance_names.get(name)
         )
 
     def find_node(self, name: str) -> Node | None:
         """Find a node by uuid, by name, or by an unambiguous beginning of its name."""
-        return self.configuration.nodes.get(NodeUuid(name)) or _by_name(self.node_names, name)
+        return (
+            self.configuration.nodes.get(NodeUuid(name))
+            or self.node_names.get(name)
+            or self.short_node_names.get(name)
+        )
 
     def find_group(self, name: str) -> NodeGroup | None:
         """Find a node group by uuid or by name."""
@@ -240,9 +255,15 @@ class View:
         return by_uuid or next((each for each in self.networks if each.name == name), None)
 
 
-def _by_name(names: Mapping[str, Found], name: str) -> Found | None:
-    """Return what has the name, else the only one whose name goes on after it with a dot."""
-    if name in names:
-        return names[name]
-    longer = [each for full, each in names.items() if full.startswith(name + ".")]
-    return longer[0] if len(longer) == 1 else None
+def _unambiguous(names: Mapping[str, Found]) -> Mapping[str, Found]:
+    """Return objects by each beginning of their name, up to a dot, that no other name has."""
+    found: dict[str, Found] = {}
+    several: set[str] = set()
+    for name, each in names.items():
+        end = name.find(".")
+        while end >= 0:
+            beginning = name[:end]
+            if found.setdefault(beginning, each) is not each:
+                several.add(beginning)
+            end = name.find(".", end + 1)
+    return {beginning: each for beginning, each in found.items() if beginning not in several}
