@@ -81,7 +81,7 @@ class Supervisor(Protocol):
         """Wait until a daemon is ready as another process than ``pid``; return its pid."""
 
     async def shut_down(self) -> None:
-        """Stop every daemon, then the supervisor; answered when the daemons have ended."""
+        """Stop every daemon and end; the connection is lost when that is done."""
 
 
 SUPERVISOR: Final = Service(Supervisor)

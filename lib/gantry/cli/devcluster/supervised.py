@@ -50,7 +50,7 @@ class Command:
 
 @define(eq=False)
 class Supervised:
-    """A daemon that is kept running between :meth:`run`'s start and :meth:`stop`."""
+    """A daemon that is kept running between :meth:`launch` and :meth:`stop`."""
 
     command: Command
     state: State = "stopped"
@@ -69,11 +69,6 @@ class Supervised:
         return ProcessStatus(
             self.command.node, self.command.program, self.state, self.pid, self.restarts, uptime
         )
-
-    @property
-    def is_wanted(self) -> bool:
-        """Whether it is to run."""
-        return self._ended is not None
 
     async def ready(self, *, other_than: int | None = None) -> int:
         """Wait until the daemon is ready (as another process than one), and return its pid.
@@ -106,11 +101,17 @@ class Supervised:
             self._stopping.set()
             await self._ended.wait()
 
-    async def run(self) -> None:
-        """Keep the daemon running until :meth:`stop`; cancellation kills it."""
-        self._ended = ended = trio.Event()
-        self._stopping = trio.Event()
-        self._failed_starts = 0
+    def launch(self, nursery: trio.Nursery) -> None:
+        """Keep the daemon running, in a task of ``nursery``, until :meth:`stop`.
+
+        Nothing happens if it is kept running already. Cancelling the nursery kills it.
+        """
+        if self._ended is None:
+            self._ended, self._stopping = trio.Event(), trio.Event()
+            self._failed_starts = 0
+            nursery.start_soon(self._keep_running, self._ended)
+
+    async def _keep_running(self, ended: trio.Event) -> None:
         delay = RETRY_SECONDS_FIRST
         try:
             while not self._stopping.is_set():
@@ -167,7 +168,6 @@ class Supervised:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         log = os.open(self.command.log, flags, 0o600)
         try:
-            # No session of its own, unlike guests and jobs: it dies with its process group.
             return await trio.lowlevel.open_process(
                 list(self.command.argv),
                 stdin=subprocess.DEVNULL,

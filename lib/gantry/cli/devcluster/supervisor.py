@@ -21,6 +21,7 @@ from gantry.cli.devcluster.control import (
     SUPERVISOR,
     NoSuchProcess,
     ProcessStatus,
+    StartFailed,
     Supervisor,
 )
 from gantry.cli.devcluster.entering import entered
@@ -50,18 +51,12 @@ class RunningSupervisor(Supervisor):
     async def start(self, node: str, programs: tuple[str, ...]) -> None:
         for program in programs:
             daemon = self._daemon(self._layout.node(node), program)
-            if not daemon.is_wanted:
-                self._nursery.start_soon(daemon.run)
+            daemon.launch(self._nursery)
             try:
                 await daemon.ready()
-            except BaseException:
-                await self._give_up(daemon)
+            except StartFailed:
+                await daemon.stop()
                 raise
-
-    async def _give_up(self, daemon: Supervised) -> None:
-        if daemon.state != "ready":
-            self._nursery.start_soon(daemon.stop)
-        await trio.lowlevel.cancel_shielded_checkpoint()
 
     @override
     async def stop(self, node: str, programs: tuple[str, ...]) -> None:
@@ -138,15 +133,10 @@ async def run(layout: Layout, ready_fd: int) -> None:
             os.write(ready_fd, b"ready\n")
             os.close(ready_fd)
             await supervisor.done()
-            await trio.sleep(ANSWER_SECONDS)
             nursery.cancel_scope.cancel()
             daemons.cancel_scope.cancel()
     finally:
         layout.control_socket.unlink(missing_ok=True)
-
-
-ANSWER_SECONDS: Final = 0.05
-"""For the answer to whoever asked for the end."""
 
 
 def main(argv: Sequence[str]) -> int:
