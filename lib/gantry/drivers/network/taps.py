@@ -12,6 +12,9 @@ from gantry.protocols import codec
 from gantry.protocols.runtime_types import DriverFailed, InstanceSpec, MissingPart
 from gantry.runtime.environment import Environment
 
+ALIAS_BYTES_MAX: Final = 255
+"""IFALIASZ - 1."""
+
 IP_DEADLINE_SECONDS: Final = 10.0
 
 IPROUTE: Final = MissingPart("the program ip", "iproute2")
@@ -80,7 +83,10 @@ class Taps:
                 if isinstance(tap, Tap):
                     if tap.device not in existing:
                         await self._ip("tuntap", "add", "dev", tap.device, "mode", "tap")
-                    await self._ip("link", "set", tap.device, "master", tap.bridge, "up")
+                    # The alias says to people, and to tests, whose it is.
+                    alias = str(self.environment.paths.root)[:ALIAS_BYTES_MAX]
+                    marked = ("link", "set", tap.device, "alias", alias)
+                    await self._ip(*marked, "master", tap.bridge, "up")
         except BaseException:
             await self.disconnect(backends)
             raise
