@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 import trio
@@ -11,8 +11,8 @@ from attrs import evolve, frozen
 from typing_extensions import override
 
 from gantry.drivers.hypervisor.kvm import monitor, parameters
-from gantry.drivers.hypervisor.kvm.machines import QUIT_DEADLINE_SECONDS, Machine, Machines
-from gantry.drivers.hypervisor.kvm.migration import Sending, capabilities
+from gantry.drivers.hypervisor.kvm.machines import Machine, Machines
+from gantry.drivers.hypervisor.kvm.migration import Sending, break_off, capabilities
 from gantry.drivers.hypervisor.kvm.monitor import RunState
 from gantry.drivers.hypervisor.kvm.parameters import KvmParameters
 from gantry.drivers.hypervisor.kvm.planning import Planner
@@ -44,10 +44,16 @@ from gantry.runtime.environment import Environment
 POWER_BUTTON_REPEAT_SECONDS: Final = 5.0
 """A guest that is still booting does not hear the first press."""
 
+MONITOR_RETRY_SECONDS: Final = 1.0
+"""Between two attempts to reach a monitor that did not answer."""
+
 LIST_DEADLINE_SECONDS: Final = 2.0
 """For one machine's answer; one that does not answer counts as running: its process lives."""
 
 FREE_PORT_ATTEMPTS: Final = 10
+
+BREAK_OFF_DEADLINE_SECONDS: Final = 10.0
+"""From the cancellation of a migration until the guest runs on here."""
 
 _STATES: Final[dict[RunState, InstanceState]] = {
     "inmigrate": "incoming",
@@ -161,13 +167,16 @@ class KvmHypervisor(Hypervisor):
     async def _power_off(self, machine: Machine, timeout_seconds: float) -> bool:
         """Press the power button until the guest powers off; whether it did."""
         path = self.machines.files.sockets(machine.record.spec.name).actions
-        try:
-            with trio.move_on_after(timeout_seconds):
-                async with open_qmp(self.environment.network, path) as qmp:
-                    if await monitor.query_status(qmp) == "running":
+        with trio.move_on_after(timeout_seconds):
+            while True:
+                try:
+                    async with open_qmp(self.environment.network, path) as qmp:
+                        if await monitor.query_status(qmp) != "running":
+                            return False  # it would not hear the button
                         return await _press_power_button(qmp)
-        except QmpError:  # it went while we were asking
-            return await self.machines.gone(machine, QUIT_DEADLINE_SECONDS)
+                except QmpError:  # it went while we were asking; or another holds the monitor
+                    if await self.machines.gone(machine, MONITOR_RETRY_SECONDS):
+                        return True
         return False
 
     @override
@@ -266,11 +275,26 @@ class KvmHypervisor(Hypervisor):
         progress: OnProgress = no_progress,
     ) -> MigrationReport:
         machine, p = await self._running(spec.name), parameters.parse(spec.hvparams)
-        async with self._actions(machine) as qmp:
-            if not (await monitor.query_migrate(qmp)).under_way:
-                runs = await monitor.query_status(qmp) == "running"
-                await self.machines.files.store(evolve(machine.record, runs_afterwards=runs))
-            return await Sending(qmp, p, progress).run(target.uri, live=live)
+        try:
+            async with self._actions(machine) as qmp:
+                state = await monitor.query_status(qmp)
+                if state != "postmigrate" and not (await monitor.query_migrate(qmp)).under_way:
+                    record = evolve(machine.record, runs_afterwards=state == "running")
+                    await self.machines.files.store(record)
+                return await Sending(qmp, p, progress).run(target.uri, live=live)
+        except trio.Cancelled:
+            # on a connection of its own: the other one's reader was cancelled too
+            with trio.move_on_after(BREAK_OFF_DEADLINE_SECONDS, shield=True):
+                await self._break_off(spec.name)
+            raise
+
+    async def _break_off(self, name: str) -> None:
+        """Keep an instance here that was being sent away; it may have ended meanwhile."""
+        found = await self.machines.find(name)
+        if isinstance(found, Machine):
+            with suppress(DriverFailed):
+                async with self._actions(found) as qmp:
+                    await break_off(qmp, cont=found.record.runs_afterwards)
 
     @override
     async def finish_source(self, spec: InstanceSpec, *, success: bool) -> None:
@@ -282,7 +306,7 @@ class KvmHypervisor(Hypervisor):
             return
         if isinstance(found, Machine):
             async with self._actions(found) as qmp:
-                await monitor.migrate_cancel(qmp)
+                await break_off(qmp, cont=False)
                 if found.record.runs_afterwards:
                     await monitor.cont(qmp)
 

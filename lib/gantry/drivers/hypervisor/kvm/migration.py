@@ -17,8 +17,6 @@ from gantry.protocols.runtime_types import MigrationProgress, MigrationReport
 PROGRESS_SECONDS: Final = 0.5
 """Between two reports of progress; QEMU has no event for it."""
 
-CANCEL_DEADLINE_SECONDS: Final = 10.0
-
 BASIC_CAPABILITIES: Final = ("events", "auto-converge")
 """Report by events; slow down a guest that dirties memory faster than it is sent."""
 
@@ -38,10 +36,7 @@ class Sending:
     progress: OnProgress
 
     async def run(self, uri: str, *, live: bool) -> MigrationReport:
-        """Send the machine, or go on watching the sending that is under way.
-
-        Cancellation breaks it off; the machine then goes on here.
-        """
+        """Send the machine, or go on watching the sending that is under way."""
         began = trio.current_time()
         async with self.qmp.events() as events:
             info = await monitor.query_migrate(self.qmp)
@@ -49,13 +44,9 @@ class Sending:
             if state == "postmigrate" and info.status == "completed":
                 return _report(info, info.downtime_ms)
             was_running = state in ("running", "finish-migrate")
-            try:
-                if not info.under_way:
-                    await self._begin(uri, live=live)
-                info = await self._watch(events)
-            except BaseException:
-                await self._break_off(cont=was_running)
-                raise
+            if not info.under_way:
+                await self._begin(uri, live=live)
+            info = await self._watch(events)
             if info.status != "completed" and was_running:
                 await monitor.cont(self.qmp)
         stood_still = round((trio.current_time() - began) * 1000)
@@ -81,16 +72,16 @@ class Sending:
             sent, left = info.transferred_bytes, info.remaining_bytes
             self.progress(MigrationProgress(info.status, sent, left, info.total_bytes))
 
-    async def _break_off(self, *, cont: bool) -> None:
-        with trio.move_on_after(CANCEL_DEADLINE_SECONDS) as scope:
-            scope.shield = True
-            async with self.qmp.events() as events:
-                await monitor.migrate_cancel(self.qmp)
-                while (await monitor.query_migrate(self.qmp)).under_way:
-                    with trio.move_on_after(PROGRESS_SECONDS):
-                        await _migration_ended(events)
-                if cont and await monitor.query_status(self.qmp) != "postmigrate":
-                    await monitor.cont(self.qmp)
+
+async def break_off(qmp: Qmp, *, cont: bool) -> None:
+    """End an outgoing migration that is under way; the machine stays, and runs on if asked to."""
+    async with qmp.events() as events:
+        await monitor.migrate_cancel(qmp)
+        while (await monitor.query_migrate(qmp)).under_way:
+            with trio.move_on_after(PROGRESS_SECONDS):
+                await _migration_ended(events)
+        if cont and await monitor.query_status(qmp) != "postmigrate":
+            await monitor.cont(qmp)
 
 
 async def _migration_ended(events: trio.MemoryReceiveChannel[Event]) -> None:
