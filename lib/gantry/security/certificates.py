@@ -7,6 +7,7 @@ hexadecimal pairs separated by colons; everything of ours uses SHA-256 in the sa
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from datetime import datetime
 from typing import NewType
 
@@ -14,6 +15,8 @@ from attrs import frozen
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
+
+from gantry.protocols.identity import NodeUuid
 
 Fingerprint = NewType("Fingerprint", str)
 """``AA:BB:...``: the digest of a certificate's DER form, SHA-1 or SHA-256 by its length."""
@@ -85,3 +88,19 @@ class Certificate:
             not_before=parsed.not_valid_before_utc,
             not_after=parsed.not_valid_after_utc,
         )
+
+
+def expect_node(node: NodeUuid) -> Callable[[Certificate | None], str | None]:
+    """Return a check that a peer's (already verified) certificate is a certain node's.
+
+    It says what is wrong, or ``None``: the ``check_peer`` of the HTTP client.
+    """
+
+    def check(certificate: Certificate | None) -> str | None:
+        if certificate is None:
+            return "it shows no certificate"
+        if certificate.common_name != node:
+            return f"it is node {certificate.common_name!r:.80}, not {node}"
+        return None
+
+    return check
