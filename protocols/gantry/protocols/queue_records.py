@@ -71,7 +71,10 @@ class AttemptBegun:
 
 @frozen
 class ProcessStarted:
-    """The attempt's process exists."""
+    """The attempt's process exists; committed before it is given its work.
+
+    So an attempt without this record has done nothing, whatever became of its process.
+    """
 
     job: JobId
     attempt: Attempt
@@ -147,6 +150,7 @@ class StoredEntry:
     attempt: Attempt
     mode: Mode
     roll_backs: int
+    has_process: bool
     reported: EventNumber
     records: tuple[StepRecord, ...]
     wanted: tuple[Wanted, ...]

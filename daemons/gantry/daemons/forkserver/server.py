@@ -10,6 +10,7 @@ from __future__ import annotations
 import array
 import errno
 import os
+import select
 import selectors
 import signal
 import socket
@@ -50,6 +51,12 @@ class Child:
     pid: int
     pidfd: int
 
+    def has_ended(self) -> bool:
+        """Whether it waits to be reaped."""
+        poll = select.poll()
+        poll.register(self.pidfd, select.POLLIN)
+        return bool(poll.poll(0))
+
 
 def listen_packets(path: Path) -> socket.socket:
     """Bind the server's own socket, which only the same user may connect to.
@@ -57,13 +64,20 @@ def listen_packets(path: Path) -> socket.socket:
     Raises:
         OSError: another server listens there, or the path can not be bound.
     """
-    listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
-    if listening.connect_ex(str(path)) == 0:
+    if _is_answered(path, socket.SOCK_SEQPACKET):
         raise OSError(errno.EADDRINUSE, "another fork server runs already", str(path))
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
     _bind(listening, path)
     listening.listen(CLIENTS_MAX)
     listening.setblocking(False)  # noqa: FBT003 - the standard library's signature
     return listening
+
+
+def _is_answered(path: Path, kind: socket.SocketKind) -> bool:
+    """Whether a living process listens on a socket; one that is too busy to accept counts."""
+    with socket.socket(socket.AF_UNIX, kind | socket.SOCK_CLOEXEC) as probe:
+        probe.setblocking(False)  # noqa: FBT003 - the standard library's signature
+        return probe.connect_ex(str(path)) in (0, errno.EAGAIN)
 
 
 def _bind(listening: socket.socket, path: Path) -> None:
@@ -169,6 +183,9 @@ class ForkServer:
     def _answer(self, client: socket.socket, request: SpawnRequest) -> None:
         job, attempt = request.job, request.attempt
         known = next((c for c in self._children.values() if c.request.job == job), None)
+        if known is not None and known.has_ended():  # LuxiD saw it before we did
+            self._reap(known)
+            known = None
         if known is not None and known.request != request:
             reason = f"attempt {known.request.attempt} of job {job} still lives"
             self._send(client, NotSpawned(job, attempt, reason))
@@ -187,13 +204,16 @@ class ForkServer:
         Raises:
             OSError: the socket can not be bound, or there is no room for a process.
         """
+        path = Path(request.socket)
+        if _is_answered(path, socket.SOCK_STREAM):
+            raise OSError(errno.EADDRINUSE, "a process answers there already", request.socket)
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
-            _bind(listening, Path(request.socket))
+            _bind(listening, path)
             listening.listen(BACKLOG)
             child = Child(request, *self._fork(request, listening))
         except OSError:
-            Path(request.socket).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
             raise
         finally:
             listening.close()  # the child alone holds it now: when it ends, the socket refuses
@@ -216,10 +236,11 @@ class ForkServer:
             raise
 
     def _reap(self, child: Child) -> None:
+        if self._children.pop(child.pid, None) is None:
+            return  # reaped on the way to its next attempt
         _, status = os.waitpid(child.pid, 0)  # its pidfd is readable: this does not wait
         self._selector.unregister(child.pidfd)
         os.close(child.pidfd)
-        del self._children[child.pid]
         Path(child.request.socket).unlink(missing_ok=True)
         code = os.waitstatus_to_exitcode(status)
         request = child.request

@@ -56,6 +56,9 @@ from gantry.protocols.queue_records import (
 ROLL_BACKS_MAX: Final = 3
 """How many processes may die while they roll a job back, before a person has to look."""
 
+STARTS_MAX: Final = 3
+"""How many processes may die before they were given their work."""
+
 LOST_MESSAGE: Final = "job process died"
 DEATH_SOURCE: Final = "gnt:daemon:luxid:deathdetection"
 START_SOURCE: Final = "gnt:daemon:luxid:startjobs"
@@ -74,9 +77,12 @@ def not_started(queue: Queue, event: NotStarted) -> Step:
     entry = _current(queue, event.job, event.attempt)
     if entry is None or entry.mode == "roll back":
         return died(queue, Died(event.job, event.attempt, event.at))
-    text = f"no process for job {event.job} could be started: {event.reason}"
-    failed = _failure(event.job, event.at, text, START_SOURCE)
-    return decided(queue, failed, effects=[Release(event.job)])
+    return _failed_to_start(queue, event.job, event.at, event.reason)
+
+
+def _failed_to_start(queue: Queue, job: JobId, at: Timestamp, reason: str) -> Step:
+    text = f"no process for job {job} could be started: {reason}"
+    return decided(queue, _failure(job, at, text, START_SOURCE), effects=[Release(job)])
 
 
 def _failure(job: JobId, at: Timestamp, text: str, source: str) -> JobFailed:
@@ -90,15 +96,19 @@ def died(queue: Queue, event: Died) -> Step:
     if entry is None:
         return Step(queue)
     job, at = event.job, event.at
+    attempt = Attempt(entry.attempt + 1)
     if entry.job.is_final:
         return decided(queue, JobClosed(job), effects=[Release(job)])
-    if entry.roll_backs >= ROLL_BACKS_MAX:
+    if entry.mode == "run" and not entry.has_process:  # it never got its work: nothing to undo
+        if entry.attempt >= STARTS_MAX:
+            return _failed_to_start(queue, job, at, "every process died before it had any work")
+        begun = AttemptBegun(job, attempt, "run", at)
+    elif entry.roll_backs >= ROLL_BACKS_MAX:
         failed = _failure(job, at, epitaph(job, entry.records), DEATH_SOURCE)
         return decided(queue, failed, effects=[Release(job)])
-    attempt = Attempt(entry.attempt + 1)
-    return decided(
-        queue, AttemptBegun(job, attempt, "roll back", at), effects=[Spawn(job, attempt)]
-    )
+    else:
+        begun = AttemptBegun(job, attempt, "roll back", at)
+    return decided(queue, begun, effects=[Spawn(job, attempt)])
 
 
 def reported(queue: Queue, event: Reported, rules: Rules) -> Step:

@@ -106,9 +106,13 @@ def _with_answer(entry: Entry, key: Key, outcomes: Outcomes) -> Entry:
 
 def _begun(queue: Queue, job: JobId, attempt: Attempt, mode: Mode) -> Queue:
     def begin(entry: Entry) -> Entry:
-        roll_backs = entry.roll_backs + (mode == "roll back")
         return attrs.evolve(
-            entry, attempt=attempt, mode=mode, roll_backs=roll_backs, reported=NO_EVENT
+            entry,
+            attempt=attempt,
+            mode=mode,
+            roll_backs=entry.roll_backs + (mode == "roll back"),
+            has_process=False,
+            reported=NO_EVENT,
         )
 
     return _change(queue, job, begin)
@@ -118,7 +122,8 @@ def _started(queue: Queue, job: JobId, attempt: Attempt, pid: int) -> Queue:
     entry = queue.entry(job)
     if entry is None or entry.attempt != attempt:
         return queue
-    return _edit(queue, job, lambda j: attrs.evolve(j, process_id=pid))
+    work = attrs.evolve(entry.job, process_id=pid)
+    return queue.put(attrs.evolve(entry, job=work, has_process=True))
 
 
 def _reported(queue: Queue, record: JobReported) -> Queue:

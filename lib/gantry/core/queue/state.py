@@ -78,6 +78,8 @@ class Entry:
     mode: Mode = "run"
     roll_backs: int = 0
     """How many attempts were begun to roll the job back."""
+    has_process: bool = False
+    """Whether the newest attempt's process may have been given its work."""
     reported: EventNumber = NO_EVENT
     """The number of the newest attempt's last event."""
     records: tuple[StepRecord, ...] = ()

@@ -327,6 +327,7 @@ def test_the_death_of_a_process_ends_or_rolls_back(
     queue = step(Queue(), submit, RULES).queue
     queue = step(queue, Tick(at), RULES).queue
     for job in list(queue.active):
+        queue = step(queue, Started(job, Attempt(1), 42), RULES).queue
         queue = step(queue, report(queue, 0, changes, 0, at), RULES).queue
         was_final = queue.entries[job].job.is_final
         for _ in range(4):

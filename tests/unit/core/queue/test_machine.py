@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from gantry.core.queue.attempts import ROLL_BACKS_MAX, assignment
+from gantry.core.queue.attempts import ROLL_BACKS_MAX, STARTS_MAX, assignment
 from gantry.core.queue.happenings import (
     Accepted,
     AnswerWanted,
@@ -32,6 +32,7 @@ from gantry.core.queue.happenings import (
     Submit,
     Tick,
 )
+from gantry.core.queue.happenings import Started as Begun
 from gantry.core.queue.machine import step
 from gantry.core.queue.state import Queue
 from gantry.core.queue.submission import check
@@ -320,6 +321,7 @@ def plan(*names: str) -> Plan:
 def running(bench: Bench, *records: StepRecord) -> JobId:
     job = bench.submit(delay(), delay())
     bench.tick()
+    bench.do(Begun(job, FIRST, pid=42))
     bench.report(job, OpcodeChanged(0, "waiting", 1e9), OpcodeChanged(0, "running", 1e9))
     bench.report(job, *map(Recorded, records))
     return job
@@ -392,6 +394,18 @@ def test_a_process_that_can_not_be_made_fails_the_job() -> None:
     (result,) = bench.results(job)
     assert isinstance(result, str)
     assert "no memory" in result
+
+
+def test_a_process_that_dies_without_work_is_made_again_a_few_times() -> None:
+    bench = Bench()
+    job = bench.submit(delay())
+    bench.tick()
+    for attempt in range(1, STARTS_MAX):
+        spawn = Spawn(job, Attempt(attempt + 1))
+        assert bench.do(Died(job, Attempt(attempt), NOW)).effects == (spawn,)
+        assert bench.queue.entries[job].mode == "run"
+    assert bench.do(Died(job, Attempt(STARTS_MAX), NOW)).effects == (Release(job),)
+    assert bench.status(job) == "error"
 
 
 def test_a_failed_opcode_ends_the_later_ones() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import os
+import select
 import signal
 import socket
 import struct
@@ -212,6 +213,35 @@ def test_a_second_attempt_waits_for_the_end_of_the_first(server: Server) -> None
     assert isinstance(client.receive(), Reaped)
     client.spawn(second)
     assert orjson.loads(command(second, "describe"))["attempt"] == 2
+
+
+def test_a_second_attempt_needs_no_waiting_once_the_first_is_dead(server: Server) -> None:
+    """LuxiD may see the end of a process before the server has reaped it."""
+    client, first, second = server.connect(), server.request(1), server.request(1, attempt=2)
+    client.spawn(first)
+    signal.pidfd_send_signal(client.pidfds[0], signal.SIGKILL)
+    select.select([client.pidfds[0]], [], [], PATIENCE_SECONDS)
+    client.send(second)
+    answers = [client.receive(), client.receive()]
+    assert [type(answer) for answer in answers] == [Reaped, Spawned]
+
+
+def test_nobody_takes_the_socket_of_a_job_that_outlived_its_server(tmp_path: Path) -> None:
+    first = start(tmp_path)
+    client, request = first.connect(), first.request(1)
+    client.spawn(request)
+    first.stop()
+    client.close()
+    (tmp_path / "notify").unlink()
+    second = start(tmp_path)
+    client = second.connect()
+    client.send(second.request(1, attempt=2))
+    refusal = client.receive()
+    assert isinstance(refusal, NotSpawned)
+    assert "answers there already" in refusal.reason
+    command(request, "return")
+    second.stop()
+    client.close()
 
 
 def test_a_socket_that_can_not_be_bound_is_an_answer(server: Server) -> None:
