@@ -1,0 +1,352 @@
+"""Locks with those who wait for them: every transition is pure.
+
+A request is granted whole or not at all. It waits for the jobs whose locks conflict with it and,
+so that nobody starves, for the waiting requests before it in line - by priority, then by age -
+that conflict with it; but never for one that in turn waits for this very job.
+
+No deadlock: a job may only ask for locks above those that it holds, so following "waits for the
+holder" leads to ever higher locks and never in a circle; "waits for one before me in line" is
+left out wherever it would close a circle; and a request to make a shared lock exclusive, which
+the order can not help with, never waits at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from attrs import evolve, field, frozen
+from immutables import Map
+
+from gantry.core.locking.allocation import Allocation
+from gantry.core.locking.names import cover_of, level_of, rank
+from gantry.protocols.errors import BadCall, StaleAttempt
+from gantry.protocols.identity import Attempt, JobId
+from gantry.protocols.locks import (
+    Blocked,
+    Granted,
+    Level,
+    LockName,
+    LockOwner,
+    LockRequest,
+    LockState,
+    Mode,
+)
+from gantry.protocols.wconfd import LockOrderViolated
+
+Wanted = Map[LockName, Mode | None]
+"""A request: for each lock the mode, or ``None`` to let it go."""
+
+
+@frozen
+class Pending:
+    """A request that waits."""
+
+    wanted: Wanted
+    priority: int
+    """Smaller ones come first."""
+    age: int
+    """Requests are numbered as they arrive."""
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """The place in line."""
+        return self.priority, self.age
+
+
+@frozen
+class Locks:
+    """All locks that are held or waited for, and the newest attempt of every job."""
+
+    allocation: Allocation = field(factory=Allocation)
+    waiting: Map[JobId, Pending] = field(factory=Map)
+    attempts: Map[JobId, Attempt] = field(factory=Map)
+    requests: int = 0
+    """How many requests have ever waited."""
+
+
+Step = tuple[Locks, tuple[JobId, ...]]
+"""The new value, and the jobs whose waiting requests were granted on the way."""
+
+
+def request(
+    locks: Locks, owner: LockOwner, requests: Iterable[LockRequest], priority: int
+) -> tuple[Locks, tuple[JobId, ...], Granted | Blocked]:
+    """Ask for locks; if that is not possible now, wait in line.
+
+    A job has one waiting request: the same one again keeps its place, another one replaces it.
+
+    Returns:
+        The new value; the *other* jobs whose requests were granted; the answer.
+
+    Raises:
+        StaleAttempt: the owner has been replaced.
+        LockOrderViolated: a lock is below one that is held, or would have to be made exclusive
+            while others share it.
+        BadCall: a lock is named twice, or its name is none.
+    """
+    locks, granted = adopt(locks, owner)
+    job, wanted = owner.job, _parse(requests)
+    _check_order(locks.allocation, job, wanted)
+    before = locks.waiting.get(job)
+    if before is not None and before.wanted == wanted:
+        pending = evolve(before, priority=priority)
+    else:
+        pending = Pending(wanted, priority, locks.requests)
+        locks = evolve(locks, requests=locks.requests + 1)
+    upgrade = _upgrade_in(locks.allocation, job, wanted)
+    if upgrade is not None:
+        by = _hold_blockers(locks.allocation, job, wanted)
+        if by:
+            raise LockOrderViolated(upgrade, upgrade)
+        locks = _grant(_without_pending(locks, job), job, wanted)
+    else:
+        locks = evolve(locks, waiting=locks.waiting.set(job, pending))
+    locks, more = settle(locks)
+    others = tuple(each for each in (*granted, *more) if each != job)
+    if job in locks.waiting:
+        return locks, others, Blocked(blockers(locks, job))
+    return locks, others, Granted(locks.allocation.held(job))
+
+
+def try_request(
+    locks: Locks, owner: LockOwner, requests: Iterable[LockRequest]
+) -> tuple[Locks, tuple[JobId, ...], Granted | Blocked]:
+    """Ask for locks without waiting; behind everybody who waits already.
+
+    Returns, raises: as :func:`request`; after ``Blocked`` nothing has changed.
+    """
+    locks, granted = adopt(locks, owner)
+    job, wanted = owner.job, _parse(requests)
+    if job in locks.waiting:
+        raise BadCall("try_lock", f"job {job} has a waiting request already")
+    _check_order(locks.allocation, job, wanted)
+    by = _hold_blockers(locks.allocation, job, wanted)
+    if not by and _upgrade_in(locks.allocation, job, wanted) is None:
+        last = max((each.priority for each in locks.waiting.values()), default=0)
+        behind = Pending(wanted, last, locks.requests)
+        by = frozenset(blockers(evolve(locks, waiting=locks.waiting.set(job, behind)), job))
+    if by:
+        return locks, granted, Blocked(tuple(sorted(by)))
+    locks, more = settle(_grant(locks, job, wanted))
+    return locks, (*granted, *more), Granted(locks.allocation.held(job))
+
+
+def withdraw(locks: Locks, job: JobId) -> Step:
+    """Take back a job's waiting request; those behind it may come in."""
+    return settle(_without_pending(locks, job))
+
+
+def release(locks: Locks, owner: LockOwner, level: Level | None) -> Step:
+    """Let go of an owner's locks of one level; or of all of them and its waiting request.
+
+    Raises:
+        StaleAttempt: the owner has been replaced.
+    """
+    locks, granted = adopt(locks, owner)
+    job = owner.job
+    if level is None:
+        locks = _without_pending(locks, job)
+    names = [n for n in locks.allocation.of(job) if level is None or level_of(n) == level]
+    allocation = locks.allocation.with_locks(job, dict.fromkeys(names))
+    locks, more = settle(evolve(locks, allocation=allocation))
+    return locks, (*granted, *more)
+
+
+def set_priority(locks: Locks, job: JobId, priority: int) -> Step:
+    """Change the place in line of a job's waiting request, if it has one."""
+    pending = locks.waiting.get(job)
+    if pending is None:
+        return locks, ()
+    moved = locks.waiting.set(job, evolve(pending, priority=priority))
+    return settle(evolve(locks, waiting=moved))
+
+
+def adopt(locks: Locks, owner: LockOwner) -> Step:
+    """Hand a job's locks to its newest attempt; what the former one waited for is taken back.
+
+    Raises:
+        StaleAttempt: there is a newer one.
+    """
+    newest = locks.attempts.get(owner.job)
+    if newest == owner.attempt:
+        return locks, ()
+    if newest is not None and owner.attempt < newest:
+        raise StaleAttempt(owner.job, owner.attempt, newest)
+    locks = evolve(locks, attempts=locks.attempts.set(owner.job, owner.attempt))
+    return withdraw(locks, owner.job) if newest is not None else (locks, ())
+
+
+def drop_job(locks: Locks, job: JobId) -> Step:
+    """Free everything of a job that is over."""
+    attempts = locks.attempts.delete(job) if job in locks.attempts else locks.attempts
+    locks = evolve(_without_pending(locks, job), attempts=attempts)
+    return settle(evolve(locks, allocation=locks.allocation.without_job(job)))
+
+
+def restored(
+    holdings: Iterable[tuple[LockOwner, Mapping[LockName, Mode]]],
+) -> Locks:
+    """Return the locks as they were, from what was stored; nobody waits."""
+    allocation, attempts = Allocation(), Map[JobId, Attempt]()
+    for owner, held in holdings:
+        allocation = allocation.with_locks(owner.job, held)
+        attempts = attempts.set(owner.job, owner.attempt)
+    return Locks(allocation=allocation, attempts=attempts)
+
+
+# --- who waits for whom --------------------------------------------------------------------------
+
+
+def settle(locks: Locks) -> Step:
+    """Grant what can be granted, in line."""
+    granted: list[JobId] = []
+    while True:
+        locks, more, freed = _pass(locks)
+        granted += more
+        if not freed:
+            return locks, tuple(granted)
+
+
+def _pass(locks: Locks) -> tuple[Locks, list[JobId], bool]:
+    """Go along the line once; also say whether a granted request let something go."""
+    line, granted, freed = _Line(locks.allocation, locks.waiting), list[JobId](), False
+    for job, pending in sorted(locks.waiting.items(), key=lambda item: item[1].place):
+        if line.blockers(locks.allocation, job, pending.wanted):
+            continue
+        line.leave(job)
+        locks = _grant(_without_pending(locks, job), job, pending.wanted)
+        freed = freed or None in pending.wanted.values()
+        granted.append(job)
+    return locks, granted, freed
+
+
+def blockers(locks: Locks, job: JobId) -> tuple[JobId, ...]:
+    """Return exactly the jobs that a job's waiting request waits for."""
+    return tuple(sorted(wait_graph(locks).get(job, frozenset())))
+
+
+def wait_graph(locks: Locks) -> Mapping[JobId, frozenset[JobId]]:
+    """Return for every waiting job those that it waits for. There is no circle in it."""
+    line = _Line(locks.allocation, locks.waiting)
+    in_line = sorted(locks.waiting.items(), key=lambda item: item[1].place)
+    return {job: line.blockers(locks.allocation, job, each.wanted) for job, each in in_line}
+
+
+class _Line:
+    """Who waits for whom, found out by going along the line once."""
+
+    def __init__(self, allocation: Allocation, waiting: Map[JobId, Pending]) -> None:
+        self._ahead = Allocation()
+        """What those wait for whom we have passed, as if they had it."""
+        self._edges = {
+            job: _hold_blockers(allocation, job, pending.wanted) for job, pending in waiting.items()
+        }
+
+    def blockers(self, allocation: Allocation, job: JobId, wanted: Wanted) -> frozenset[JobId]:
+        """Return for whom the next one in line waits."""
+        needs = _strengthened(allocation, job, wanted)
+        holders = _hold_blockers(allocation, job, wanted)
+        ahead = {
+            each for name, mode in needs.items() for each in self._ahead.blockers(job, name, mode)
+        }
+        held_back = {each for each in ahead if each not in holders and not self._leads(each, job)}
+        self._edges[job] = holders | held_back
+        self._ahead = self._ahead.with_locks(job, needs)
+        return self._edges[job]
+
+    def leave(self, job: JobId) -> None:
+        """The job that was looked at last waits no more."""
+        del self._edges[job]
+        self._ahead = self._ahead.without_job(job)
+
+    def _leads(self, start: JobId, goal: JobId) -> bool:
+        """Whether following who waits for whom leads from one job to another."""
+        seen, todo = {start}, [start]
+        while todo:
+            for each in self._edges.get(todo.pop(), frozenset()):
+                if each == goal:
+                    return True
+                if each not in seen:
+                    seen.add(each)
+                    todo.append(each)
+        return False
+
+
+def _hold_blockers(allocation: Allocation, job: JobId, wanted: Wanted) -> frozenset[JobId]:
+    needs = _strengthened(allocation, job, wanted)
+    return frozenset(
+        each for name, mode in needs.items() for each in allocation.blockers(job, name, mode)
+    )
+
+
+def _strengthened(allocation: Allocation, job: JobId, wanted: Wanted) -> dict[LockName, Mode]:
+    """Return what a request asks for beyond what the job has."""
+    return {
+        name: mode
+        for name, mode in wanted.items()
+        if mode is not None and not allocation.covers(job, name, mode)
+    }
+
+
+# --- requests ------------------------------------------------------------------------------------
+
+
+def _parse(requests: Iterable[LockRequest]) -> Wanted:
+    wanted: dict[LockName, Mode | None] = {}
+    for each in requests:
+        rank(each.name)  # refuses what is no name
+        mode: Mode | None = None if each.mode == "release" else each.mode
+        if wanted.setdefault(each.name, mode) != mode:
+            raise BadCall("lock", f"{each.name} is asked for in two modes at once")
+    return Map(wanted)
+
+
+def _check_order(allocation: Allocation, job: JobId, wanted: Wanted) -> None:
+    highest = allocation.highest(job)
+    if highest is None:
+        return
+    for name in _strengthened(allocation, job, wanted):
+        cover = cover_of(name)
+        if cover is not None and allocation.covers(job, cover, "shared"):
+            raise LockOrderViolated(name, cover)  # one of a set that is only shared
+        if rank(name) < rank(highest):
+            raise LockOrderViolated(name, highest)
+
+
+def _upgrade_in(allocation: Allocation, job: JobId, wanted: Wanted) -> LockName | None:
+    """Return a lock that the job shares and wants for itself alone."""
+    mine = allocation.of(job)
+    return next((n for n in _strengthened(allocation, job, wanted) if n in mine), None)
+
+
+def _grant(locks: Locks, job: JobId, wanted: Wanted) -> Locks:
+    return evolve(locks, allocation=locks.allocation.with_locks(job, wanted))
+
+
+def _without_pending(locks: Locks, job: JobId) -> Locks:
+    if job not in locks.waiting:
+        return locks
+    return evolve(locks, waiting=locks.waiting.delete(job))
+
+
+# --- what people see -----------------------------------------------------------------------------
+
+
+def states(locks: Locks) -> tuple[LockState, ...]:
+    """Return every lock that is held or waited for, in the order of locks."""
+    pending: dict[LockName, list[tuple[Mode, JobId]]] = {}
+    for job, each in sorted(locks.waiting.items(), key=lambda item: item[1].place):
+        for name, mode in each.wanted.items():
+            if mode is not None:
+                pending.setdefault(name, []).append((mode, job))
+    names = sorted({*locks.allocation.holders, *pending}, key=rank)
+    return tuple(_state(locks.allocation, name, pending.get(name, [])) for name in names)
+
+
+def _state(
+    allocation: Allocation, name: LockName, pending: Iterable[tuple[Mode, JobId]]
+) -> LockState:
+    holders = allocation.holders.get(name, Map[JobId, Mode]())
+    modes = set(holders.values())
+    mode: Mode | None = "exclusive" if "exclusive" in modes else "shared" if modes else None
+    return LockState(name, mode, tuple(sorted(holders)), tuple(pending))
