@@ -1,0 +1,112 @@
+"""Commands, arguments and options are Ganeti's, but for a few named additions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from gantry.cli.gnt_cluster.program import PROGRAM as CLUSTER
+from gantry.cli.gnt_debug import PROGRAM as DEBUG
+from gantry.cli.gnt_instance.program import PROGRAM as INSTANCE
+from gantry.cli.gnt_job.program import PROGRAM as JOB
+from gantry.cli.gnt_node.program import PROGRAM as NODE
+from gantry.cli.gnt_os import PROGRAM as OS
+from gantry.cli.options import Option
+from gantry.cli.program import Command, Program
+
+PROGRAMS = (CLUSTER, DEBUG, INSTANCE, JOB, NODE, OS)
+FACTS = json.loads((Path(__file__).parents[2] / "facts/cli.json").read_text())["programs"]
+ADDED = {"format"}
+"""Options that Ganeti does not have, by their names in the program."""
+
+Fact = dict[str, object]
+
+AVAILABLE = [
+    pytest.param(program, command, id=f"{program.name} {command.name}")
+    for program in PROGRAMS
+    for command in program.commands
+    if command.handler is not None
+]
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: str(program.name))
+def test_every_command_of_ganeti_is_known(program: Program) -> None:
+    names = [command.name for command in program.commands]
+    assert sorted(names) == sorted(FACTS[program.name]["commands"])
+    assert dict(program.aliases) == FACTS[program.name]["aliases"]
+    assert list(program.default_words) == FACTS[program.name]["env_args_override"]
+
+
+@pytest.mark.parametrize(("program", "command"), AVAILABLE)
+def test_arguments_are_ganetis(program: Program, command: Command) -> None:
+    expected = FACTS[program.name]["commands"][command.name]["args"]
+    actual = [
+        {"kind": each.kind, "min": each.least, "max": each.most}
+        | ({"choices": list(each.choices)} if each.choices else {})
+        for each in command.arguments
+    ]
+    assert actual == expected
+
+
+def _comparable(option: Option[object]) -> Fact:
+    fact: Fact = {
+        "flags": list(option.flags),
+        "dest": option.dest,
+        "action": option.action,
+        "default": option.default,
+    }
+    if option.type is not None:
+        fact["type"] = option.type.name
+        if option.type.choices:
+            fact["choices"] = sorted(option.type.choices)
+    if option.action == "store_const":
+        fact["const"] = option.const
+    return fact
+
+
+def _normal(fact: Fact) -> Fact:
+    """Bring a fact into our form: numbers given as text, sets of statuses as words."""
+    normal = {key: fact[key] for key in ("flags", "dest", "action", "default")}
+    if "type" in fact:
+        normal["type"] = fact["type"]
+    if fact.get("type") == "int" and isinstance(fact["default"], str):
+        normal["default"] = int(fact["default"])
+    if fact["dest"] == "primary_ip_version":
+        normal["default"] = str(fact["default"])
+    if fact["dest"] == "yes_do_it":
+        normal["default"] = False
+    if "choices" in fact:
+        normal["choices"] = sorted(cast("list[str]", fact["choices"]))
+    if fact["action"] == "store_const":
+        normal["const"] = fact["const"]
+    return normal
+
+
+def _statuses(fact: Fact) -> Fact:
+    if fact["dest"] != "status_filter":
+        return fact
+    text = str(fact["const"])
+    words = [
+        word.strip("'{}()") for word in text.removeprefix("frozenset(").replace(",", " ").split()
+    ]
+    return {**fact, "const": sorted(words)}
+
+
+@pytest.mark.parametrize(("program", "command"), AVAILABLE)
+def test_options_are_ganetis(program: Program, command: Command) -> None:
+    expected = FACTS[program.name]["commands"][command.name]["options"]
+    actual = [_comparable(option) for option in command.options if option.dest not in ADDED]
+
+    def by_flags(facts: list[Fact]) -> list[Fact]:
+        return sorted(map(_statuses, facts), key=lambda fact: str(fact["flags"]))
+
+    assert by_flags(actual) == by_flags([_normal(fact) for fact in expected])
+
+
+@pytest.mark.parametrize(("program", "command"), AVAILABLE)
+def test_a_flag_means_one_thing(program: Program, command: Command) -> None:
+    flags = [name for option in command.options for name in option.flags]
+    assert len(flags) == len(set(flags))
