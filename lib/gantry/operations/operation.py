@@ -17,7 +17,7 @@ from attrs import frozen
 from gantry.operations.world import World
 from gantry.protocols.identity import NodeUuid
 from gantry.protocols.locks import BGL, Level, LockName, LockRequest, Mode, lock_name, lock_set
-from gantry.protocols.opcodes.base import Opcode
+from gantry.protocols.opcodes.opcode import Opcode
 from gantry.protocols.steps import Action, Kind, NoUndo, Plan, Step, StepName
 
 O = TypeVar("O", bound=Opcode)  # noqa: E741 - the opcode's type, in every signature below
@@ -39,12 +39,12 @@ class Operation(Generic[O]):
 AnyOperation = Operation[Any]
 
 
-async def only_the_big_lock(opcode: Opcode, world: World) -> Locks:  # noqa: ARG001, RUF029 - fits Operation.locks
+async def only_the_big_lock(opcode: Opcode, world: World) -> Locks:
     """Need the cluster's big lock shared: the locks of an operation that touches no object."""
     return (LockRequest(BGL, "shared"),)
 
 
-async def the_whole_cluster(opcode: Opcode, world: World) -> Locks:  # noqa: ARG001, RUF029 - fits Operation.locks
+async def the_whole_cluster(opcode: Opcode, world: World) -> Locks:
     """Need the cluster's big lock for itself: nothing else runs meanwhile."""
     return (LockRequest(BGL, "exclusive"),)
 

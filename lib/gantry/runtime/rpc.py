@@ -29,6 +29,7 @@ from gantry.protocols.framing import FrameDecoder, FramingError, encode_frame
 from gantry.protocols.service import Hello, Method, Service, agree, hello, stub
 from gantry.runtime.environment import Network
 from gantry.runtime.logs import Log
+from gantry.runtime.nursery import open_plain_nursery
 
 S = TypeVar("S")
 
@@ -289,27 +290,22 @@ async def client(service: Service[S], stream: trio.abc.Stream) -> AsyncIterator[
     """
     connection = _Connection(stream)
     try:
-        await connection.greet(hello(service))
+        await _greet_server(service, connection)
         caller = _Client(connection, service.name)
-        async with trio.open_nursery() as nursery:
+        async with open_plain_nursery() as nursery:
             nursery.start_soon(connection.write_queued)
             nursery.start_soon(caller.read_answers)
             yield stub(service, caller.call)
             nursery.cancel_scope.cancel()
-    except BaseExceptionGroup as group:
-        raise only(group) from None
-    except (*CONNECTION_ERRORS, Malformed, BadCall, trio.TooSlowError) as error:
-        raise ConnectionLost(f"{service.name} did not greet: {error}") from error
     finally:
         await trio.aclose_forcefully(stream)
 
 
-def only(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Unwrap what a nursery wrapped, where one exception is all there is."""
-    inner: BaseException = group
-    while isinstance(inner, BaseExceptionGroup) and len(inner.exceptions) == 1:
-        inner = inner.exceptions[0]
-    return inner
+async def _greet_server(service: Service[Any], connection: _Connection) -> None:
+    try:
+        await connection.greet(hello(service))
+    except (*CONNECTION_ERRORS, Malformed, BadCall, trio.TooSlowError) as error:
+        raise ConnectionLost(f"{service.name} did not greet: {error}") from error
 
 
 @asynccontextmanager

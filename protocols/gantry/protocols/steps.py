@@ -22,7 +22,7 @@ from typing import Literal, NewType
 from attrs import field, frozen
 
 from gantry.protocols.changes import Change
-from gantry.protocols.codec import Json
+from gantry.protocols.codec import Json, dump, load
 from gantry.protocols.identity import Attempt, NodeUuid
 
 StepName = NewType("StepName", str)
@@ -119,6 +119,8 @@ class Plan:
     result: Json = None
     """The opcode's result, unless ``result_from`` names the step that gives it."""
     result_from: StepName | None = None
+    result_key: str | None = None
+    """Wraps that step's result into an object with this one key."""
     no_return: StepName | None = None
     """Once this step is done the plan is only carried on, never undone."""
 
@@ -170,3 +172,17 @@ class Leftover:
 
 
 StepRecord = Planned | Started | Done | Undone | Leftover
+
+
+def dump_record(record: StepRecord) -> Json:
+    """Return the JSON form of a step record."""
+    return dump(record, StepRecord)
+
+
+def load_record(payload: Json) -> StepRecord:
+    """Parse a step record.
+
+    Raises:
+        gantry.protocols.codec.Malformed: the JSON value is none.
+    """
+    return load(StepRecord, payload)  # type: ignore[arg-type,return-value,no-any-return,unused-ignore] # mypy has no type for a union

@@ -1,0 +1,83 @@
+"""How a job takes its locks: level by level in the fixed order, waiting in line."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import trio
+from attrs import define, field
+
+from gantry.daemons.job.outbox import Outbox
+from gantry.operations.operation import Locks, level_of
+from gantry.protocols.jobproc import BlockedBy
+from gantry.protocols.locks import LEVELS, LockOwner, LockRequest
+from gantry.protocols.wconfd import WConfD
+from gantry.runtime.link import Link
+from gantry.runtime.nursery import open_plain_nursery
+
+NOTICE_SECONDS: Final = 0.2
+"""A job that waits longer than this says for whom."""
+
+TRIES_MAX: Final = 20
+"""How often the set of locks that an opcode needs may change while it is being taken."""
+
+
+@define
+class LockTaker:
+    """Takes and releases the locks of one job's attempt."""
+
+    wconfd: Link[WConfD]
+    owner: LockOwner
+    outbox: Outbox
+    priority: int
+    _waiting: bool = field(default=False, init=False)
+
+    async def take(self, wanted: Callable[[], Awaitable[Locks]]) -> None:
+        """Take the locks that ``wanted`` names; asked again when they are held, it must agree.
+
+        What it names may depend on a configuration that others change until the locks are held.
+        """
+        for _ in range(TRIES_MAX):
+            requests = await wanted()
+            for level in LEVELS:
+                now = tuple(r for r in requests if level_of(r.name) == level)
+                if now:
+                    await self._lock(now)
+            if set(await wanted()) <= set(requests):
+                return
+            await self.release()
+        raise RuntimeError(f"the locks needed changed {TRIES_MAX} times in a row")
+
+    async def _lock(self, requests: tuple[LockRequest, ...]) -> None:
+        async with open_plain_nursery() as nursery:
+            nursery.start_soon(self._say_who_blocks)
+            self._waiting = True
+            try:
+                await self.wconfd.call(lambda w: w.lock(self.owner, requests, self.priority))
+            finally:
+                self._waiting = False
+            nursery.cancel_scope.cancel()
+
+    async def _say_who_blocks(self) -> None:
+        await trio.sleep(NOTICE_SECONDS)
+        blockers = await self.wconfd.call(lambda w: w.blockers(self.owner))
+        self.outbox.put(BlockedBy(blockers))
+        try:
+            await trio.sleep_forever()
+        finally:
+            self.outbox.put(BlockedBy(()))
+
+    async def set_priority(self, priority: int) -> None:
+        """Change the priority of this wait and of those to come."""
+        self.priority = priority
+        if self._waiting:
+            await self.wconfd.call(lambda w: w.set_lock_priority(self.owner, priority))
+
+    async def release(self) -> None:
+        """Release all locks and reservations."""
+        await self.wconfd.call(lambda w: w.release(self.owner, None))
+
+    async def adopt(self) -> None:
+        """Take over what earlier attempts held."""
+        await self.wconfd.call(lambda w: w.adopt(self.owner))

@@ -1,0 +1,77 @@
+"""A job process from its first instruction to its last; called in the fork server's child."""
+
+from __future__ import annotations
+
+import socket
+from functools import partial
+from typing import Final
+
+import trio
+
+from gantry.daemons.job.performer import ENDS_ATTEMPT
+from gantry.daemons.job.process import JobServer
+from gantry.daemons.job.work import Work
+from gantry.protocols.errors import OpExecError
+from gantry.protocols.identity import NodeUuid
+from gantry.protocols.jobproc import JOB_PROCESS, SpawnRequest
+from gantry.protocols.objects.node import Node
+from gantry.protocols.wconfd import SOCKET_NAME, WCONFD, Selection, WConfD
+from gantry.runtime import logs
+from gantry.runtime.environment import Environment
+from gantry.runtime.link import Link
+from gantry.runtime.node_links import NodeLinks
+from gantry.runtime.nursery import open_plain_nursery
+from gantry.runtime.real import real_environment
+from gantry.runtime.rpc import serve
+
+ASSIGN_SECONDS_MAX: Final = 60.0
+"""A process to which LuxiD hands no work in this time leaves; LuxiD makes another."""
+
+LOG: Final = logs.Log("job")
+
+
+def run(listener_fd: int, spawn: SpawnRequest) -> None:
+    """Be a job process; blocking.
+
+    Args:
+        listener_fd: the job's socket, bound and listening; it is closed at the end.
+        spawn: which job this is.
+    """
+    env = real_environment()
+    logs.set_up(env.paths.logs / "jobs.log", debug=False)
+    trio.run(main, env, listener_fd, spawn)
+
+
+async def main(env: Environment, listener_fd: int, spawn: SpawnRequest) -> None:
+    """Serve the job's socket and do its work."""
+    listener = trio.SocketListener(
+        trio.socket.fromfd(listener_fd, socket.AF_UNIX, socket.SOCK_STREAM)
+    )
+    server = JobServer(spawn.job)
+    wconfd = Link(WCONFD, env.network, env.paths.socket(SOCKET_NAME))
+    try:
+        async with open_plain_nursery() as nursery:
+            nursery.start_soon(serve, JOB_PROCESS, server, listener)
+            nursery.start_soon(wconfd.run)
+            with trio.fail_after(ASSIGN_SECONDS_MAX):
+                assignment = await server.next_assignment()
+            find = partial(find_node, wconfd)
+            async with NodeLinks.opened(env, find) as nodes:
+                await Work(env, assignment, server, wconfd, nodes).do()
+            nursery.cancel_scope.cancel()
+    except trio.TooSlowError:
+        LOG.warning("no assignment", job=spawn.job, attempt=spawn.attempt)
+    except ENDS_ATTEMPT as error:
+        LOG.warning("attempt ended", job=spawn.job, attempt=spawn.attempt, reason=str(error))
+
+
+async def find_node(wconfd: Link[WConfD], uuid: NodeUuid) -> Node:
+    """Look a node up in the configuration.
+
+    Raises:
+        OpExecError: there is no such node.
+    """
+    part = await wconfd.call(lambda w: w.read(Selection(nodes=(uuid,))))
+    if uuid not in part.nodes:
+        raise OpExecError(f"there is no node {uuid}")
+    return part.nodes[uuid]

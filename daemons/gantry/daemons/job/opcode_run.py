@@ -1,0 +1,162 @@
+"""One opcode from waiting to its final status, in either direction."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import trio
+from attrs import define, field
+
+from gantry.daemons.job.locking import LockTaker
+from gantry.daemons.job.outbox import Outbox
+from gantry.daemons.job.stepping import Cancelled, Stepper
+from gantry.daemons.job.world import JobWorld
+from gantry.operations.operation import AnyOperation
+from gantry.protocols.codec import Json, Malformed
+from gantry.protocols.errors import GanetiError, OpExecError, OpPrereqError
+from gantry.protocols.jobproc import EventNumber, OpcodeChanged, OpcodeStatus
+from gantry.protocols.opcodes.opcode import Opcode
+from gantry.protocols.steps import Plan
+from gantry.runtime.logs import Log
+from gantry.runtime.nursery import open_plain_nursery
+
+CANCELLED_TEXT: Final = "Job canceled by request"
+
+LOG: Final = Log("job")
+
+
+@define
+class OpcodeRun:
+    """Carries out one opcode, or rolls it back."""
+
+    number: int
+    opcode: Opcode
+    operation: AnyOperation
+    world: JobWorld
+    locks: LockTaker
+    stepper: Stepper
+    outbox: Outbox
+    cancelled: trio.Event
+    _acting: bool = field(default=False, init=False)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the opcode is past its checks, so that a cancel means undoing."""
+        return self._acting
+
+    async def run(self) -> bool:
+        """Carry out the opcode; return whether it succeeded.
+
+        Raises:
+            ServiceError: this attempt may not act any more.
+        """
+        self._enter("waiting")
+        try:
+            plan = await self._prepare()
+        except Cancelled:
+            return await self._finish("canceled", CANCELLED_TEXT)
+        except GanetiError as error:
+            return await self._finish("error", error.encoded)
+        except Malformed as error:
+            return await self._finish("error", OpPrereqError(str(error)).encoded)
+        if self.opcode.dry_run:
+            return await self._show(plan)
+        return await self._carry_out(plan)
+
+    async def _prepare(self) -> Plan:
+        """Take the locks, check and plan; a cancel ends it at any moment."""
+        plans: list[Plan] = []
+        async with open_plain_nursery() as nursery:
+            nursery.start_soon(_cancel_when, self.cancelled, nursery.cancel_scope)
+            await self.locks.take(lambda: self.operation.locks(self.opcode, self.world))
+            self._enter("running")
+            plans.append(await self.operation.plan(self.opcode, self.world))
+            nursery.cancel_scope.cancel()
+        if not plans:
+            raise Cancelled
+        return plans[0]
+
+    async def _show(self, plan: Plan) -> bool:
+        self.world.say(*(f"would do: {step.name}" for step in plan.steps))
+        return await self._finish("success", None)
+
+    async def _carry_out(self, plan: Plan) -> bool:
+        self._acting = True
+        if plan.steps:
+            await self.stepper.begin(plan)
+        try:
+            await self.stepper.forwards(plan)
+        except Cancelled:
+            return await self._undo(plan, "canceled", CANCELLED_TEXT)
+        except GanetiError as error:
+            return await self._undo(plan, "error", error.encoded)
+        return await self._finish("success", self._result(plan))
+
+    def _result(self, plan: Plan) -> Json:
+        if plan.result_from is None:
+            return plan.result
+        result = self.stepper.performer.results[plan.result_from]
+        return result if plan.result_key is None else {plan.result_key: result}
+
+    async def _undo(self, plan: Plan, status: OpcodeStatus, result: Json) -> bool:
+        leftovers = await self.stepper.backwards(plan)
+        return await self._finish(status, _with_leftovers(result, leftovers))
+
+    async def roll_back(self, text: str) -> bool:
+        """Undo what a dead process began, or carry on where there is no way back.
+
+        Args:
+            text: why the job ends, for the opcode's result.
+
+        Returns:
+            Whether the opcode turned out to have succeeded.
+        """
+        progress = self.stepper.progress()
+        error = OpExecError(text).encoded
+        await self.locks.adopt()
+        if progress.plan is None:
+            return await self._finish("error", error)
+        plan = progress.plan
+        settled = progress.complete or progress.past_return
+        interrupted = progress.interrupted
+        if interrupted is not None and plan.steps[interrupted].name == plan.no_return:
+            settled = True  # to ask again under the same key is the only way to know
+        if not settled:
+            return await self._undo(plan, "error", error)
+        try:
+            await self.stepper.forwards(plan)
+        except GanetiError as failure:
+            LOG.warning("could not carry on", opcode=self.number, reason=str(failure))
+            if self.stepper.progress().past_return:
+                return await self._finish("error", failure.encoded)
+            return await self._undo(plan, "error", error)
+        return await self._finish("success", self._result(plan))
+
+    # --- statuses --------------------------------------------------------------------------------
+
+    def _enter(self, status: OpcodeStatus, result: Json = None) -> EventNumber:
+        return self.outbox.put(OpcodeChanged(self.number, status, self.world.now(), result))
+
+    async def _finish(self, status: OpcodeStatus, result: Json) -> bool:
+        """Report the final status; the locks go only when that is durable."""
+        ended = self._enter(status, result)
+        await self.outbox.until_committed(ended)
+        await self.locks.release()
+        return status == "success"
+
+
+def _with_leftovers(result: Json, leftovers: list[str]) -> Json:
+    """Add what could not be undone to an opcode's result."""
+    if not leftovers:
+        return result
+    text = "; ".join(leftovers)
+    match result:
+        case [str(name), [str(first), *rest]]:
+            return [name, [f"{first}; left behind: {text}", *rest]]
+        case _:
+            return f"{result}; left behind: {text}"
+
+
+async def _cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:
+    await event.wait()
+    scope.cancel()

@@ -1,0 +1,47 @@
+"""What a job process tells LuxiD: numbered events, kept until they are committed."""
+
+from __future__ import annotations
+
+import trio
+from attrs import define, field
+
+from gantry.protocols.jobproc import Event, EventNumber, Numbered
+
+
+@define
+class Outbox:
+    """The events of one attempt, in order. Nothing is ever dropped before it is committed."""
+
+    _events: list[Numbered] = field(factory=list, init=False)
+    _last: int = field(default=0, init=False)
+    _committed: int = field(default=0, init=False)
+    _changed: trio.Event = field(factory=trio.Event, init=False)
+
+    def put(self, event: Event) -> EventNumber:
+        """Add an event and return its number."""
+        self._last += 1
+        number = EventNumber(self._last)
+        self._events.append(Numbered(number, event))
+        self._wake()
+        return number
+
+    async def after(self, number: EventNumber) -> tuple[Numbered, ...]:
+        """Wait for events later than ``number`` and return them."""
+        while self._last <= number:
+            await self._changed.wait()
+        return tuple(each for each in self._events if each.number > number)
+
+    def commit(self, through: EventNumber) -> None:
+        """Note that all events up to this number are durable at LuxiD."""
+        self._committed = max(self._committed, through)
+        self._events = [each for each in self._events if each.number > self._committed]
+        self._wake()
+
+    async def until_committed(self, number: EventNumber) -> None:
+        """Wait until an event is durable at LuxiD, however long LuxiD is away."""
+        while self._committed < number:
+            await self._changed.wait()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()

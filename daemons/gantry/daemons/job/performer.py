@@ -1,0 +1,180 @@
+"""Carry out the actions of plans: where data becomes effects, each under its key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import trio
+from attrs import define, evolve, field
+
+from gantry.daemons.job.outbox import Outbox
+from gantry.daemons.job.replies import Replies
+from gantry.protocols.codec import Json, dump
+from gantry.protocols.errors import (
+    ConnectionLost,
+    HooksAbort,
+    NoLease,
+    OpExecError,
+    ServiceError,
+    StaleAttempt,
+    StaleEpoch,
+)
+from gantry.protocols.identity import Attempt, Epoch, JobId, Key, NodeUuid, Ticket, digest_of
+from gantry.protocols.jobproc import JobsWanted, Logged, NotSubmitted, Submitted
+from gantry.protocols.noded import Interrupted
+from gantry.protocols.runtime_types import HookResult
+from gantry.protocols.steps import (
+    Action,
+    Commit,
+    Delay,
+    Kind,
+    NodeCall,
+    RunHooks,
+    Say,
+    StepName,
+    SubmitJobs,
+)
+from gantry.protocols.wconfd import Committed, NeverSeen, Refused, WConfD
+from gantry.runtime.link import Link
+from gantry.runtime.node_links import NodeLinks
+from gantry.runtime.nursery import open_plain_nursery
+
+HOOKS_SECONDS_MAX: Final = 300.0
+"""A hooks directory that takes longer counts as not run."""
+
+ENDS_ATTEMPT: Final = (StaleAttempt, StaleEpoch, NoLease)
+"""These are no failures of a step: the process may not act any more and leaves at once."""
+
+Submissions = tuple[Submitted | NotSubmitted, ...]
+
+
+@define
+class Performer:
+    """Carries out single actions for one opcode of one attempt."""
+
+    job: JobId
+    attempt: Attempt
+    epoch: Epoch
+    opcode: int
+    wconfd: Link[WConfD]
+    nodes: NodeLinks
+    outbox: Outbox
+    replies: Replies[Key, Submissions]
+    secrets: Mapping[str, str] = field(repr=False)
+    now: Callable[[], float]
+    results: dict[StepName, Json] = field(factory=dict, init=False)
+    """The results of finished steps, for steps that take them as arguments."""
+
+    def key(self, step: int, *, undo: bool = False) -> Key:
+        """Return the key of a step or of its undo."""
+        return Key(self.job, self.opcode, step, undo)
+
+    async def perform(self, step: int, action: Action, kind: Kind, *, undo: bool = False) -> Json:
+        """Carry out an action and return its result.
+
+        Raises:
+            GanetiError: it failed.
+            ServiceError: one of :data:`ENDS_ATTEMPT`.
+        """
+        key = self.key(step, undo=undo)
+        match action:
+            case NodeCall():
+                return await self._call_node(key, action, kind)
+            case Commit():
+                return await self._commit(key, action)
+            case Delay(seconds):
+                await trio.sleep(seconds)
+                return None
+            case RunHooks():
+                return await self._run_hooks(key, action)
+            case SubmitJobs(jobs):
+                self.outbox.put(JobsWanted(key, jobs))
+                return [_outcome(each) for each in await self.replies.wait(key)]
+            case Say(text):
+                self.say(text)
+                return None
+
+    async def has_committed(self, step: int) -> bool:
+        """Whether the configuration change of a step has happened."""
+        key = self.key(step)
+        return not isinstance(await self.wconfd.call(lambda w: w.outcome(key)), NeverSeen)
+
+    def say(self, text: str) -> None:
+        """Add a line to the job's log."""
+        self.outbox.put(Logged(self.opcode, self.now(), "message", text))
+
+    async def _commit(self, key: Key, commit: Commit) -> Json:
+        ticket = Ticket(key, self.attempt, self.epoch, digest_of(dump(commit)))
+        outcome = await self.wconfd.call(lambda w: w.commit(ticket, commit.change))
+        match outcome:
+            case Committed(index):
+                return index
+            case Refused(invariant):
+                raise OpExecError(f"the configuration refuses the change: {invariant.text}")
+
+    # --- nodes -----------------------------------------------------------------------------------
+
+    async def _call_node(self, key: Key, call: NodeCall, kind: Kind) -> Json:
+        taken = {param: self.results[name] for param, name in call.results.items()}
+        args = {**call.args, **taken}
+        # Secrets are no part of the digest: that of a short secret would give it away.
+        ticket = Ticket(key, self.attempt, self.epoch, digest_of([call.method, args]))
+        if call.secrets is not None:
+            args[call.secrets] = dict(self.secrets)
+        try:
+            return await self._ask_node(call, args, ticket)
+        except Interrupted as error:
+            if kind == "once":
+                raise OpExecError(f"{error}; it may not be repeated, so look at the node") from None
+        return await self._ask_node(call, args, evolve(ticket, redo=True))
+
+    async def _ask_node(self, call: NodeCall, args: Mapping[str, Json], ticket: Ticket) -> Json:
+        sent = {**args, "ticket": dump(ticket)}
+        try:
+            return await self.nodes.call(call.node, call.method, sent, call.deadline_seconds)
+        except (*ENDS_ATTEMPT, Interrupted):
+            raise
+        except (ServiceError, ConnectionLost) as error:
+            raise OpExecError(f"node {await self.nodes.name(call.node)}: {error}") from error
+
+    async def _run_hooks(self, key: Key, hooks: RunHooks) -> Json:
+        request = [hooks.path, hooks.phase, dict(hooks.environment)]
+        ticket = Ticket(key, self.attempt, self.epoch, digest_of(request), redo=True)
+        failures: list[list[str]] = []
+
+        async def one(node: NodeUuid) -> None:
+            name = await self.nodes.name(node)
+            try:
+                ran = await self.nodes.ask(
+                    node,
+                    lambda n: n.run_hooks(ticket, hooks.path, hooks.phase, hooks.environment),
+                    HOOKS_SECONDS_MAX,
+                )
+            except ENDS_ATTEMPT:
+                raise
+            except (ServiceError, ConnectionLost) as error:
+                self.say(f"WARNING: hooks on node {name} did not run: {error}")
+            else:
+                failures.extend(_failed(name, ran))
+
+        async with open_plain_nursery() as nursery:
+            for node in hooks.nodes:
+                nursery.start_soon(one, node)
+        if failures and hooks.phase == "pre":
+            raise HooksAbort(sorted(failures))
+        for node_name, script, output in sorted(failures):
+            self.say(f"WARNING: hook {script} on node {node_name} failed: {output}")
+        return None
+
+
+def _outcome(outcome: Submitted | NotSubmitted) -> list[Json]:
+    match outcome:
+        case Submitted(id=number):
+            return [True, number]
+        case NotSubmitted(reason):
+            return [False, reason]
+
+
+def _failed(node: str, results: tuple[HookResult, ...]) -> list[list[str]]:
+    return [[node, each.script, each.output] for each in results if each.status == "fail"]

@@ -1,0 +1,75 @@
+"""What LuxiD says to a job process, and what the process does about it."""
+
+from __future__ import annotations
+
+import trio
+from attrs import define, field
+
+from gantry.daemons.job.locking import LockTaker
+from gantry.daemons.job.opcode_run import OpcodeRun
+from gantry.daemons.job.outbox import Outbox
+from gantry.daemons.job.performer import Submissions
+from gantry.daemons.job.replies import Replies
+from gantry.protocols.identity import Attempt, JobId, Key
+from gantry.protocols.jobproc import Assignment, EventNumber, NotAssigned, Numbered
+
+
+@define
+class JobServer:
+    """Implements :class:`gantry.protocols.jobproc.JobProcess`."""
+
+    job: JobId
+    outbox: Outbox = field(factory=Outbox)
+    replies: Replies[Key, Submissions] = field(factory=Replies)
+    cancelled: trio.Event = field(factory=trio.Event)
+    locks: LockTaker | None = None
+    """Set as soon as there is an assignment; so is :attr:`current`, for each opcode."""
+    current: OpcodeRun | None = None
+    _assignment: Assignment | None = field(default=None, init=False)
+    _assigned: trio.Event = field(factory=trio.Event, init=False)
+
+    async def next_assignment(self) -> Assignment:
+        """Wait for the work."""
+        await self._assigned.wait()
+        if self._assignment is None:
+            raise NotAssigned(self.job)
+        return self._assignment
+
+    async def assign(self, assignment: Assignment) -> None:
+        """Take the work; only the first assignment counts."""
+        if self._assignment is None:
+            self._assignment = assignment
+            self._assigned.set()
+        await trio.lowlevel.checkpoint()
+
+    async def assignment(self) -> tuple[JobId, Attempt]:
+        """Say what this process works on."""
+        await trio.lowlevel.checkpoint()
+        if self._assignment is None:
+            raise NotAssigned(self.job)
+        return self._assignment.job, self._assignment.attempt
+
+    async def events(self, after: EventNumber) -> tuple[Numbered, ...]:
+        """Wait for events."""
+        return await self.outbox.after(after)
+
+    async def committed(self, through: EventNumber) -> None:
+        """Note what LuxiD has made durable."""
+        self.outbox.commit(through)
+        await trio.lowlevel.checkpoint()
+
+    async def submitted(self, key: Key, outcomes: Submissions) -> None:
+        """Hand the ids of submitted jobs to the step that waits for them."""
+        self.replies.give(key, outcomes)
+        await trio.lowlevel.checkpoint()
+
+    async def cancel(self) -> bool:
+        """Stop at the next safe point."""
+        self.cancelled.set()
+        await trio.lowlevel.checkpoint()
+        return self.current is None or not self.current.has_begun
+
+    async def set_priority(self, priority: int) -> None:
+        """Wait for locks with another priority."""
+        if self.locks is not None:
+            await self.locks.set_priority(priority)

@@ -1,0 +1,146 @@
+"""Walk a plan forwards and backwards, with every move in the journal before it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import trio
+from attrs import define
+
+from gantry.daemons.job.outbox import Outbox
+from gantry.daemons.job.performer import ENDS_ATTEMPT, Performer
+from gantry.daemons.job.progress import Progress, fold
+from gantry.daemons.job.step_journal import StepJournal
+from gantry.protocols.errors import GanetiError
+from gantry.protocols.identity import Attempt
+from gantry.protocols.jobproc import EventNumber, Recorded
+from gantry.protocols.steps import (
+    Commit,
+    Delay,
+    Done,
+    Leftover,
+    NoUndo,
+    Plan,
+    Planned,
+    Started,
+    Step,
+    StepRecord,
+    Undone,
+)
+from gantry.runtime.nursery import open_plain_nursery
+
+UNDO_TRIES: Final = 3
+UNDO_RETRY_SECONDS: Final = 2.0
+"""An undo that fails this often becomes a left-over, for a person to deal with."""
+
+
+class Cancelled(Exception):
+    """The job was asked to stop, and this is a safe point."""
+
+
+@define
+class Stepper:
+    """Moves one opcode along its plan."""
+
+    opcode: int
+    attempt: Attempt
+    journal: StepJournal
+    outbox: Outbox
+    performer: Performer
+    cancelled: trio.Event
+
+    def progress(self) -> Progress:
+        """Return how far the opcode has come, in all attempts."""
+        return fold(self.journal.known, self.opcode)
+
+    async def record(self, record: StepRecord) -> EventNumber:
+        """Flush a record and hand it to LuxiD."""
+        await self.journal.add(record)
+        return self.outbox.put(Recorded(record))
+
+    async def begin(self, plan: Plan) -> None:
+        """Make a plan the opcode's first record."""
+        await self.record(Planned(self.opcode, plan))
+
+    async def forwards(self, plan: Plan) -> None:
+        """Carry out the steps that are not done yet.
+
+        Raises:
+            Cancelled: the job was asked to stop; the steps before are done.
+            GanetiError: a step failed.
+        """
+        progress = self.progress()
+        for number, step in enumerate(plan.steps):
+            if number in progress.done:
+                self.performer.results[step.name] = progress.done[number]
+                continue
+            if self.cancelled.is_set() and not self.progress().past_return:
+                raise Cancelled
+            await self._do(number, step)
+
+    async def _do(self, number: int, step: Step) -> None:
+        announced = await self.record(Started(self.opcode, number, self.attempt))
+        if step.kind != "idempotent":
+            await self.outbox.until_committed(announced)
+        try:
+            result = await self._interruptibly(number, step)
+        except GanetiError as error:
+            if not step.tolerate:
+                raise
+            self.performer.say(f"WARNING: {step.name}: {error}")
+            result = None
+        self.performer.results[step.name] = result
+        await self.record(Done(self.opcode, number, result))
+
+    async def _interruptibly(self, number: int, step: Step) -> object:
+        """Perform a step; a wait is a safe point all along, everything else runs to its end."""
+        if not isinstance(step.do, Delay):
+            return await self.performer.perform(number, step.do, step.kind)
+        async with open_plain_nursery() as nursery:
+            nursery.start_soon(_cancel_when, self.cancelled, nursery.cancel_scope.cancel)
+            await self.performer.perform(number, step.do, step.kind)
+            nursery.cancel_scope.cancel()
+        if self.cancelled.is_set():
+            raise Cancelled
+        return None
+
+    async def backwards(self, plan: Plan) -> list[str]:
+        """Undo all that was begun, the last step first; return what is left over."""
+        leftovers = []
+        for number in self.progress().to_undo:
+            step = plan.steps[number]
+            problem = await self._undo(number, step)
+            if problem is None:
+                await self.record(Undone(self.opcode, number))
+            else:
+                text = f"{step.name} could not be undone: {problem}"
+                await self.record(Leftover(self.opcode, number, text))
+                leftovers.append(text)
+        return leftovers
+
+    async def _undo(self, number: int, step: Step) -> str | None:
+        """Undo one step; return why it could not be."""
+        if isinstance(step.undo, NoUndo):
+            return None
+        if isinstance(step.do, Commit) and not await self.performer.has_committed(number):
+            return None
+        self.performer.say(f"undoing: {step.name}")
+        problem = ""
+        for tries in range(UNDO_TRIES):
+            if tries:
+                await trio.sleep(UNDO_RETRY_SECONDS)
+            try:
+                await self.performer.perform(number, step.undo, "idempotent", undo=True)
+            except ENDS_ATTEMPT:
+                raise
+            except GanetiError as error:
+                problem = str(error)
+            else:
+                return None
+        return problem
+
+
+async def _cancel_when(event: trio.Event, cancel: Callable[[], None]) -> None:
+    await event.wait()
+    cancel()

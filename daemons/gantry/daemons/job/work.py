@@ -1,0 +1,135 @@
+"""A job's work: its opcodes one after the other, or their rolling back."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from attrs import define
+
+from gantry.daemons.job import step_journal
+from gantry.daemons.job.locking import LockTaker
+from gantry.daemons.job.opcode_run import CANCELLED_TEXT, OpcodeRun
+from gantry.daemons.job.performer import Performer
+from gantry.daemons.job.process import JobServer
+from gantry.daemons.job.step_journal import StepJournal
+from gantry.daemons.job.stepping import Stepper
+from gantry.daemons.job.world import JobWorld
+from gantry.operations.registry import operation
+from gantry.protocols.codec import Json, Malformed
+from gantry.protocols.errors import GanetiError, OpExecError, OpPrereqError
+from gantry.protocols.jobproc import Assignment, Ended, OpcodeChanged, OpcodeStatus
+from gantry.protocols.locks import LockOwner
+from gantry.protocols.opcodes.parsing import parse_opcode
+from gantry.protocols.wconfd import WConfD
+from gantry.runtime.environment import Environment
+from gantry.runtime.link import Link
+from gantry.runtime.node_links import NodeLinks
+
+PRECEDING_FAILED: Final = "Preceding opcode failed"
+
+
+@define
+class Work:
+    """Everything that one attempt of a job works with."""
+
+    env: Environment
+    assignment: Assignment
+    server: JobServer
+    wconfd: Link[WConfD]
+    nodes: NodeLinks
+
+    async def do(self) -> None:
+        """Do the whole job, until LuxiD has committed its end.
+
+        Raises:
+            ServiceError: this attempt may not act any more.
+        """
+        job = self.assignment
+        async with step_journal.opened(self.env, job.job, job.epoch, job.records) as journal:
+            if job.mode == "run":
+                await self._run(journal)
+            else:
+                await self._roll_back(journal)
+            ended = self.server.outbox.put(Ended())
+            await self.server.outbox.until_committed(ended)
+        await step_journal.forget(self.env, job.job)
+
+    async def _run(self, journal: StepJournal) -> None:
+        for number in range(self.assignment.finished, len(self.assignment.opcodes)):
+            if self.server.cancelled.is_set():
+                self._end_from(number, "canceled", CANCELLED_TEXT)
+                return
+            if not await self._one(number, journal, OpcodeRun.run):
+                if self.server.cancelled.is_set():
+                    self._end_from(number + 1, "canceled", CANCELLED_TEXT)
+                else:
+                    self._end_from(number + 1, "error", OpExecError(PRECEDING_FAILED).encoded)
+                return
+
+    async def _roll_back(self, journal: StepJournal) -> None:
+        """Undo the opcode at which the earlier process died; those after it never began."""
+        number = self.assignment.finished
+        died = f"the job process died in attempt {self.assignment.attempt - 1}"
+        if number < len(self.assignment.opcodes):
+            await self._one(number, journal, lambda run: run.roll_back(died))
+        self._end_from(number + 1, "error", OpExecError(died).encoded)
+
+    async def _one(
+        self, number: int, journal: StepJournal, how: Callable[[OpcodeRun], Awaitable[bool]]
+    ) -> bool:
+        try:
+            run = self._prepare(number, journal)
+        except (GanetiError, Malformed) as error:
+            shown = error if isinstance(error, GanetiError) else OpPrereqError(str(error))
+            self._end(number, "error", shown.encoded)
+            return False
+        self.server.current, self.server.locks = run, run.locks
+        try:
+            return await how(run)
+        finally:
+            self.server.current = None
+
+    def _prepare(self, number: int, journal: StepJournal) -> OpcodeRun:
+        job, server = self.assignment, self.server
+        opcode = parse_opcode(job.opcodes[number])
+        secrets = job.secrets[number] if number < len(job.secrets) else {}
+        performer = Performer(
+            job=job.job,
+            attempt=job.attempt,
+            epoch=job.epoch,
+            opcode=number,
+            wconfd=self.wconfd,
+            nodes=self.nodes,
+            outbox=server.outbox,
+            replies=server.replies,
+            secrets=secrets,
+            now=self.env.clock.now,
+        )
+        owner = LockOwner(job.job, job.attempt)
+        return OpcodeRun(
+            number=number,
+            opcode=opcode,
+            operation=operation(opcode.op_id()),
+            world=JobWorld(self.env, owner, self.wconfd, self.nodes, performer.say),
+            locks=LockTaker(self.wconfd, owner, server.outbox, job.priority),
+            stepper=Stepper(
+                opcode=number,
+                attempt=job.attempt,
+                journal=journal,
+                outbox=server.outbox,
+                performer=performer,
+                cancelled=server.cancelled,
+            ),
+            outbox=server.outbox,
+            cancelled=server.cancelled,
+        )
+
+    # --- opcodes that never begin ----------------------------------------------------------------
+
+    def _end(self, number: int, status: OpcodeStatus, result: Json) -> None:
+        self.server.outbox.put(OpcodeChanged(number, status, self.env.clock.now(), result))
+
+    def _end_from(self, number: int, status: OpcodeStatus, result: Json) -> None:
+        for each in range(number, len(self.assignment.opcodes)):
+            self._end(each, status, result)

@@ -1,0 +1,102 @@
+"""The real world of an operation that plans: WConfD, the nodes' NodeDs, the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final, TypeVar
+
+from attrs import frozen
+from typing_extensions import override
+
+from gantry.operations.world import NoAnswer, World
+from gantry.protocols.errors import ConnectionLost, OpPrereqError, ServiceError
+from gantry.protocols.identity import JobId, NodeUuid
+from gantry.protocols.locks import LockOwner
+from gantry.protocols.noded import NodeD
+from gantry.protocols.objects.node import Node
+from gantry.protocols.wconfd import ConfigPart, Invariant, Reserved, Selection, Taken, Want, WConfD
+from gantry.runtime.environment import Environment
+from gantry.runtime.link import Link
+from gantry.runtime.node_links import NodeLinks
+from gantry.runtime.nursery import open_plain_nursery
+
+T = TypeVar("T")
+
+ASK_SECONDS_MAX: Final = 60.0
+"""A node that takes longer to answer a question is taken for dead, as in Ganeti."""
+
+
+@frozen
+class JobWorld(World):
+    """What an operation of one attempt sees."""
+
+    env: Environment
+    owner: LockOwner
+    wconfd: Link[WConfD]
+    nodes: NodeLinks
+    log: Callable[[str], None]
+
+    @property
+    @override
+    def job(self) -> JobId:
+        return self.owner.job
+
+    @override
+    async def read(self, selection: Selection) -> ConfigPart:
+        return await self.wconfd.call(lambda w: w.read(selection))
+
+    @override
+    async def ask(self, node: Node, question: Callable[[NodeD], Awaitable[T]]) -> T:
+        try:
+            return await self.nodes.ask_at(node, question, ASK_SECONDS_MAX)
+        except (ServiceError, ConnectionLost) as error:
+            raise OpPrereqError(f"node {node.name}: {error}", "environment_error") from error
+
+    @override
+    async def ask_all(
+        self, nodes: Sequence[Node], question: Callable[[Node, NodeD], Awaitable[T]]
+    ) -> Mapping[NodeUuid, T | NoAnswer]:
+        answers: dict[NodeUuid, T | NoAnswer] = {}
+
+        async def one(node: Node) -> None:
+            try:
+                answers[node.uuid] = await self.nodes.ask_at(
+                    node, lambda n: question(node, n), ASK_SECONDS_MAX
+                )
+            except (ServiceError, ConnectionLost) as error:
+                answers[node.uuid] = NoAnswer(str(error))
+
+        async with open_plain_nursery() as nursery:
+            for node in nodes:
+                nursery.start_soon(one, node)
+        return answers
+
+    @override
+    async def reserve(self, *wants: Want) -> tuple[str, ...]:
+        outcome = await self.wconfd.call(lambda w: w.reserve(self.owner, wants))
+        match outcome:
+            case Reserved(values):
+                return values
+            case Taken(kind, value, by):
+                raise OpPrereqError(f"{kind} {value} is in use by {by}", "already_exists")
+
+    @override
+    async def verify_configuration(self) -> tuple[Invariant, ...]:
+        return await self.wconfd.call(lambda w: w.verify())
+
+    @override
+    async def resolve(self, name: str) -> str:
+        try:
+            return await self.env.network.resolve(name)
+        except OSError as error:
+            text = f"the name {name} does not resolve: {error.strerror or error}"
+            raise OpPrereqError(text, "resolver_error") from error
+
+    @override
+    def say(self, *lines: str) -> None:
+        for line in lines:
+            self.log(line)
+
+    @override
+    def now(self) -> float:
+        return self.env.clock.now()

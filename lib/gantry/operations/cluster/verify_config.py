@@ -1,0 +1,52 @@
+"""OP_CLUSTER_VERIFY_CONFIG: check every object of the configuration against every rule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from gantry.operations.cluster.findings import Finding, demoted, is_good, line
+from gantry.operations.operation import Locks, Operation, all_of, locks
+from gantry.operations.world import World
+from gantry.protocols.locks import Level
+from gantry.protocols.opcodes.verification import OpClusterVerifyConfig
+from gantry.protocols.steps import Plan
+from gantry.protocols.wconfd import ConfigPart, Invariant, Selection
+
+
+async def needed_locks(opcode: OpClusterVerifyConfig, world: World) -> Locks:
+    """Lock everything shared."""
+    levels: tuple[Level, ...] = ("instance", "nodegroup", "node", "node-res", "network")
+    return (*locks(), *(all_of(level, "shared") for level in levels))
+
+
+async def plan(opcode: OpClusterVerifyConfig, world: World) -> Plan:
+    """Check and report; the result is whether all is well."""
+    world.say("* Verifying cluster config")
+    broken = [_of_invariant(each) for each in await world.verify_configuration()]
+    part = await world.read(Selection(nodes="all", groups="all", instances="all"))
+    found = [*broken, *_dangling(part)]
+    if opcode.debug_simulate_errors:
+        found.append(Finding("ECLUSTERCFG", "cluster", None, "simulated error"))
+    reported = [demoted(each, opcode.ignore_errors) for each in found]
+    world.say(*(line(each, codes=opcode.error_codes) for each in reported))
+    return Plan(opcode.op_id(), OPERATION.version, (), is_good(reported))
+
+
+def _of_invariant(broken: Invariant) -> Finding:
+    text = f"{broken.kind} {broken.object}: {broken.text} ({broken.rule})"
+    return Finding("ECLUSTERCFG", "cluster", None, text)
+
+
+def _dangling(part: ConfigPart) -> Iterable[Finding]:
+    for node in part.nodes.values():
+        if node.group not in part.groups:
+            text = "is in a node group that does not exist"
+            yield Finding("ECLUSTERDANGLINGNODES", "node", node.name, text)
+    for instance in part.instances.values():
+        if instance.primary_node not in part.nodes:
+            text = "has a primary node that does not exist"
+            yield Finding("ECLUSTERDANGLINGINST", "node", instance.name, text)
+
+
+OPERATION: Final = Operation(OpClusterVerifyConfig, needed_locks, plan)

@@ -1,0 +1,56 @@
+"""OP_NODE_REMOVE: take a node without instances out of the cluster."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gantry.operations.hooks import Hooks, with_hooks
+from gantry.operations.lookup import find_node
+from gantry.operations.operation import Operation, step, the_whole_cluster
+from gantry.operations.world import World
+from gantry.protocols.changes import AddNode, RemoveNode
+from gantry.protocols.errors import OpPrereqError
+from gantry.protocols.identity import NodeUuid
+from gantry.protocols.noded import call
+from gantry.protocols.opcodes.node import OpNodeRemove
+from gantry.protocols.steps import Commit, NoUndo, Plan
+from gantry.protocols.wconfd import Selection
+
+
+async def plan(opcode: OpNodeRemove, world: World) -> Plan:
+    """Have the node forget the cluster, and the cluster forget the node."""
+    part = await world.read(Selection(nodes="all", instances="all"))
+    node = find_node(part, opcode.node_name)
+    if node.uuid == part.cluster.master_node:
+        text = f"node {node.name} is the master; make another node master first"
+        raise OpPrereqError(text)
+    on_disks = {uuid for uuid, disk in part.disks.items() if node.uuid in disk.nodes}
+    users = sorted(
+        each.name
+        for each in part.instances.values()
+        if each.primary_node == node.uuid or on_disks & set(each.disks)
+    )
+    if users:
+        raise OpPrereqError(
+            f"node {node.name} still has the instances {', '.join(users)}; move or remove them"
+        )
+    digest = part.cluster.candidate_certs.get(node.uuid)
+    leave = call(node.uuid, lambda n, t: n.leave_cluster(t))
+    back = NoUndo("the node has dropped its keys; it joins again with a token")
+    forget, remember = Commit(RemoveNode(node.uuid)), Commit(AddNode(node, digest))
+    steps = (
+        step(f"remove node {node.name}", "idempotent", forget, remember),
+        step("have the node leave", "idempotent", leave, back, tolerate=True),
+    )
+    others = tuple(NodeUuid(uuid) for uuid in part.nodes if uuid != node.uuid)
+    hooks = Hooks(
+        "node-remove",
+        "NODE",
+        others,
+        others,
+        {"OP_TARGET": node.name, "NODE_NAME": node.name},
+    )
+    return with_hooks(Plan(opcode.op_id(), OPERATION.version, steps), hooks, part)
+
+
+OPERATION: Final = Operation(OpNodeRemove, the_whole_cluster, plan)
