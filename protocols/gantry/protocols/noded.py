@@ -133,17 +133,6 @@ class Interrupted(ServiceError):
         return f"{self.key} was broken off midway: NodeD was restarted, or the deadline passed"
 
 
-@frozen
-class NotAllowed(ServiceError):
-    """The caller's certificate does not permit this."""
-
-    text: str
-
-    @override
-    def sentence(self) -> str:
-        return self.text
-
-
 CHANGING: Final = (
     StaleAttempt,
     StaleEpoch,
@@ -151,10 +140,9 @@ CHANGING: Final = (
     Interrupted,
     StepFailed,
     Missing,
-    NotAllowed,
     Fault,
 )
-READING: Final = (StepFailed, Missing, NotAllowed, Fault)
+READING: Final = (StepFailed, Missing, Fault)
 
 
 class NodeD(Protocol):
@@ -289,13 +277,13 @@ class NodeD(Protocol):
     async def leave_cluster(self, ticket: Ticket) -> None:
         """Remove the node's credentials and cluster files; NodeD stops afterwards."""
 
-    @raises(*READING)
+    @raises(StaleEpoch, *READING)
     async def store_replica(
         self, epoch: Epoch, index: int, configuration: Mapping[str, Json]
     ) -> None:
         """Keep a copy of the configuration, for RConfD and for the day the master is lost."""
 
-    @raises(*READING)
+    @raises(StaleEpoch, *READING)
     async def store_ssconf(self, epoch: Epoch, serial: int, values: Mapping[str, str]) -> None:
         """Write the ssconf files."""
 

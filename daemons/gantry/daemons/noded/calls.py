@@ -7,6 +7,7 @@ deadline ends it, and so does the first call of a newer attempt of the same job.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, TypeVar, assert_never
 
@@ -36,14 +37,15 @@ LOG: Final = Log("noded.calls")
 class _Call:
     """A call in flight."""
 
-    scope: trio.CancelScope = field(factory=trio.CancelScope)
+    scope: trio.CancelScope = field(factory=lambda: trio.CancelScope(deadline=-math.inf))
     ended: trio.Event = field(factory=trio.Event)
     not_begun: StepFailed | None = None
     """Why it could not even begin: the key was taken back."""
 
-    def deadline(self, seconds: float) -> None:
-        """Give the call up after so many seconds."""
-        self.scope.deadline = trio.current_time() + min(seconds, DEADLINE_SECONDS_MAX)
+    def last_until(self, deadline: float) -> None:
+        """Give the call up at a moment of trio's clock, or later if another caller allows it."""
+        latest = min(deadline, trio.current_time() + DEADLINE_SECONDS_MAX)
+        self.scope.deadline = max(self.scope.deadline, latest)
 
 
 @define
@@ -65,23 +67,22 @@ class KeyedCalls:
         ticket: Ticket,
         result: type[T],
         act: Callable[[], Awaitable[T]],
-        *,
-        deadline_seconds: float = DEADLINE_SECONDS_MAX,
     ) -> T:
         """Act under a ticket, or find out how that went earlier.
 
-        Cancellation stops the waiting, not the call.
+        Cancellation stops the waiting, not the call; but the deadline of the cancel scopes around
+        this call is the call's own: when it has passed the key counts as interrupted.
 
         Args:
             ticket: what the call is for.
             result: the type of the result.
             act: does it; what it raises is the call's failure.
-            deadline_seconds: when the call is given up; its key then counts as interrupted.
 
         Raises:
             StaleAttempt, StaleEpoch, KeyConflict, Interrupted: see the NodeD protocol.
             StepFailed, Missing, Fault: the call has failed, now or earlier.
         """
+        deadline = trio.current_effective_deadline()
         while True:
             self._keys.book, decision = admit(self._keys.book, ticket)
             match decision:
@@ -93,9 +94,9 @@ class KeyedCalls:
                     call = await self._attach(ticket.key, decision)
                 case Begin():
                     call = self._begin(ticket.key, decision, _rendering(act, result))
-                    call.deadline(deadline_seconds)
                 case _:
                     assert_never(decision)
+            call.last_until(deadline)
             await call.ended.wait()
             if call.not_begun is not None:
                 raise call.not_begun

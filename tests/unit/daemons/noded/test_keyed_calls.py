@@ -123,13 +123,13 @@ async def test_a_defect_is_a_fault() -> None:
             await calls.do(ticket(), int, broken)
 
 
-async def test_a_client_that_goes_away_does_not_cancel_the_call(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
+async def test_a_client_that_goes_away_does_not_cancel_the_call() -> None:
     async with noded(MemoryFiles()) as calls:
         work = Work()
-        with trio.move_on_after(1):
-            await calls.do(ticket(), int, work)
+        async with trio.open_nursery() as client:
+            client.start_soon(calls.do, ticket(), int, work)
+            await work.entered.wait()
+            client.cancel_scope.cancel()
         assert not work.cancelled
         work.may_end.set()
         assert await calls.do(ticket(), int, fails) == 1
@@ -155,21 +155,22 @@ async def test_a_repeat_of_a_running_call_waits_for_it() -> None:
 async def test_a_deadline_breaks_the_call_off(autojump_clock: trio.testing.MockClock) -> None:
     async with noded(MemoryFiles()) as calls:
         work = Work()
-        with pytest.raises(Interrupted):
-            await calls.do(ticket(), int, work, deadline_seconds=5)
+        with trio.move_on_after(5):
+            await calls.do(ticket(), int, work)
+        await trio.testing.wait_all_tasks_blocked()
         assert work.cancelled
         with pytest.raises(Interrupted):
             await calls.do(ticket(), int, at_once)
         assert await calls.do(ticket(redo=True), int, at_once) == 7
 
 
-async def test_a_call_begun_before_a_restart_is_interrupted(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
+async def test_a_call_begun_before_a_restart_is_interrupted() -> None:
     files = MemoryFiles()
-    async with noded(files) as calls:
-        with trio.move_on_after(1):
-            await calls.do(ticket(), int, Work())
+    async with noded(files) as calls, trio.open_nursery() as client:
+        work = Work()
+        client.start_soon(calls.do, ticket(), int, work)
+        await work.entered.wait()
+        client.cancel_scope.cancel()
     files = files.survivors(lambda unflushed: 0)
     async with noded(files) as calls:
         with pytest.raises(Interrupted, match="1/0/0"):

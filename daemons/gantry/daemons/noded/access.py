@@ -1,0 +1,71 @@
+"""Who may call NodeD: members of the cluster may ask, master candidates may change.
+
+TLS lets only certificates of the cluster's own authority in. A certificate names its node by
+UUID, and the candidates' certificates are listed by digest in an ssconf file, which only a
+candidate can have written.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+
+from attrs import define
+
+from gantry.core.ssconf import CANDIDATE_CERTS, FILE_PREFIX, parse_candidate_certs
+from gantry.protocols.errors import Forbidden
+from gantry.protocols.noded import NodeD
+from gantry.protocols.service import Method
+from gantry.runtime.environment import Files
+from gantry.runtime.http.messages import Request
+from gantry.runtime.paths import Paths
+from gantry.security.certificates import Certificate
+
+CHANGES_WITHOUT_TICKET = frozenset({"store_replica", "store_ssconf", "forget_keys"})
+
+CHANGING = CHANGES_WITHOUT_TICKET | {
+    name
+    for name, function in vars(NodeD).items()
+    if inspect.iscoroutinefunction(function) and "ticket" in inspect.signature(function).parameters
+}
+"""The methods that only a master candidate may call."""
+
+
+@define
+class Access:
+    """The rules as of the candidate list that the node has."""
+
+    own: Certificate
+    """The node's own certificate. Until the node has a candidate list it may change itself: a
+    cluster of one node begins so."""
+    candidates: Mapping[str, str] | None = None
+    """The digests of the candidates' certificates by node UUID; ``None``: no list is there."""
+
+    async def refresh(self, files: Files, paths: Paths) -> None:
+        """Read the candidate list again."""
+        path = paths.data / f"{FILE_PREFIX}{CANDIDATE_CERTS}"
+        try:
+            text = (await files.read(path)).decode()
+        except FileNotFoundError:
+            self.candidates = None
+        else:
+            self.candidates = parse_candidate_certs(text)
+
+    def authorize(self, request: Request, method: Method) -> Forbidden | None:
+        """Say whether the sender of a request may call a method."""
+        peer = request.peer
+        if peer is None:
+            return Forbidden(method.name, "a node's certificate is required")
+        if method.name not in CHANGING:
+            return None
+        if not self.candidates:
+            if peer.sha256 == self.own.sha256:
+                return None
+            return Forbidden(method.name, "this node does not know the master candidates yet")
+        if self.candidates.get(peer.common_name) == peer.sha1:
+            return None
+        return Forbidden(
+            method.name,
+            f"the certificate of node {peer.common_name or '(unnamed)'} is not that of a master "
+            "candidate; call from the master, or renew the node's certificate",
+        )
