@@ -70,12 +70,6 @@ def command(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.fixture
-def facts() -> dict[str, object]:
-    """Ganeti's command lines."""
-    return cast("dict[str, object]", json.loads((FACTS / "cli.json").read_text()))
-
-
-@pytest.fixture
 def luxi_samples() -> dict[str, Sample]:
     """Real requests and answers, by name."""
     samples = json.loads((FACTS / "samples/luxi.json").read_text())

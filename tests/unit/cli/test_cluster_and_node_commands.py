@@ -1,0 +1,276 @@
+"""Commands for the cluster, nodes and jobs."""
+
+from __future__ import annotations
+
+import json
+import sys
+import types
+from pathlib import Path
+from typing import cast
+
+import pytest
+from tests.unit.cli.fake_luxid import Command, FakeLuxid
+from tests.unit.cli.test_instance_commands import submitted
+
+from gantry.cli.gantry_command import PROGRAM as GANTRY
+from gantry.cli.gnt_cluster.program import PROGRAM as CLUSTER
+from gantry.cli.gnt_debug import PROGRAM as DEBUG
+from gantry.cli.gnt_job.program import PROGRAM as JOB
+from gantry.cli.gnt_node.program import PROGRAM as NODE
+from gantry.cli.option_values import Identified
+
+
+@pytest.fixture
+def jobs(luxid: FakeLuxid) -> FakeLuxid:
+    """A LuxiD whose jobs succeed with no result."""
+    luxid.answers |= {
+        "SubmitJob": lambda _: 7,
+        "WaitForJobChange": lambda _: [["success"], []],
+        "QueryJobs": lambda _: [["success", ["success"], [None]]],
+    }
+    return luxid
+
+
+class Bootstrap(types.ModuleType):
+    """Stands for what acts on this machine; keeps what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__("gantry.runtime.bootstrap")
+        self.asked: list[tuple[str, dict[str, object]]] = []
+        for action in ("init_cluster", "issue_join_token", "join_cluster", "destroy_cluster"):
+            setattr(self, action, lambda arguments, name=action: self._keep(name, arguments))
+
+    def _keep(self, action: str, arguments: dict[str, object]) -> int:
+        self.asked.append((action, arguments))
+        if arguments.get("cluster_name") == "taken":
+            raise ValueError("this machine is already in a cluster")
+        return 0
+
+
+@pytest.fixture
+def bootstrap(monkeypatch: pytest.MonkeyPatch) -> Bootstrap:
+    module = Bootstrap()
+    monkeypatch.setitem(sys.modules, "gantry.runtime.bootstrap", module)
+    return module
+
+
+def test_init_hands_on_all_options_under_ganetis_names(
+    command: Command, bootstrap: Bootstrap
+) -> None:
+    words = ("--enabled-hypervisors", "fake", "-H", "fake:x=1", "--vg-name", "xen", "c.example.org")
+    assert command(CLUSTER, "init", *words) == (0, "", "")
+    [(action, arguments)] = bootstrap.asked
+    facts = json.loads((Path(__file__).parents[2] / "facts/cli.json").read_text())
+    options = facts["programs"]["gnt-cluster"]["commands"]["init"]["options"]
+    assert action == "init_cluster"
+    assert {option["dest"] for option in options} < set(arguments)
+    assert arguments["cluster_name"] == "c.example.org"
+    assert arguments["enabled_hypervisors"] == "fake"
+    assert arguments["hvparams"] == [Identified("fake", {"x": "1"})]
+    assert arguments["vg_name"] == "xen"
+
+
+def test_what_fails_on_this_machine_is_told(command: Command, bootstrap: Bootstrap) -> None:
+    ended = command(CLUSTER, "init", "taken")
+    assert ended == (1, "", "Failure: this machine is already in a cluster\n")
+
+
+def test_tokens_and_joining(command: Command, bootstrap: Bootstrap) -> None:
+    assert command(GANTRY, "token", "--lifetime", "30m", "node2").code == 0
+    assert command(GANTRY, "join", "--address", "127.0.0.2", "secret").code == 0
+    assert bootstrap.asked[0] == (
+        "issue_join_token",
+        {"node_name": "node2", "lifetime_seconds": 1800},
+    )
+    action, arguments = bootstrap.asked[1]
+    assert (action, arguments["token"], arguments["primary_ip"]) == (
+        "join_cluster",
+        "secret",
+        "127.0.0.2",
+    )
+
+
+def test_destroy_wants_to_be_meant(command: Command, jobs: FakeLuxid, bootstrap: Bootstrap) -> None:
+    ended = command(CLUSTER, "destroy")
+    assert (ended.code, jobs.requests) == (1, [])
+    assert "--yes-do-it" in ended.err
+    assert command(CLUSTER, "destroy", "--yes-do-it").code == 0
+    assert [opcode["OP_ID"] for opcode in submitted(jobs)] == ["OP_CLUSTER_DESTROY"]
+    assert bootstrap.asked == [("destroy_cluster", {"master": None})]
+
+
+def verifying(jobs: FakeLuxid, *verdicts: list[object]) -> FakeLuxid:
+    started = {"jobs": [[True, 10 + at] for at in range(len(verdicts))]}
+    rows = [[["success", ["success"], [started]]], *([row] for row in verdicts)]
+    jobs.answers["QueryJobs"] = list(rows)
+    return jobs
+
+
+GOOD: list[object] = ["success", ["success"], [True]]
+BAD: list[object] = ["success", ["success"], [False]]
+FAILED: list[object] = ["error", ["error"], [["OpExecError", ["no route"]]]]
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "code"), [((GOOD, GOOD), 0), ((GOOD, BAD), 1), ((GOOD, FAILED), 1), ((), 0)]
+)
+def test_verify_waits_for_the_jobs_that_it_started(
+    command: Command, jobs: FakeLuxid, verdicts: tuple[list[object], ...], code: int
+) -> None:
+    verifying(jobs, *verdicts)
+    ended = command(CLUSTER, "verify")
+    assert ended.code == code
+    waits = [f"Waiting for job {10 + at} ..." for at in range(len(verdicts))]
+    assert ended.out.splitlines()[: len(waits)] == waits
+    assert ("1 job(s) failed" in ended.out) == (FAILED in verdicts)
+
+
+def test_verify_hands_on_its_options(command: Command, jobs: FakeLuxid) -> None:
+    verifying(jobs)
+    command(CLUSTER, "verify", "--no-nplus1-mem", "-I", "ENODERPC", "-g", "default", "-v")
+    assert submitted(jobs) == [
+        {
+            "OP_ID": "OP_CLUSTER_VERIFY",
+            "verbose": True,
+            "error_codes": False,
+            "debug_simulate_errors": False,
+            "skip_checks": ["nplusone_mem"],
+            "ignore_errors": ["ENODERPC"],
+            "group_name": "default",
+            "verify_clutter": False,
+        }
+    ]
+
+
+def test_the_queue_is_closed_and_opened(command: Command, luxid: FakeLuxid) -> None:
+    luxid.answers |= {"SetDrainFlag": True, "QueryConfigValues": lambda _: [True]}
+    assert command(CLUSTER, "queue", "drain") == (0, "", "")
+    assert command(CLUSTER, "queue", "undrain") == (0, "", "")
+    assert command(CLUSTER, "queue", "info").out == "The drain flag is set\n"
+    assert luxid.calls("SetDrainFlag") == [[True], [False]]
+
+
+def test_the_watcher_is_paused(command: Command, luxid: FakeLuxid, utc: None) -> None:
+    luxid.answers |= {
+        "SetWatcherPause": lambda arguments: arguments[0],
+        "QueryConfigValues": [[1795253606.5], [None]],
+    }
+    paused = "The watcher is paused until Sat Nov 21 09:33:26 2026.\n"
+    assert command(CLUSTER, "watcher", "info").out == paused
+    assert command(CLUSTER, "watcher", "info").out == "The watcher is not paused.\n"
+    assert command(CLUSTER, "watcher", "pause", "1h").code == 0
+    assert command(CLUSTER, "watcher", "pause", "soon").code == 1
+    assert command(CLUSTER, "watcher", "continue").code == 0
+    assert len(luxid.calls("SetWatcherPause")) == 2
+
+
+def test_cluster_tags_have_no_name(command: Command, jobs: FakeLuxid, tmp_path: Path) -> None:
+    (tmp_path / "tags").write_text("one\n\n two \n")
+    jobs.answers["QueryTags"] = lambda _: ["ct1"]
+    assert command(CLUSTER, "list-tags").out == "ct1\n"
+    assert command(CLUSTER, "add-tags", "--from", str(tmp_path / "tags"), "zero").code == 0
+    assert command(CLUSTER, "add-tags").code == 1
+    assert command(CLUSTER, "add-tags", "--from", "/nonexistent").code == 1
+    assert jobs.calls("QueryTags") == [["cluster", ""]]
+    assert submitted(jobs) == [
+        {"OP_ID": "OP_TAGS_SET", "kind": "cluster", "name": None, "tags": ["zero", "one", "two"]}
+    ]
+
+
+def test_a_node_is_added_and_removed(command: Command, jobs: FakeLuxid) -> None:
+    words = ("-g", "rack2", "--vm-capable", "no", "--node-parameters", "ssh_port=2222,ovs=true")
+    assert command(NODE, "add", *words, "--hypervisor-state", "kvm:mem_total=4", "node4").code == 0
+    assert command(NODE, "remove", "node4").code == 0
+    assert submitted(jobs) == [
+        {
+            "OP_ID": "OP_NODE_ADD",
+            "node_name": "node4",
+            "secondary_ip": None,
+            "readd": False,
+            "group": "rack2",
+            "master_capable": None,
+            "vm_capable": False,
+            "node_setup": False,
+            "ndparams": {"ssh_port": 2222, "ovs": True},
+            "hv_state": {"kvm": {"mem_total": "4"}},
+        },
+        {"OP_ID": "OP_NODE_REMOVE", "node_name": "node4"},
+    ]
+
+
+def test_jobs_are_canceled_and_refusals_end_with_1(command: Command, luxid: FakeLuxid) -> None:
+    luxid.answers["CancelJob"] = [[True, "Dequeued job 3"], [False, "Job 395 not found in queue"]]
+    ended = command(JOB, "cancel", "3", "395")
+    assert ended == (1, "Dequeued job 3\nJob 395 not found in queue\n", "")
+    assert luxid.calls("CancelJob") == [[3, False], [395, False]]
+
+
+def test_jobs_are_chosen_by_status_after_asking(command: Command, luxid: FakeLuxid) -> None:
+    row = [[0, 8], [0, "queued"], [0, ["TEST_DELAY(1.0)"]]]
+    luxid.answers["Query"] = lambda _: {"fields": [], "data": [row]}
+    luxid.answers["ChangeJobPriority"] = lambda _: [True, "Priority of job 8 changed"]
+    ended = command(JOB, "change-priority", "--priority", "low", "--queued")
+    assert ended.code == 13
+    assert " 8 queued TEST_DELAY(1.0)\n" in ended.err
+    assert luxid.calls("ChangeJobPriority") == []
+    assert command(JOB, "change-priority", "--priority", "low", "--queued", "-f").code == 0
+    assert luxid.calls("ChangeJobPriority") == [[8, 10]]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("cancel",),
+        ("cancel", "--pending", "3"),
+        ("cancel", "--kill", "3"),
+        ("change-priority", "3"),
+    ],
+)
+def test_what_is_not_clear_is_refused(
+    command: Command, luxid: FakeLuxid, words: tuple[str, ...]
+) -> None:
+    assert command(JOB, *words).code == 1
+    assert luxid.requests == []
+
+
+def test_jobs_are_archived(command: Command, luxid: FakeLuxid) -> None:
+    luxid.answers["ArchiveJob"] = [True, False]
+    luxid.answers["AutoArchiveJobs"] = lambda _: [3, 1]
+    ended = command(JOB, "archive", "1", "2")
+    assert ended.code == 1
+    assert "Job 2 was not archived" in ended.err
+    assert command(JOB, "autoarchive", "all").out == "Archived 3 jobs, 1 unchecked left\n"
+    assert command(JOB, "autoarchive", "2d").code == 0
+    assert command(JOB, "autoarchive", "old").code == 1
+    assert luxid.calls("AutoArchiveJobs") == [[0, 89], [172800, 89]]
+
+
+def test_jobs_are_read_from_files(command: Command, luxid: FakeLuxid, tmp_path: Path) -> None:
+    ids = iter(range(1, 9))
+    luxid.answers |= {
+        "SubmitManyJobs": lambda arguments: [
+            [True, next(ids)] for _ in cast("list[object]", arguments[0])
+        ],
+        "WaitForJobChange": lambda _: [["success"], []],
+        "QueryJobs": lambda _: [["success", ["success"], [None]]],
+    }
+    path = tmp_path / "jobs.json"
+    path.write_text('[{"OP_ID": "OP_TEST_DELAY", "duration": 1, "reason": [["old", "", 1]]}]')
+    ended = command(DEBUG, "submit-job", "--op-repeat", "2", "--job-repeat", "2", str(path))
+    assert ended.code == 0
+    [[jobs]] = luxid.calls("SubmitManyJobs")
+    opcodes = [opcode for job in cast("list[list[dict[str, object]]]", jobs) for opcode in job]
+    assert len(opcodes) == 4
+    trails = [cast("list[list[object]]", opcode["reason"]) for opcode in opcodes]
+    assert {trail[0][0] for trail in trails} == {"gnt:client:gnt-debug"}
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1]", '[{"reason": []}]'])
+def test_a_file_without_opcodes_is_refused(
+    command: Command, luxid: FakeLuxid, tmp_path: Path, content: str
+) -> None:
+    (tmp_path / "jobs.json").write_text(content)
+    ended = command(DEBUG, "submit-job", str(tmp_path / "jobs.json"))
+    assert (ended.code, luxid.requests) == (1, [])
+    assert "jobs.json" in ended.err
+    assert command(DEBUG, "submit-job", "/nonexistent").code == 1
