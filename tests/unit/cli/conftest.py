@@ -9,7 +9,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
 
 import pytest
 from tests.unit.cli.fake_luxid import Command, Ended, FakeLuxid, Sample, query_from
