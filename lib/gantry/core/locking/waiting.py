@@ -208,14 +208,14 @@ def settle(locks: Locks) -> Step:
 
 
 def _pass(locks: Locks) -> tuple[Locks, list[JobId], bool]:
-    """Go along the line once; also say whether a granted request let something go."""
+    """Go along the line once; also say whether that made room for those who were passed."""
     line, granted, freed = _Line(locks.allocation, locks.waiting), list[JobId](), False
     for job, pending in sorted(locks.waiting.items(), key=lambda item: item[1].place):
         if line.blockers(locks.allocation, job, pending.wanted):
             continue
         line.leave(job)
+        freed = freed or _weakens(locks.allocation, job, pending.wanted)
         locks = _grant(_without_pending(locks, job), job, pending.wanted)
-        freed = freed or None in pending.wanted.values()
         granted.append(job)
     return locks, granted, freed
 
@@ -286,6 +286,14 @@ def _strengthened(allocation: Allocation, job: JobId, wanted: Wanted) -> dict[Lo
         for name, mode in wanted.items()
         if mode is not None and not allocation.covers(job, name, mode)
     }
+
+
+def _weakens(allocation: Allocation, job: JobId, wanted: Wanted) -> bool:
+    """Whether a request lets something go, or shares what was exclusive."""
+    mine = allocation.of(job)
+    return any(
+        mode is None or mine.get(name) == "exclusive" != mode for name, mode in wanted.items()
+    )
 
 
 # --- requests ------------------------------------------------------------------------------------

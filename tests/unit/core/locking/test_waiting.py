@@ -239,3 +239,10 @@ def test_who_has_what_is_shown_in_the_order_of_locks() -> None:
         LockState(A, "exclusive", (ONE,), (("shared", TWO),)),
         LockState(B, None, (), (("exclusive", TWO),)),
     )
+
+
+def test_sharing_what_was_exclusive_lets_others_in() -> None:
+    locks = given(Locks(), ONE, (ALL, "exclusive"))
+    locks = waits(locks, TWO, (A, "shared"))
+    locks, granted, _ = request(locks, owner(ONE), [LockRequest(ALL, "shared")], 0)
+    assert granted == (TWO,)
