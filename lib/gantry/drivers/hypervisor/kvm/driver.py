@@ -314,9 +314,7 @@ class KvmHypervisor(Hypervisor):
     async def finish_target(self, spec: InstanceSpec, *, success: bool) -> None:
         found = await self.machines.find(spec.name)
         if not success:
-            if found is not None:
-                record = found.record if isinstance(found, Machine) else found
-                await self.machines.end(record)
+            await self._turn_away(found)
             return
         if not isinstance(found, Machine):
             raise NotRunning(spec.name, "gone" if found is None else "crashed")
@@ -327,6 +325,18 @@ class KvmHypervisor(Hypervisor):
             if state != "running" and found.record.runs_afterwards:
                 await monitor.cont(qmp)
         await self.machines.files.store(evolve(found.record, incoming_uri=None))
+
+    async def _turn_away(self, found: Machine | KvmRecord | None) -> None:
+        """End what was to receive an instance; one that just runs here is left alone."""
+        match found:
+            case None:
+                return
+            case KvmRecord():
+                await self.machines.end(found)
+            case Machine():
+                arriving = found.record.incoming_uri is not None
+                if arriving or await self._state(found) == "incoming":
+                    await self.machines.end(found.record)
 
     # --- shared ------------------------------------------------------------------------------
 

@@ -8,22 +8,20 @@ live in the short run directory), ``nic/NAME/N`` (names of tap devices, for peop
 from __future__ import annotations
 
 import hashlib
-import re
 from pathlib import Path
 from typing import Final
 
 from attrs import frozen
 
 from gantry.drivers.hypervisor.kvm.command import Sockets
+from gantry.drivers.hypervisor.names import file_name
 from gantry.drivers.network.backends import NicBackend, Tap
 from gantry.protocols import codec
-from gantry.protocols.runtime_types import Acceleration, DriverFailed, InstanceSpec, PathRefused
+from gantry.protocols.runtime_types import Acceleration, DriverFailed, InstanceSpec
 from gantry.runtime.environment import Environment
 from gantry.runtime.paths import Paths
 
 SUFFIX: Final = ".runtime"
-
-_FILE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 
 
 @frozen
@@ -43,17 +41,6 @@ class KvmRecord:
     """Set while the process waits for a migration."""
     runs_afterwards: bool = True
     """During a migration, on both sides: whether the guest is to run when it is over."""
-
-
-def file_name(instance: str) -> str:
-    """Return an instance's name as a file name.
-
-    Raises:
-        PathRefused: it could lead out of the folder.
-    """
-    if _FILE_NAME.fullmatch(instance) is None:
-        raise PathRefused(instance, "an instance's name must be usable as a file name")
-    return instance
 
 
 @frozen
