@@ -1,0 +1,83 @@
+# Everything that is done with this repository from a shell. `make` lists it.
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+READY := $(VENV)/.complete
+PYTEST := $(PYTHON) -m pytest
+FAST_TESTS := tests/unit tests/property
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- set-up ------------------------------------------------------------------------------------
+
+.PHONY: venv
+venv: $(READY) ## make .venv with everything in it (Python 3.11)
+
+$(READY): pyproject.toml .ci/constraints.txt
+	@.ci/make-venv $(VENV)
+	@touch $@
+
+.PHONY: apt
+apt: ## install the Debian packages for guests; without root: say which are missing
+	@.ci/system-packages
+
+.PHONY: constraints
+constraints: ## pin what is installed in .venv now
+	@{ head -n 1 .ci/constraints.txt; $(PYTHON) -m pip freeze --exclude-editable; } >.ci/constraints.new
+	@mv .ci/constraints.new .ci/constraints.txt
+
+# --- checks ------------------------------------------------------------------------------------
+
+.PHONY: check
+check: $(READY) ## format, lint, types, layers and fast tests, in under a minute
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target check-types check-fast check-lint check-layers
+
+.PHONY: check-types
+check-types: $(READY)
+	@$(PYTHON) -m mypy
+
+.PHONY: check-lint
+check-lint: $(READY)
+	@$(VENV)/bin/ruff format --check --quiet && $(VENV)/bin/ruff check --quiet && echo "ruff: fine"
+
+.PHONY: check-layers
+check-layers: $(READY)
+	@$(VENV)/bin/lint-imports --no-logo 2>/dev/null || $(VENV)/bin/lint-imports
+
+.PHONY: check-fast
+check-fast: $(READY)
+	@$(PYTEST) -q -m "not slow" $(FAST_TESTS)
+
+.PHONY: check-static
+check-static: $(READY)
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target check-types check-lint check-layers
+
+.PHONY: test
+test: apt $(READY) check-static ## set everything up and run everything; says its time budget
+	@$(PYTEST) --time-budget
+
+.PHONY: format
+format: $(READY) ## format the code and mend what ruff can mend
+	@$(VENV)/bin/ruff check --quiet --fix-only && $(VENV)/bin/ruff format
+
+# --- to see it run -----------------------------------------------------------------------------
+
+.PHONY: demo
+demo: apt $(READY) ## three nodes, a guest, a live migration; the cluster stays up
+	@$(PYTHON) -m gantry.cli.demo up
+
+.PHONY: demo-down
+demo-down: $(READY) ## end the demo's cluster and remove its files
+	@$(PYTHON) -m gantry.cli.demo down
+
+.PHONY: bench
+bench: $(READY) ## measure; the figures go to bench/results
+	@$(PYTHON) -m bench
+
+.PHONY: docs
+docs: $(READY) ## write the generated tables of doc/design anew
+	@$(PYTHON) doc/generate.py
