@@ -19,7 +19,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from gantry.cli.query_filter import glob_pattern
+from gantry.cli.globs import glob_pattern
 
 Condition = list[object]
 

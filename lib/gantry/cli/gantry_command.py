@@ -8,11 +8,12 @@ from collections.abc import Callable
 from typing import cast
 
 from gantry.cli import bootstrap, exit_codes
+from gantry.cli.command import Arguments, Command, Known, Program
 from gantry.cli.errors import CommandError
 from gantry.cli.invocation import Invocation
 from gantry.cli.option_values import TEXT
 from gantry.cli.options import Option, value
-from gantry.cli.program import Arguments, Command, Program, run, unavailable
+from gantry.cli.program import run
 from gantry.cli.version import version_line
 
 LIFETIME = value("--lifetime", "lifetime", TEXT, "how long the token works, such as 30m", "<span>")
@@ -55,33 +56,38 @@ def run_version(call: Invocation) -> int:
     return exit_codes.SUCCESS
 
 
+COMMANDS = (
+    Command(
+        "token",
+        run_token,
+        (Arguments("host", 1, 1),),
+        TOKEN_OPTIONS,
+        notes="On the new node: gantry join TOKEN. Then, here: gnt-node add NODE.",
+    ),
+    Command(
+        "join",
+        run_join,
+        (Arguments("token", 1, 1),),
+        JOIN_OPTIONS,
+        notes="With - for the token, it is read from standard input.",
+    ),
+    Command("version", run_version),
+    Command(
+        DEVCLUSTER,
+        lambda call: _run_devcluster(call.arguments),
+        (Arguments("argument", 0, None),),
+    ),
+)
+
 PROGRAM = Program(
     "gantry",
+    "gantry.cli",
     (
-        Command(
-            "token",
-            "Prints a token with which a node may join the cluster, once",
-            run_token,
-            (Arguments("host", 1, 1),),
-            TOKEN_OPTIONS,
-            notes="On the new node: gantry join TOKEN. Then, here: gnt-node add NODE.",
-        ),
-        Command(
-            "join",
-            "Makes this machine a node of the cluster that issued the token",
-            run_join,
-            (Arguments("token", 1, 1),),
-            JOIN_OPTIONS,
-            notes="With - for the token, it is read from standard input.",
-        ),
-        Command("version", "Prints the version of this program", run_version),
-        unavailable("export", "Writes the configuration in Ganeti's form"),
-        Command(
-            DEVCLUSTER,
-            "Runs a cluster of several nodes on this machine; see gantry devcluster --help",
-            lambda call: _run_devcluster(call.arguments),
-            (Arguments("argument", 0, None),),
-        ),
+        Known(DEVCLUSTER, "Runs a cluster of several nodes on this machine", "gantry_command"),
+        Known("export", "Writes the configuration in Ganeti's form"),
+        Known("join", "Makes this machine a node of a cluster, by a token", "gantry_command"),
+        Known("token", "Prints a token with which a node may join, once", "gantry_command"),
+        Known("version", "Prints the version of this program", "gantry_command"),
     ),
 )
 

@@ -7,6 +7,7 @@ import sys
 import time
 
 from gantry.cli import exit_codes
+from gantry.cli.command import Arguments, Command, Known, Program
 from gantry.cli.errors import CommandError
 from gantry.cli.invocation import Invocation
 from gantry.cli.jobs import NamedJob, submit_all, submit_or_run
@@ -14,7 +15,7 @@ from gantry.cli.listing import Listing, run_list
 from gantry.cli.luxi import Opcode
 from gantry.cli.option_values import INTEGER, TEXT
 from gantry.cli.options import Option, flag, negative_flag, value, value_or, values
-from gantry.cli.program import Arguments, Command, Program, run, unavailable
+from gantry.cli.program import run
 from gantry.cli.standard_options import (
     DRY_RUN,
     FORMAT,
@@ -166,29 +167,24 @@ def _opcodes_of_file(path: str) -> list[tuple[str, Opcode]]:
     return opcodes
 
 
+COMMANDS = (
+    Command("delay", run_delay, (Arguments("unknown", 1, 1),), DELAY_OPTIONS),
+    Command("locks", run_locks, (), LOCKS_OPTIONS),
+    Command("submit-job", run_submit_job, (Arguments("file", 1, None),), SUBMIT_OPTIONS),
+)
+
 PROGRAM = Program(
     "gnt-debug",
+    "gantry.cli",
     (
-        Command(
-            "delay",
-            "Runs a job that does nothing for some seconds",
-            run_delay,
-            (Arguments("unknown", 1, 1),),
-            DELAY_OPTIONS,
-        ),
-        Command("locks", "Lists locks, owners and waiting jobs", run_locks, (), LOCKS_OPTIONS),
-        Command(
-            "submit-job",
-            "Submits jobs read from JSON files",
-            run_submit_job,
-            (Arguments("file", 1, None),),
-            SUBMIT_OPTIONS,
-        ),
-        unavailable("iallocator", "Tries an instance allocator"),
-        unavailable("metad", "Calls the metadata daemon"),
-        unavailable("test-jobqueue", "Tests the job queue"),
-        unavailable("test-osparams", "Tests how parameters are kept secret"),
-        unavailable("wconfd", "Calls the configuration daemon"),
+        Known("delay", "Runs a job that does nothing for some seconds", "gnt_debug"),
+        Known("iallocator", "Tries an instance allocator"),
+        Known("locks", "Lists locks, owners and waiting jobs", "gnt_debug"),
+        Known("metad", "Calls the metadata daemon"),
+        Known("submit-job", "Submits jobs read from JSON files", "gnt_debug"),
+        Known("test-jobqueue", "Tests the job queue"),
+        Known("test-osparams", "Tests how parameters are kept secret"),
+        Known("wconfd", "Calls the configuration daemon"),
     ),
     {"allocator": "iallocator"},
 )

@@ -6,11 +6,12 @@ import sys
 from collections.abc import Mapping
 
 from gantry.cli import exit_codes
+from gantry.cli.command import Command, Known, Program
 from gantry.cli.errors import PeerMisuse
 from gantry.cli.invocation import Invocation
 from gantry.cli.jobs import run_opcode
 from gantry.cli.options import Option
-from gantry.cli.program import Command, Program, run, unavailable
+from gantry.cli.program import run
 from gantry.cli.standard_options import FORMAT, NO_HEADERS, PRIORITY
 from gantry.cli.table import Column, render
 
@@ -106,19 +107,19 @@ def _say_node(call: Invocation, node: str, found: object) -> None:
                 raise PeerMisuse(f"a node's operating system {other!r}")
 
 
+COMMANDS = (
+    Command("diagnose", run_diagnose, (), DIAGNOSE_OPTIONS),
+    Command("list", run_os_list, (), LIST_OPTIONS),
+)
+
 PROGRAM = Program(
     "gnt-os",
+    "gantry.cli",
     (
-        Command(
-            "diagnose",
-            "Tells what is wrong with OS definitions",
-            run_diagnose,
-            (),
-            DIAGNOSE_OPTIONS,
-        ),
-        Command("list", "Lists OS definitions that all nodes have", run_os_list, (), LIST_OPTIONS),
-        unavailable("info", "Shows the parameters of OS definitions"),
-        unavailable("modify", "Changes the cluster's settings of an OS definition"),
+        Known("diagnose", "Tells what is wrong with OS definitions", "gnt_os"),
+        Known("info", "Shows the parameters of OS definitions"),
+        Known("list", "Lists OS definitions that all nodes have", "gnt_os"),
+        Known("modify", "Changes the cluster's settings of an OS definition"),
     ),
     {"show": "info"},
 )

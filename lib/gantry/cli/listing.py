@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from gantry.cli import exit_codes
 from gantry.cli.cell_text import NORMAL, RIGHT_ALIGNED, Formatter, cell_text
+from gantry.cli.command import Arguments, Command
 from gantry.cli.invocation import Invocation
 from gantry.cli.luxi import FieldDefinition, QueryAnswer
 from gantry.cli.options import Option
@@ -174,3 +175,24 @@ def run_list_fields(call: Invocation, what: str) -> int:
         for line in render(columns, rows, separator=separator, headers=headers):
             call.say(line)
     return _unknown_fields(call, fields)
+
+
+def list_commands(listing: Listing) -> tuple[Command, ...]:
+    """Return ``list`` and ``list-fields`` for one kind of named object."""
+
+    def run_named_list(call: Invocation) -> int:
+        return run_list(call, listing)
+
+    return (
+        Command("list", run_named_list, (Arguments(listing.what, 0, None),), LIST_OPTIONS),
+        list_fields_command(listing.what),
+    )
+
+
+def list_fields_command(what: str) -> Command:
+    """Return ``list-fields`` for a resource."""
+
+    def run_fields(call: Invocation) -> int:
+        return run_list_fields(call, what)
+
+    return Command("list-fields", run_fields, (Arguments("unknown", 0, None),), LIST_FIELDS_OPTIONS)

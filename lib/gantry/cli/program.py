@@ -8,65 +8,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 from gantry.cli import exit_codes
+from gantry.cli.command import Command, Known, Program
 from gantry.cli.errors import CommandError, UsageError
 from gantry.cli.invocation import Invocation
-from gantry.cli.options import Option, parse
+from gantry.cli.options import parse
 from gantry.cli.standard_options import COMMON, DEBUG, HELP
-
-Handler = Callable[[Invocation], int]
-
-
-class Arguments(NamedTuple):
-    """A run of arguments of one kind; ``most`` is ``None`` for any number."""
-
-    kind: str
-    least: int
-    most: int | None
-    choices: tuple[str, ...] = ()
-
-    @property
-    def usage(self) -> str:
-        """How the arguments are shown in a usage line."""
-        word = "|".join(self.choices) or f"<{self.kind}>"
-        if self.most is None:
-            return f"{word}..." if self.least else f"[{word}...]"
-        return word if self.least else f"[{word}]"
-
-
-class Command(NamedTuple):
-    """A sub-command; one without a handler is known, but not available."""
-
-    name: str
-    summary: str
-    handler: Handler | None = None
-    arguments: tuple[Arguments, ...] = ()
-    options: tuple[Option[object], ...] = ()
-    notes: str = ""
-    """More help, printed below the options."""
-
-
-class Program(NamedTuple):
-    """A program and its commands."""
-
-    name: str
-    commands: tuple[Command, ...]
-    aliases: Mapping[str, str] = {}
-    default_words: Mapping[str, str] = {}
-    """Environment variables whose words are put after a command: ``{variable: command}``."""
-
-    def find(self, word: str) -> Command | None:
-        """Return the command of a name or an alias."""
-        name = self.aliases.get(word, word)
-        return next((command for command in self.commands if command.name == name), None)
-
-
-def unavailable(name: str, summary: str) -> Command:
-    """Return a command of Ganeti that does not exist here yet; it refuses."""
-    return Command(name, summary)
 
 
 def run(program: Program, words: Sequence[str] | None = None) -> int:
@@ -124,47 +73,53 @@ def _tell(program: Program, error: CommandError | KeyboardInterrupt | BrokenPipe
 
 
 def _run(program: Program, line: list[str]) -> int:
-    if not line or line[0] in ("-h", "--help"):
-        sys.stdout.write(program_usage(program))
-        return exit_codes.SUCCESS if line else exit_codes.FAILURE
-    if line[0] == "--version":
+    known = program.find(line[0]) if line else None
+    if known is None:
+        return _run_without_command(program, line)
+    if not known.module:
+        raise CommandError(f"{program.name} {known.name} is not available yet")
+    return _run_command(program, known, _default_words(program, known) + line[1:])
+
+
+def _run_without_command(program: Program, line: list[str]) -> int:
+    if line == ["--version"]:
         from gantry.cli.version import version_line
 
         sys.stdout.write(f"{version_line(program.name)}\n")
         return exit_codes.SUCCESS
-    command = program.find(line[0])
-    if command is None:
-        sys.stdout.write(program_usage(program))
-        return exit_codes.FAILURE
-    if command.handler is None:
-        raise CommandError(f"{program.name} {command.name} is not available yet")
-    return _run_command(
-        program, command, command.handler, _default_words(program, command) + line[1:]
-    )
+    from gantry.cli.help_text import program_usage
+
+    sys.stdout.write(program_usage(program))
+    return exit_codes.SUCCESS if line[:1] in (["-h"], ["--help"]) else exit_codes.FAILURE
 
 
-def _default_words(program: Program, command: Command) -> list[str]:
+def _default_words(program: Program, known: Known) -> list[str]:
     for variable, name in program.default_words.items():
-        if name == command.name and (text := os.environ.get(variable)):
+        if name == known.name and (text := os.environ.get(variable)):
             import shlex
 
             return shlex.split(text)
     return []
 
 
-def _run_command(program: Program, command: Command, handler: Handler, words: list[str]) -> int:
+def _run_command(program: Program, known: Known, words: list[str]) -> int:
+    command = program.load(known)
     try:
         options, arguments = parse((*command.options, *COMMON, HELP), words)
     except UsageError:
-        sys.stderr.write(f"Usage: {_usage_line(program, command)}\n\n")
+        from gantry.cli.help_text import usage_line
+
+        sys.stderr.write(f"Usage: {usage_line(program, command)}\n\n")
         raise
     if options[HELP]:
-        sys.stdout.write(command_help(program, command))
+        from gantry.cli.help_text import command_help
+
+        sys.stdout.write(command_help(program, known, command))
         return exit_codes.SUCCESS
     check_arguments(command, arguments)
     invocation = Invocation(program.name, command.name, options, arguments)
     try:
-        return handler(invocation)
+        return command.handler(invocation)
     finally:
         invocation.close()
 
@@ -197,45 +152,3 @@ def check_arguments(command: Command, arguments: Sequence[str]) -> None:
             raise CommandError(
                 f"Error: '{word}' is none of {', '.join(expected.choices)} for {command.name}"
             )
-
-
-def _usage_line(program: Program, command: Command) -> str:
-    return " ".join(
-        [program.name, command.name, "[<opts>...]", *(each.usage for each in command.arguments)]
-    )
-
-
-def program_usage(program: Program) -> str:
-    """Return the list of a program's commands."""
-    width = max(len(command.name) for command in program.commands)
-    lines = [
-        f"Usage: {program.name} {{command}} [options...] [argument...]",
-        f"{program.name} <command> --help to see details, or man {program.name}",
-        "",
-        "Commands:",
-    ]
-    for command in sorted(program.commands, key=lambda each: each.name):
-        state = "" if command.handler else " (not available yet)"
-        lines.append(f" {command.name:<{width}} - {command.summary}{state}")
-    return "\n".join([*lines, "", ""])
-
-
-def command_help(program: Program, command: Command) -> str:
-    """Return the help of one command."""
-    lines = [f"Usage: {_usage_line(program, command)}", "", command.summary, "", "Options:"]
-    for option in (*command.options, *COMMON, HELP):
-        spelled = ", ".join(
-            f"{name}={option.example}" if option.takes_value and name.startswith("--") else name
-            for name in option.flags
-        )
-        default = _shown_default(option)
-        lines.append(f"  {spelled}\n        {option.help}{default}")
-    if command.notes:
-        lines += ["", command.notes.strip()]
-    return "\n".join([*lines, ""])
-
-
-def _shown_default(option: Option[object]) -> str:
-    if not option.takes_value or option.default in (None, [], {}):
-        return ""
-    return f" (default: {option.default})"

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gantry.cli.errors import CommandError
+from gantry.cli.globs import glob_pattern
 
 FILTER_CHARACTERS = frozenset("!\"'()/<=>\\~") | frozenset(" \t\n\r\x0b\x0c")
 """A single argument that has one of these is a filter, and no name."""
 
 GLOB_CHARACTERS = frozenset("*?")
-
-REGEX_SPECIAL = frozenset("\\.^$*+?{}[]|()-&#~ \t\n\r\x0b\x0c")
-"""What :func:`re.escape` escapes."""
 
 
 def condition_of(
@@ -49,20 +47,3 @@ def _number(text: str) -> int:
         return int(text)
     except ValueError:
         raise CommandError(f"'{text}' is not a job id; ids are whole numbers") from None
-
-
-def glob_pattern(glob: str) -> str:
-    """Return the regular expression of a host name glob.
-
-    ``*`` and ``?`` stop at dots, and any domain may follow.
-    """
-    pieces = []
-    for character in glob:
-        match character:
-            case "*":
-                pieces.append("[^.]*")
-            case "?":
-                pieces.append("[^.]")
-            case _:
-                pieces.append(f"\\{character}" if character in REGEX_SPECIAL else character)
-    return f"^{''.join(pieces)}(\\..*)?$"

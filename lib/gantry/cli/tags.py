@@ -6,11 +6,11 @@ import sys
 from typing import Literal
 
 from gantry.cli import exit_codes
+from gantry.cli.command import Arguments, Command
 from gantry.cli.errors import CommandError
 from gantry.cli.invocation import Invocation
-from gantry.cli.jobs import run_opcode, submit_or_run
+from gantry.cli.jobs import submit_or_run
 from gantry.cli.options import Option
-from gantry.cli.program import Arguments, Command
 from gantry.cli.standard_options import PRIORITY, SUBMISSION, TAGS_SOURCE
 
 TaggedKind = Literal["cluster", "node", "instance"]
@@ -22,7 +22,6 @@ ANY_TAGS = Arguments("unknown", 0, None)
 def tag_commands(kind: TaggedKind) -> tuple[Command, ...]:
     """Return the commands for the tags of one kind of object."""
     target = () if kind == "cluster" else (Arguments(kind, 1, 1),)
-    noun = "the cluster" if kind == "cluster" else f"a {kind}" if kind == "node" else "an instance"
 
     def run_list_tags(call: Invocation) -> int:
         tags = call.client.call("QueryTags", kind, _target(kind, call))
@@ -36,18 +35,11 @@ def tag_commands(kind: TaggedKind) -> tuple[Command, ...]:
     def run_remove_tags(call: Invocation) -> int:
         return _change(call, kind, "OP_TAGS_DEL")
 
+    changed = (*target, ANY_TAGS)
     return (
-        Command("list-tags", f"Lists the tags of {noun}", run_list_tags, target),
-        Command(
-            "add-tags", f"Adds tags to {noun}", run_add_tags, (*target, ANY_TAGS), CHANGE_OPTIONS
-        ),
-        Command(
-            "remove-tags",
-            f"Removes tags from {noun}",
-            run_remove_tags,
-            (*target, ANY_TAGS),
-            CHANGE_OPTIONS,
-        ),
+        Command("list-tags", run_list_tags, target),
+        Command("add-tags", run_add_tags, changed, CHANGE_OPTIONS),
+        Command("remove-tags", run_remove_tags, changed, CHANGE_OPTIONS),
     )
 
 
@@ -78,14 +70,3 @@ def _tags_of_file(path: str | None) -> list[str]:
     except (OSError, UnicodeError) as error:
         raise CommandError(f"Failure: the tags can not be read from {path}: {error}") from None
     return [line.strip() for line in lines if line.strip()]
-
-
-def run_search_tags(call: Invocation) -> int:
-    """Print where tags that match a pattern are."""
-    opcode = call.opcode("OP_TAGS_SEARCH", {"pattern": call.arguments[0]})
-    found = run_opcode(call, opcode)
-    if not isinstance(found, list) or not found:
-        return exit_codes.FAILURE
-    for path, tag in found:
-        call.say(f"{path} {tag}")
-    return exit_codes.SUCCESS

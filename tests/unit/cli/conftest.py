@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from tests.unit.cli.fake_luxid import Command, Ended, FakeLuxid, Sample, query_from
 
-from gantry.cli.program import Program, run
+from gantry.cli.command import Program
+from gantry.cli.program import run
 
 FACTS = Path(__file__).parents[2] / "facts"
 

@@ -9,13 +9,13 @@ import pytest
 import yaml
 from tests.unit.cli.fake_luxid import Command, FakeLuxid, Sample
 
+from gantry.cli.command import Program
 from gantry.cli.gnt_cluster.program import PROGRAM as CLUSTER
 from gantry.cli.gnt_debug import PROGRAM as DEBUG
 from gantry.cli.gnt_instance.program import PROGRAM as INSTANCE
 from gantry.cli.gnt_job.program import PROGRAM as JOB
 from gantry.cli.gnt_node.program import PROGRAM as NODE
 from gantry.cli.gnt_os import PROGRAM as OS
-from gantry.cli.program import Program
 
 PROGRAMS: dict[str, Program] = {
     each.name: each for each in (CLUSTER, DEBUG, INSTANCE, JOB, NODE, OS)

@@ -8,6 +8,7 @@ from typing import cast
 
 import pytest
 
+from gantry.cli.command import Command, Program
 from gantry.cli.gnt_cluster.program import PROGRAM as CLUSTER
 from gantry.cli.gnt_debug import PROGRAM as DEBUG
 from gantry.cli.gnt_instance.program import PROGRAM as INSTANCE
@@ -15,7 +16,6 @@ from gantry.cli.gnt_job.program import PROGRAM as JOB
 from gantry.cli.gnt_node.program import PROGRAM as NODE
 from gantry.cli.gnt_os import PROGRAM as OS
 from gantry.cli.options import Option
-from gantry.cli.program import Command, Program
 
 PROGRAMS = (CLUSTER, DEBUG, INSTANCE, JOB, NODE, OS)
 FACTS = json.loads((Path(__file__).parents[2] / "facts/cli.json").read_text())["programs"]
@@ -25,10 +25,10 @@ ADDED = {"format"}
 Fact = dict[str, object]
 
 AVAILABLE = [
-    pytest.param(program, command, id=f"{program.name} {command.name}")
+    pytest.param(program, program.load(known), id=f"{program.name} {known.name}")
     for program in PROGRAMS
-    for command in program.commands
-    if command.handler is not None
+    for known in program.commands
+    if known.module
 ]
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from tests.unit.cli.fake_luxid import Command, FakeLuxid, Refusal, Sample
 
+from gantry.cli.command import Command as Declared
+from gantry.cli.command import Known, Program
 from gantry.cli.gnt_cluster.program import PROGRAM as CLUSTER
 from gantry.cli.gnt_instance.program import PROGRAM as INSTANCE
 from gantry.cli.gnt_job.program import PROGRAM as JOB
 from gantry.cli.gnt_node.program import PROGRAM as NODE
-from gantry.cli.program import Command as Declared
-from gantry.cli.program import Program
 
 
 @pytest.mark.parametrize(("words", "code"), [((), 1), (("nosuch",), 1), (("--help",), 0)])
@@ -133,7 +133,9 @@ def _defect(_call: object) -> int:
     raise RuntimeError("off by one")
 
 
-BROKEN = Program("gnt-broken", (Declared("break", "Breaks", _defect),))
+COMMANDS = (Declared("break", _defect),)
+PACKAGE, _, MODULE = __name__.rpartition(".")
+BROKEN = Program("gnt-broken", PACKAGE, (Known("break", "Breaks", MODULE),))
 
 
 def test_a_defect_shows_no_traceback_unless_asked(
@@ -152,7 +154,7 @@ def test_a_defect_shows_no_traceback_unless_asked(
 def test_every_command_has_help(command: Command) -> None:
     for program in (CLUSTER, INSTANCE, JOB, NODE):
         for declared in program.commands:
-            if declared.handler is not None:
+            if declared.module:
                 ended = command(program, declared.name, "--help")
                 assert (ended.code, ended.err) == (0, "")
                 assert ended.out.startswith(f"Usage: {program.name} {declared.name}")

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from gantry.cli import exit_codes
 from gantry.cli.cell_text import time_text
+from gantry.cli.command import Command
 from gantry.cli.description import ROMAN, Record
 from gantry.cli.errors import CommandError, ServerFailure, Unreachable
 from gantry.cli.info_text import Entry, print_info
@@ -190,3 +191,11 @@ def run_master_ping(call: Invocation) -> int:
         call.complain(error.text)
         return exit_codes.FAILURE
     return exit_codes.SUCCESS
+
+
+COMMANDS = (
+    Command("getmaster", run_getmaster),
+    Command("info", run_info, (), INFO_OPTIONS),
+    Command("master-ping", run_master_ping),
+    Command("version", run_version),
+)

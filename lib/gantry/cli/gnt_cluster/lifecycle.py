@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gantry.cli import bootstrap
+from gantry.cli.command import Arguments, Command
 from gantry.cli.errors import CommandError
 from gantry.cli.invocation import Invocation
 from gantry.cli.jobs import run_opcode
@@ -125,3 +126,15 @@ def run_destroy(call: Invocation) -> int:
     master = run_opcode(call, call.opcode("OP_CLUSTER_DESTROY", {}))
     call.close()
     return bootstrap.act("destroy_cluster", {"master": master})
+
+
+COMMANDS = (
+    Command("destroy", run_destroy, (), DESTROY_OPTIONS),
+    Command(
+        "init",
+        run_init,
+        (Arguments("host", 1, 1),),
+        INIT_OPTIONS,
+        notes="More nodes: gantry token NODE here, then gantry join TOKEN on the new node.",
+    ),
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from gantry.cli import exit_codes
+from gantry.cli.command import Arguments, Command
 from gantry.cli.errors import CommandError
 from gantry.cli.invocation import Invocation
 from gantry.cli.option_values import parse_time_span
@@ -46,3 +47,16 @@ def _tell(call: Invocation, until: object) -> None:
         call.say(f"The watcher is paused until {time.ctime(until)}.")
     else:
         call.say("The watcher is not paused.")
+
+
+COMMANDS = (
+    Command("queue", run_queue, (Arguments("choice", 1, 1, ("drain", "undrain", "info")),)),
+    Command(
+        "watcher",
+        run_watcher,
+        (
+            Arguments("choice", 1, 1, ("pause", "continue", "info")),
+            Arguments("suggest", 0, 1, ("30m", "1h", "4h")),
+        ),
+    ),
+)

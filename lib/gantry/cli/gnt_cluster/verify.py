@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gantry.cli import exit_codes
+from gantry.cli.command import Command
 from gantry.cli.errors import CommandError, PeerMisuse, server_failure
 from gantry.cli.invocation import Invocation
 from gantry.cli.jobs import run_opcode, wait_for_all
@@ -92,3 +93,6 @@ def child_jobs(result: object) -> list[int | CommandError]:
             case other:
                 raise PeerMisuse(f"a started job {other!r}")
     return jobs
+
+
+COMMANDS = (Command("verify", run_verify, (), OPTIONS),)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gantry.cli import exit_codes
+from gantry.cli.command import Arguments, Command
 from gantry.cli.errors import CommandError
 from gantry.cli.invocation import Invocation
 from gantry.cli.jobs import submit_or_run
@@ -136,3 +137,11 @@ def run_migrate(call: Invocation) -> int:
     }
     submit_or_run(call, call.opcode("OP_INSTANCE_MIGRATE", changes))
     return exit_codes.SUCCESS
+
+
+ONE = (Arguments("instance", 1, 1),)
+COMMANDS = (
+    Command("migrate", run_migrate, ONE, MIGRATE_OPTIONS),
+    Command("remove", run_remove, ONE, REMOVE_OPTIONS),
+    Command("rename", run_rename, (*ONE, Arguments("host", 1, 1)), RENAME_OPTIONS),
+)

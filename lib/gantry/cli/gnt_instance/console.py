@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from gantry.cli import exit_codes
+from gantry.cli.command import Arguments, Command
 from gantry.cli.errors import CommandError, PeerMisuse
 from gantry.cli.invocation import Invocation
 from gantry.cli.options import Option, flag
@@ -222,3 +223,6 @@ def _raw_terminal(terminal: int) -> Iterator[None]:
         yield
     finally:
         termios.tcsetattr(terminal, termios.TCSAFLUSH, before)
+
+
+COMMANDS = (Command("console", run_console, (Arguments("instance", 1, 1),), OPTIONS),)

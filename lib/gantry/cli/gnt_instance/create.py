@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gantry.cli import exit_codes
+from gantry.cli.command import Arguments, Command
 from gantry.cli.errors import CommandError
 from gantry.cli.invocation import Invocation
 from gantry.cli.jobs import submit_or_run
@@ -234,3 +235,15 @@ def _by_index(noun: str, given: Sequence[Identified], most: int) -> list[Opcode]
             raise CommandError(f"Failure: {noun} {ident} was described twice")
         found[int(ident)] = parameters
     return [found.get(index, {}) for index in range(max(found) + 1)]
+
+
+COMMANDS = (
+    Command(
+        "add",
+        run_add,
+        (Arguments("host", 1, 1),),
+        OPTIONS,
+        notes="Sizes are numbers with m, g or t behind, in MiB without.\n"
+        "Example: gnt-instance add -t file -s 1G -o busybox -n node1 -B maxmem=256m web1",
+    ),
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gantry.cli import exit_codes
 from gantry.cli.cell_text import size_text, time_text
+from gantry.cli.command import Arguments, Command
 from gantry.cli.description import ROMAN, Record, inherited, records
 from gantry.cli.errors import CommandError
 from gantry.cli.info_text import Entry, print_info
@@ -164,3 +165,6 @@ def _disk(instance: Record, at: int) -> list[Entry]:
         Entry("name", instance.at("disk.names", at)),
         Entry("UUID", instance.at("disk.uuids", at)),
     ]
+
+
+COMMANDS = (Command("info", run_info, (Arguments("instance", 0, None),), OPTIONS),)

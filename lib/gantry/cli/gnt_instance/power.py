@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gantry.cli import exit_codes
+from gantry.cli.command import Arguments, Command
 from gantry.cli.gnt_instance.selection import SELECTION_OPTIONS, select
 from gantry.cli.invocation import Invocation
 from gantry.cli.jobs import NamedJob, submit_all
@@ -114,3 +115,11 @@ def _for_each(call: Invocation, verb: str, opcode: str, changes: Opcode) -> int:
         NamedJob(name, [call.opcode(opcode, {"instance_name": name, **changes})]) for name in names
     ]
     return submit_all(call, jobs)
+
+
+SOME = (Arguments("instance", 0, None),)
+COMMANDS = (
+    Command("reboot", run_reboot, SOME, REBOOT_OPTIONS),
+    Command("shutdown", run_shutdown, SOME, SHUTDOWN_OPTIONS),
+    Command("startup", run_startup, SOME, STARTUP_OPTIONS),
+)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from gantry.cli import exit_codes
 from gantry.cli.cell_text import comma_joined
+from gantry.cli.command import Arguments, Command
 from gantry.cli.errors import CommandError
 from gantry.cli.gnt_job.filters import CHANGE_FILTERS, PENDING, status_condition
 from gantry.cli.invocation import Invocation
@@ -116,3 +117,14 @@ def run_autoarchive(call: Invocation) -> int:
             return exit_codes.SUCCESS
         case other:
             raise CommandError(f"LuxiD gave an answer that is not understood: {other!r}")
+
+
+ANY = (Arguments("jobid", 0, None),)
+COMMANDS = (
+    Command("archive", run_archive, (Arguments("jobid", 1, None),)),
+    Command(
+        "autoarchive", run_autoarchive, (Arguments("suggest", 1, 1, ("1d", "1w", "4w", "all")),)
+    ),
+    Command("cancel", run_cancel, ANY, CANCEL_OPTIONS),
+    Command("change-priority", run_change_priority, ANY, PRIORITY_OPTIONS),
+)

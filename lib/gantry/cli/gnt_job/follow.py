@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gantry.cli import exit_codes
+from gantry.cli.command import Arguments, Command
 from gantry.cli.errors import ServerFailure
 from gantry.cli.gnt_job.change import job_ids
 from gantry.cli.invocation import Invocation
@@ -31,3 +32,7 @@ def _until_end(call: Invocation, job: int, progress: JobProgress) -> int:
         call.complain(f"Job {job} failed: {error.text}")
         return error.exit_code
     return exit_codes.SUCCESS
+
+
+ONE = (Arguments("jobid", 1, 1),)
+COMMANDS = (Command("wait", run_wait, ONE), Command("watch", run_watch, ONE))

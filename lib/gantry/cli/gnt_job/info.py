@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gantry.cli import exit_codes
 from gantry.cli.cell_text import precise_time_text
+from gantry.cli.command import Arguments, Command
 from gantry.cli.description import Record
 from gantry.cli.gnt_job.change import job_ids
 from gantry.cli.info_text import Entry, print_info
@@ -111,3 +112,6 @@ def _log_entry(entry: object) -> object:
             ]
         case other:
             return other
+
+
+COMMANDS = (Command("info", run_info, (Arguments("jobid", 1, None),), OPTIONS),)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gantry.cli import exit_codes
+from gantry.cli.command import Arguments, Command
 from gantry.cli.description import Record, inherited, records
 from gantry.cli.info_text import Entry, print_info
 from gantry.cli.invocation import Invocation
@@ -46,3 +47,6 @@ def _describe(node: Record) -> list[Entry]:
             "node parameters", inherited(node.mapping("custom_ndparams"), node.mapping("ndparams"))
         ),
     ]
+
+
+COMMANDS = (Command("info", run_info, (Arguments("node", 0, None),), OPTIONS),)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gantry.cli import exit_codes
+from gantry.cli.command import Arguments, Command
 from gantry.cli.errors import CommandError
 from gantry.cli.invocation import Invocation
 from gantry.cli.jobs import run_opcode
@@ -92,3 +93,9 @@ def run_remove(call: Invocation) -> int:
     """Remove a node from the cluster."""
     run_opcode(call, call.opcode("OP_NODE_REMOVE", {"node_name": call.arguments[0]}))
     return exit_codes.SUCCESS
+
+
+COMMANDS = (
+    Command("add", run_add, (Arguments("host", 1, 1),), ADD_OPTIONS, notes=JOINING),
+    Command("remove", run_remove, (Arguments("node", 1, 1),), REMOVE_OPTIONS),
+)

@@ -4,90 +4,38 @@ from __future__ import annotations
 
 import sys
 
-from gantry.cli.cell_text import comma_joined
-from gantry.cli.gnt_node import info, membership
-from gantry.cli.invocation import Invocation
-from gantry.cli.listing import (
-    LIST_FIELDS_OPTIONS,
-    LIST_OPTIONS,
-    Listing,
-    run_list,
-    run_list_fields,
-)
-from gantry.cli.program import Arguments, Command, Program, run, unavailable
-from gantry.cli.tags import tag_commands
+from gantry.cli.command import Known, Program
+from gantry.cli.program import run
 
-NODES = Listing(
-    "node",
-    ("name", "dtotal", "dfree", "mtotal", "mnode", "mfree", "pinst_cnt", "sinst_cnt"),
-    dict.fromkeys(("pinst_list", "sinst_list", "tags"), comma_joined),
-)
-
-ONE = (Arguments("node", 1, 1),)
-SOME = (Arguments("node", 0, None),)
-
-
-def run_node_list(call: Invocation) -> int:
-    """List nodes."""
-    return run_list(call, NODES)
-
-
-def run_node_list_fields(call: Invocation) -> int:
-    """List the fields that nodes have."""
-    return run_list_fields(call, "node")
-
-
-AVAILABLE = (
-    Command(
-        "add",
-        "Adds a node to the cluster",
-        membership.run_add,
-        (Arguments("host", 1, 1),),
-        membership.ADD_OPTIONS,
-        notes=membership.JOINING,
+PROGRAM = Program(
+    "gnt-node",
+    "gantry.cli.gnt_node",
+    (
+        Known("add", "Adds a node to the cluster", "membership"),
+        Known("add-tags", "Adds tags to a node", "tags"),
+        Known("evacuate", "Moves instances away from a node"),
+        Known("failover", "Restarts the instances of a dead node elsewhere"),
+        Known("health", "Asks nodes for the health of their hardware"),
+        Known("info", "Shows what is known of nodes", "info"),
+        Known("list", "Lists nodes; list-fields tells the fields", "listing"),
+        Known("list-drbd", "Lists the DRBD devices of a node"),
+        Known("list-fields", "Lists the fields that nodes have", "listing"),
+        Known("list-storage", "Lists the storage of nodes"),
+        Known("list-tags", "Lists the tags of a node", "tags"),
+        Known("migrate", "Migrates all instances away from a node"),
+        Known("modify", "Changes the settings of a node"),
+        Known("modify-storage", "Changes the settings of a node's storage"),
+        Known("power", "Switches nodes on or off"),
+        Known("powercycle", "Resets a node"),
+        Known("remove", "Removes a node from the cluster", "membership"),
+        Known("remove-tags", "Removes tags from a node", "tags"),
+        Known("repair-storage", "Repairs the storage of a node"),
+        Known("restricted-command", "Runs one of a few allowed commands on nodes"),
+        Known("volumes", "Lists the logical volumes of nodes"),
     ),
-    Command("info", "Shows what is known of nodes", info.run_info, SOME, info.OPTIONS),
-    Command(
-        "list",
-        "Lists nodes; gnt-node list-fields tells the fields",
-        run_node_list,
-        SOME,
-        LIST_OPTIONS,
-    ),
-    Command(
-        "list-fields",
-        "Lists the fields that nodes have",
-        run_node_list_fields,
-        (Arguments("unknown", 0, None),),
-        LIST_FIELDS_OPTIONS,
-    ),
-    Command(
-        "remove",
-        "Removes a node from the cluster",
-        membership.run_remove,
-        ONE,
-        membership.REMOVE_OPTIONS,
-    ),
-    *tag_commands("node"),
+    {"show": "info"},
+    {"GNT_NODE_LIST": "list"},
 )
-
-NOT_YET = (
-    unavailable("evacuate", "Moves instances away from a node"),
-    unavailable("failover", "Restarts the instances of a dead node elsewhere"),
-    unavailable("health", "Asks nodes for the health of their hardware"),
-    unavailable("list-drbd", "Lists the DRBD devices of a node"),
-    unavailable("list-storage", "Lists the storage of nodes"),
-    unavailable("migrate", "Migrates all instances away from a node"),
-    unavailable("modify", "Changes the settings of a node"),
-    unavailable("modify-storage", "Changes the settings of a node's storage"),
-    unavailable("power", "Switches nodes on or off"),
-    unavailable("powercycle", "Resets a node"),
-    unavailable("repair-storage", "Repairs the storage of a node"),
-    unavailable("restricted-command", "Runs one of a few allowed commands on nodes"),
-    unavailable("volumes", "Lists the logical volumes of nodes"),
-)
-
-PROGRAM = Program("gnt-node", (*AVAILABLE, *NOT_YET), {"show": "info"}, {"GNT_NODE_LIST": "list"})
 
 
 def main() -> None:
