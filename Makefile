@@ -46,7 +46,7 @@ check-lint: $(READY)
 
 .PHONY: check-layers
 check-layers: $(READY)
-	@$(VENV)/bin/lint-imports --no-logo 2>/dev/null || $(VENV)/bin/lint-imports
+	@text=$$($(VENV)/bin/lint-imports --no-logo 2>&1) && echo "layers: kept" || { echo "$$text"; exit 1; }
 
 .PHONY: check-fast
 check-fast: $(READY)

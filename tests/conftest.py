@@ -1,4 +1,8 @@
-"""For all tests: the run's own folder for sockets, and the check that nothing is left."""
+"""For all tests: the run's own folder for sockets, the check that nothing is left, the time budget.
+
+Property tests draw the same examples in every run, so that a red build is a red build. To search
+for new ones: ``pytest --hypothesis-profile=search tests/property``.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from tests.leaks import leaks
+from tests.time_budget import TimeBudget
+
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.register_profile("search", max_examples=2000, deadline=None, print_blob=True)
+settings.load_profile("same")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--time-budget", action="store_true", help="say how long each part took")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--time-budget"):
+        config.pluginmanager.register(TimeBudget())
 
 
 @pytest.fixture(scope="session", autouse=True)
