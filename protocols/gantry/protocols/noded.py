@@ -38,7 +38,6 @@ from gantry.protocols.service import Method, Service, raises, stub
 from gantry.protocols.steps import NodeCall, StepName
 
 PORT: Final = 1811
-JOIN_PATH: Final = "/join"
 
 HookPhase = Literal["pre", "post"]
 RebootKind = Literal["soft", "hard", "full"]

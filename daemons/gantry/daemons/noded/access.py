@@ -53,11 +53,15 @@ class Access:
 
     def authorize(self, request: Request, method: Method) -> Forbidden | None:
         """Say whether the sender of a request may call a method."""
+        if request.peer is None:
+            return Forbidden(method.name, "a node's certificate is required")
+        return self.authorize_change(request, method) if method.name in CHANGING else None
+
+    def authorize_change(self, request: Request, method: Method) -> Forbidden | None:
+        """Say whether the sender of a request may change something on this node."""
         peer = request.peer
         if peer is None:
             return Forbidden(method.name, "a node's certificate is required")
-        if method.name not in CHANGING:
-            return None
         if not self.candidates:
             if peer.sha256 == self.own.sha256:
                 return None

@@ -85,6 +85,11 @@ class KeyJournal:
         if self._journal.figures.file_bytes > COMPACT_BYTES and not self._compacting:
             await self._compact()
 
+    async def remove(self) -> None:
+        """Remove the files, once :meth:`run` has ended: the node has left its cluster."""
+        for name in (SNAPSHOT, JOURNAL):
+            await self._files.remove(self._folder / name)
+
     async def _compact(self) -> None:
         """Replace the journal's records by a snapshot; failing that, it just stays long."""
         self._compacting = True

@@ -42,7 +42,9 @@ class Machine:
     async def memory_mib(self) -> tuple[int, int]:
         """Return the total memory and what could be used at once, caches included."""
         info = (await self._env.files.read(MEMINFO)).decode()
-        kib = {name: int(value) for name, value in re.findall(r"^(\w+):\s+(\d+)", info, re.M)}
+        kib = {
+            name: int(value) for name, value in re.findall(r"^(\w+):\s+(\d+)", info, re.MULTILINE)
+        }
         free = sum(kib.get(name, 0) for name in ("MemFree", "Buffers", "Cached"))
         return kib.get("MemTotal", 0) // 1024, free // 1024
 

@@ -1,0 +1,110 @@
+"""``gantry-noded``: serves the NodeD protocol, and Join, over HTTPS with mutual TLS."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final, NoReturn
+
+import trio
+
+from gantry.daemons.noded.access import Access
+from gantry.daemons.noded.calls import KeyedCalls
+from gantry.daemons.noded.checking import Checking
+from gantry.daemons.noded.cluster_files import ClusterFiles
+from gantry.daemons.noded.disks import Disks
+from gantry.daemons.noded.guests import Guests
+from gantry.daemons.noded.joining import JoinService
+from gantry.daemons.noded.key_journal import KeyJournal
+from gantry.daemons.noded.service import NodeService
+from gantry.drivers.scripts.hooks import Hooks
+from gantry.drivers.scripts.os_definitions import OsDefinitions
+from gantry.drivers.scripts.os_scripts import OsScripts
+from gantry.protocols.errors import Forbidden
+from gantry.protocols.join import JOIN, OPEN_METHODS, OPEN_PATHS
+from gantry.protocols.noded import NODED, PORT
+from gantry.protocols.service import Method
+from gantry.runtime.daemon import EXIT_NOT_CLUSTER, Daemon, StartRefused
+from gantry.runtime.daemon import run as run_daemon
+from gantry.runtime.environment import Environment
+from gantry.runtime.http.connection import ServerOptions
+from gantry.runtime.http.messages import Handler, Request, by_first_segment
+from gantry.runtime.http.server import HttpServer
+from gantry.runtime.http.service import certificate_required, http_handler
+from gantry.runtime.logs import Log
+from gantry.runtime.membership import own_certificate
+from gantry.security.certificates import Certificate
+from gantry.security.contexts import client_context, server_context
+from gantry.security.pem_files import AUTHORITY_PEM, SERVER_PEM
+
+DRAIN_SECONDS_MAX: Final = 10.0
+"""For the answers of calls in flight when the node has left its cluster."""
+
+LOG: Final = Log("noded")
+
+
+async def main(env: Environment) -> None:
+    """Serve until cancelled, or until the node has left its cluster."""
+    own = await own_certificate(env)
+    if own is None:
+        raise StartRefused(
+            f"{env.node} is no node of a cluster: make one with gnt-cluster init, "
+            "or join one with gantry join",
+            EXIT_NOT_CLUSTER,
+        )
+    port = PORT if env.options.port is None else env.options.port
+    listener = await env.network.listen_tcp(await env.address(), port)
+    port = env.network.port_of(listener)
+    keys = await KeyJournal.open(env.files, env.paths.data)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(keys.run)
+        async with trio.open_nursery() as calls:
+            service, handler = await _services(env, own, KeyedCalls(keys, calls), port)
+            server = await _server(env, handler)
+            await calls.start(partial(server.serve, [listener]))
+            LOG.info("ready", port=port, uuid=own.common_name, epoch=keys.book.epoch)
+            env.readiness.notify("READY=1")
+            await service.left.wait()
+            LOG.info("left the cluster")
+            await server.drain(DRAIN_SECONDS_MAX)
+            calls.cancel_scope.cancel()
+        nursery.cancel_scope.cancel()
+    await keys.remove()
+
+
+async def _services(
+    env: Environment, own: Certificate, calls: KeyedCalls, port: int
+) -> tuple[NodeService, Handler]:
+    access = Access(own)
+    await access.refresh(env.files, env.paths)
+    authority = await env.files.read(env.paths.data / AUTHORITY_PEM)
+    guests, disks = Guests.of(env, await env.address()), await Disks.of(env)
+    tls = client_context(authority, env.paths.data / SERVER_PEM)
+    checking = Checking(env, guests, disks, tls, port)
+    scripts, hooks = OsScripts(env, OsDefinitions(env)), Hooks(env)
+    service = NodeService(
+        env, access, calls, guests, disks, scripts, hooks, ClusterFiles(env), checking
+    )
+
+    def may_join(request: Request, method: Method) -> Forbidden | None:
+        return None if method.name in OPEN_METHODS else access.authorize_change(request, method)
+
+    joining = JoinService(env, port, lambda: calls.epoch)
+    return service, by_first_segment(
+        {
+            NODED.name: http_handler(NODED, service, access.authorize),
+            JOIN.name: http_handler(JOIN, joining, may_join),
+        }
+    )
+
+
+async def _server(env: Environment, handler: Handler) -> HttpServer:
+    data = env.paths.data
+    authority = await env.files.read(data / AUTHORITY_PEM)
+    tls = server_context(data / SERVER_PEM, "optional", authority)
+    options = ServerOptions(check_head=certificate_required(OPEN_PATHS))
+    return HttpServer(handler, env.clock, env.random, options, tls)
+
+
+def run() -> NoReturn:
+    """Run the daemon: the entry point."""
+    run_daemon(Daemon("gantry-noded", "node-daemon", main))

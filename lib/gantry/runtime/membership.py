@@ -1,0 +1,64 @@
+"""What makes a machine a node of a cluster: files of its data directory, and their end."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gantry.core.ssconf import FILE_PREFIX
+from gantry.runtime.environment import Environment, Files
+from gantry.runtime.paths import Paths
+from gantry.security.certificates import Certificate
+from gantry.security.pem_files import (
+    AUTHORITY_KEY,
+    AUTHORITY_PEM,
+    CLIENT_PEM,
+    HMAC_KEY,
+    RAPI_PEM,
+    SERVER_PEM,
+)
+
+DOMAIN_SECRET: Final = "cluster-domain-secret"
+
+CREDENTIALS: Final = (
+    SERVER_PEM,
+    CLIENT_PEM,
+    AUTHORITY_KEY,
+    AUTHORITY_PEM,
+    RAPI_PEM,
+    HMAC_KEY,
+    DOMAIN_SECRET,
+    "join-tokens.json",
+)
+"""Removed first: without them the machine can neither act nor be acted upon."""
+
+CLUSTER_FILES: Final = (
+    "config.data",
+    "config.log",
+    "locks.data",
+    "locks.log",
+    "known_hosts",
+    "replica-positions.json",
+    "watcher.pause",
+)
+CLUSTER_FOLDERS: Final = ("queue", "rapi")
+
+
+async def own_certificate(env: Environment) -> Certificate | None:
+    """Return the certificate that the machine has as a node; ``None`` if it is none."""
+    try:
+        return Certificate.of_pem(await env.files.read(env.paths.data / SERVER_PEM))
+    except FileNotFoundError:
+        return None
+
+
+async def forget_cluster(files: Files, paths: Paths) -> None:
+    """Remove all that makes the machine a node; what is not there is no error."""
+    for name in CREDENTIALS:
+        await files.remove(paths.data / name)
+    for name in await files.list(paths.data):
+        if name.startswith(FILE_PREFIX):
+            await files.remove(paths.data / name)
+    for name in CLUSTER_FILES:
+        await files.remove(paths.data / name)
+    for name in CLUSTER_FOLDERS:
+        await files.remove_tree(paths.data / name)
