@@ -71,7 +71,8 @@ def test_no_damaged_byte_goes_unnoticed(payloads: list[Json], data: st.DataObjec
     with pytest.raises(CorruptRecord) as caught:
         decode_log(bytes(bad))
 
-    assert caught.value.offset <= place
+    # A first line that names another start is noticed at the first record, which then does not fit.
+    assert caught.value.offset <= max(place, good.index(b"\n") + 1)
 
 
 def test_a_record_of_another_history_is_not_taken_for_the_next_one() -> None:
