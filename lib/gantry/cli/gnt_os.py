@@ -21,9 +21,11 @@ DIAGNOSE_OPTIONS: tuple[Option[object], ...] = (PRIORITY,)
 
 def run_os_list(call: Invocation) -> int:
     """List the definitions that are usable on all nodes, with their variants."""
+    rows = _diagnosis(call, ["name", "variants", "valid", "hidden", "blacklisted"])
     names = [
         name
-        for definition, variants in _diagnosis(call, ["name", "variants"])
+        for definition, variants, valid, hidden, blacklisted in rows
+        if valid and not hidden and not blacklisted
         for name in variant_names(str(definition), variants)
     ]
     form = call.options[FORMAT]

@@ -8,6 +8,8 @@ import pytest
 from tests.unit.cli.fake_luxid import Command, FakeLuxid, Refusal, Sample
 
 from gantry.cli.gnt_instance.program import PROGRAM as INSTANCE
+from gantry.protocols.opcodes.parsing import parse_opcode
+from gantry.protocols.values import Json
 
 Opcode = dict[str, object]
 
@@ -28,13 +30,14 @@ def cluster(sampled_queries: FakeLuxid) -> FakeLuxid:
 
 
 def submitted(luxid: FakeLuxid) -> list[Opcode]:
-    """Return all opcodes that were submitted, without their reasons."""
+    """Return all opcodes that were submitted, without their reasons; LuxiD would take them."""
     jobs = [cast("list[Opcode]", arguments[0]) for arguments in luxid.calls("SubmitJob")]
     for arguments in luxid.calls("SubmitManyJobs"):
         jobs += cast("list[list[Opcode]]", arguments[0])
-    return [
-        {key: each for key, each in op.items() if key != "reason"} for job in jobs for op in job
-    ]
+    opcodes = [opcode for job in jobs for opcode in job]
+    for opcode in opcodes:
+        parse_opcode(cast("Json", opcode))
+    return [{key: each for key, each in op.items() if key != "reason"} for op in opcodes]
 
 
 def add(command: Command, luxid: FakeLuxid, *words: str) -> Opcode:

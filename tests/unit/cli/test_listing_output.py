@@ -211,7 +211,13 @@ def test_operating_systems_are_listed_with_their_variants(
 ) -> None:
     luxid.answers["SubmitJob"] = lambda _: 1
     luxid.answers["WaitForJobChange"] = lambda _: [["success"], []]
-    table = [["busybox", []], ["debian", ["bookworm", "trixie"]]]
+    table = [
+        ["busybox", [], True, False, False],
+        ["debian", ["bookworm", "trixie"], True, False, False],
+        ["broken", [], False, False, False],
+        ["hidden", [], True, True, False],
+        ["forbidden", [], True, False, True],
+    ]
     luxid.answers["QueryJobs"] = lambda _: [["success", ["success"], [table]]]
     assert command(OS, "list").out == "Name\nbusybox\ndebian+bookworm\ndebian+trixie\n"
     assert command(OS, "list", "--no-headers").out.startswith("busybox\n")
