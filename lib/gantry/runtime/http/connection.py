@@ -176,6 +176,8 @@ class Connection:
         size = len(head.target) + sum(len(n) + len(v) + 4 for n, v in head.headers)
         if size > limits.header_bytes or len(head.headers) > limits.header_count:
             raise _Rejected(431, "the request has too many or too long headers")
+        if not head.http_version.startswith(b"1."):
+            raise _Rejected(505, "this server speaks HTTP/1")
         if head.method == b"CONNECT":
             raise _Rejected(501, "this server is no proxy")
         try:
