@@ -1,0 +1,180 @@
+"""NodeD as a whole: who gets in, what it does, what survives its restart."""
+
+from __future__ import annotations
+
+import json
+import stat
+
+import pytest
+from tests.unit.daemons.noded.conftest import Machines, calling, running, ticket
+
+from gantry.protocols.errors import Forbidden, StaleEpoch
+from gantry.protocols.identity import DiskUuid, Epoch, InstanceUuid, JobId, NodeUuid
+from gantry.protocols.noded import PORT, Check, StepFailed
+from gantry.protocols.runtime_types import DiskSpec, HookResult, InstanceSpec
+from gantry.runtime.daemon import EXIT_NOT_CLUSTER, StartRefused
+from gantry.runtime.http.client import HttpClient
+from gantry.security.contexts import client_context, introduction_context
+from gantry.security.pem_files import AUTHORITY_PEM, SERVER_PEM
+
+DISK = DiskSpec(
+    uuid=DiskUuid("d"),
+    index=0,
+    template="file",
+    size_mib=8,
+    path="/srv/ganeti/file-storage/web1.test/disk0",
+)
+WEB1 = InstanceSpec(
+    uuid=InstanceUuid("i"),
+    name="web1.test",
+    hypervisor="fake",
+    os="none",
+    minmem_mib=64,
+    maxmem_mib=64,
+    vcpus=1,
+    primary_node=NodeUuid("n"),
+    disks=(DISK,),
+)
+
+
+async def test_a_machine_that_is_no_node_is_told_what_to_do(machines: Machines) -> None:
+    with pytest.raises(StartRefused, match="gantry join") as told:
+        async with running(machines.machine(1)):
+            pytest.fail("it runs")
+    assert told.value.status == EXIT_NOT_CLUSTER
+
+
+async def test_the_first_node_answers_itself(machines: Machines) -> None:
+    env = await machines.founded()
+    async with running(env), calling(env, env) as node:
+        version = await node.version()
+        assert version.node == "node1.gantry.test"
+        assert version.epoch == 1
+        info = await node.info(("fake",))
+        assert info.memory_total >= info.memory_free > 0
+        assert info.disk_total >= info.disk_free > 0
+        assert info.cpu_total > 0
+        assert info.hypervisor_versions == {"fake": "1"}
+
+
+async def test_an_instance_lives_through_a_restart_of_noded(machines: Machines) -> None:
+    env = await machines.founded()
+    async with running(env), calling(env, env) as node:
+        await node.create_disk(ticket(1), WEB1.name, DISK)
+        started = await node.start_instance(ticket(2), WEB1, paused=False)
+        assert started.state == "running"
+    async with running(env), calling(env, env) as node:
+        assert [each.name for each in await node.instances(("fake",))] == ["web1.test"]
+        assert await node.start_instance(ticket(2), WEB1, paused=False) == started
+        report = await node.verify(Check(("fake",), disks=(DISK,)))
+        assert report.missing_disks == ()
+        assert [each.name for each in report.instances] == ["web1.test"]
+        await node.stop_instance(ticket(3), WEB1, force=True, timeout_seconds=1)
+        await node.remove_disk(ticket(4), WEB1.name, DISK)
+        assert not await node.disk_exists(WEB1.name, DISK)
+        await node.forget_keys(JobId(1))
+
+
+async def test_a_disk_that_exists_is_refused_but_not_to_its_own_key(machines: Machines) -> None:
+    env = await machines.founded()
+    async with running(env), calling(env, env) as node:
+        await node.create_disk(ticket(1), WEB1.name, DISK)
+        await node.create_disk(ticket(1), WEB1.name, DISK)
+        with pytest.raises(StepFailed, match="already exists"):
+            await node.create_disk(ticket(2), WEB1.name, DISK)
+
+
+async def test_hooks_run_with_their_environment(machines: Machines) -> None:
+    env = await machines.founded()
+    folder = env.paths.etc / "hooks/instance-add-pre.d"
+    folder.mkdir(parents=True)
+    (folder / "10check").write_text("#!/bin/sh\necho for $GANETI_OP_TARGET\n")
+    (folder / "10check").chmod(0o755)
+    async with running(env), calling(env, env) as node:
+        variables = {"GANETI_OP_TARGET": "web1.test"}
+        results = await node.run_hooks(ticket(1), "instance-add", "pre", variables)
+        expected = HookResult("instance-add-pre.d/10check", "success", "for web1.test")
+        assert results == (expected,)
+
+
+async def test_a_member_may_ask_and_only_a_candidate_may_change(machines: Machines) -> None:
+    master = await machines.founded()
+    async with running(master):
+        second = await machines.joined(2)
+        async with running(second):
+            async with calling(second, master) as node:
+                assert (await node.version()).node == master.node
+                with pytest.raises(Forbidden, match="not that of a master candidate"):
+                    await node.delay(ticket(1), 0.0)
+            async with calling(master, second) as node:
+                await node.delay(ticket(1), 0.0)
+                report = await node.verify(Check(peers={master.node: await master.address()}))
+                assert report.unreachable_peers == {}
+                report = await node.verify(Check(peers={"node9": "127.255.255.253"}))
+                assert "can not be reached" in report.unreachable_peers["node9"]
+
+
+async def test_strangers_stay_out(machines: Machines) -> None:
+    env = await machines.founded()
+    address = await env.address()
+    async with running(env):
+        nobody = HttpClient(env.network, address, PORT, introduction_context())
+        async with nobody:
+            reply = await nobody.request("POST", "/NodeD/version", deadline_seconds=5)
+            assert reply.status == 403
+            assert b"certificate" in reply.body
+        stranger = Machines(machines.folder / "other", machines.subnet)
+        other = (await stranger.founded()).paths.data
+        authority = (env.paths.data / AUTHORITY_PEM).read_bytes()
+        tls = client_context(authority, other / SERVER_PEM)
+        async with HttpClient(env.network, address, PORT, tls) as forged:
+            # Under TLS 1.3 a client learns only with the first answer that it is not welcome.
+            with pytest.raises(ConnectionLost):
+                await forged.request("POST", "/NodeD/version", deadline_seconds=5)
+
+
+async def test_replicas_and_ssconf_only_move_forward(machines: Machines) -> None:
+    master = await machines.founded()
+    async with running(master):
+        second = await machines.joined(2)
+        async with running(second), calling(master, second) as node:
+            await node.store_replica(Epoch(1), 7, {"serial_no": 7})
+            await node.store_replica(Epoch(1), 6, {"serial_no": 6})
+            stored = second.paths.config
+            assert json.loads(stored.read_text()) == {"serial_no": 7}
+            assert stat.S_IMODE(stored.stat().st_mode) == 0o640
+            await node.store_ssconf(Epoch(1), 3, {"cluster_tags": "b\na"})
+            await node.store_ssconf(Epoch(1), 2, {"cluster_tags": "old"})
+            tags = second.paths.data / "ssconf_cluster_tags"
+            assert tags.read_text() == "b\na\n"
+            assert stat.S_IMODE(tags.stat().st_mode) == 0o444
+            with pytest.raises(StepFailed, match="can not be the name"):
+                await node.store_ssconf(Epoch(1), 4, {"../evil": ""})
+        async with running(second), calling(master, second) as node:
+            await node.store_replica(Epoch(1), 5, {"serial_no": 5})
+            assert json.loads(stored.read_text()) == {"serial_no": 7}
+            await node.store_replica(Epoch(2), 1, {"serial_no": 8})
+            with pytest.raises(StaleEpoch):
+                await node.store_replica(Epoch(1), 9, {"serial_no": 9})
+
+
+async def test_the_masters_own_configuration_is_not_replaced(machines: Machines) -> None:
+    env = await machines.founded()
+    before = env.paths.config.read_bytes()
+    async with running(env), calling(env, env) as node:
+        await node.store_replica(Epoch(1), 7, {})
+    assert env.paths.config.read_bytes() == before
+
+
+async def test_leaving_takes_the_credentials_and_ends_noded(machines: Machines) -> None:
+    master = await machines.founded()
+    async with running(master):
+        second = await machines.joined(2)
+        async with running(second) as ended:
+            async with calling(master, second) as node:
+                await node.leave_cluster(ticket(1))
+            await ended.wait()
+            assert list(second.paths.data.iterdir()) == []
+        async with calling(master, master) as node:
+            with pytest.raises(StepFailed, match="is the master"):
+                await node.leave_cluster(ticket(2))
