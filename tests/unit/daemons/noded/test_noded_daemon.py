@@ -8,7 +8,7 @@ import stat
 import pytest
 from tests.unit.daemons.noded.conftest import Machines, calling, running, ticket
 
-from gantry.protocols.errors import Forbidden, StaleEpoch
+from gantry.protocols.errors import ConnectionLost, Forbidden, StaleEpoch
 from gantry.protocols.identity import DiskUuid, Epoch, InstanceUuid, JobId, NodeUuid
 from gantry.protocols.noded import PORT, Check, StepFailed
 from gantry.protocols.runtime_types import DiskSpec, HookResult, InstanceSpec
