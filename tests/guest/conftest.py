@@ -79,9 +79,10 @@ class Node:
     async def until(self, instance: str, pattern: str) -> re.Match[str]:
         """Wait until the guest has written something that matches."""
         with trio.fail_after(GUEST_DEADLINE_SECONDS):
-            while (found := re.search(pattern, self.serial(instance))) is None:  # noqa: ASYNC110 - a
-                await trio.sleep(0.02)  # file that another process writes has no event
-        return found
+            while True:
+                if found := re.search(pattern, self.serial(instance)):
+                    return found
+                await trio.sleep(0.02)  # a file that another process writes has no event
 
     async def console(self, instance: str) -> trio.SocketStream:
         access = await self.kvm.console(instance)

@@ -18,8 +18,8 @@ Call = dict[str, object]
 
 
 def conversations() -> dict[str, Call]:
-    found = orjson.loads((SAMPLES / "luxi.json").read_bytes())
-    return {each["name"]: each for each in cast("list[dict[str, str]]", found)}  # type: ignore[misc]  # JSON
+    found = cast("list[Call]", orjson.loads((SAMPLES / "luxi.json").read_bytes()))
+    return {str(each["name"]): each for each in found}
 
 
 def sent(name: str) -> list[dict[str, object]]:
