@@ -1,0 +1,56 @@
+"""What all calls of LUXI share: the daemon's parts, and who is calling."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from gantry.core.query.cluster import Release
+from gantry.core.query.view import View
+from gantry.daemons.luxid.connection import Caller
+from gantry.daemons.luxid.files import QueueFiles
+from gantry.daemons.luxid.mirror import Mirror
+from gantry.daemons.luxid.store import QueueStore
+from gantry.protocols.errors import ConfigurationError
+from gantry.protocols.identity import JobId
+from gantry.runtime.environment import Environment
+from gantry.runtime.node_links import NodeLinks
+
+NO_CONFIGURATION = "the cluster's configuration is not known yet: is gantry-wconfd running?"
+
+
+@frozen
+class Parts:
+    """What LuxiD is made of."""
+
+    env: Environment
+    store: QueueStore
+    files: QueueFiles
+    mirror: Mirror
+    links: NodeLinks
+    release: Release
+
+
+@frozen
+class Calls:
+    """Base of the calls that one connection makes."""
+
+    parts: Parts
+    caller: Caller
+
+    def view(self) -> View:
+        """Return the configuration.
+
+        Raises:
+            ConfigurationError: it is not known; every call but one needs it.
+        """
+        view = self.parts.mirror.view
+        if view is None:
+            raise ConfigurationError(NO_CONFIGURATION)
+        return view
+
+
+def job_id(value: int | str) -> JobId | None:
+    """Read a job id, which may be given as digits; ``None`` if no job can have it."""
+    if isinstance(value, str):
+        return JobId(int(value)) if value.isascii() and value.isdigit() else None
+    return JobId(value) if value > 0 else None

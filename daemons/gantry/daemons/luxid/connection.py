@@ -1,0 +1,239 @@
+"""LUXI on the wire: connections, framing, and the two forms of errors.
+
+A request that can not be read is answered with a plain sentence and costs the connection; one
+that was read and failed is answered with ``[class name, [arguments]]``, and the next may follow.
+Clients that talk too much, listen too slowly or come in crowds cost nobody but themselves.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any, Final, cast
+
+import orjson
+import trio
+from attrs import define, field, frozen
+
+from gantry.protocols.codec import Malformed, from_bytes
+from gantry.protocols.errors import BadCall, GanetiError, GenericError, ServiceError
+from gantry.protocols.framing import ETX, FrameDecoder, FramingError
+from gantry.protocols.luxi import LUXI, Luxi
+from gantry.protocols.service import Method
+from gantry.runtime.logs import Log
+
+CONNECTIONS_MAX: Final = 512
+"""When more come, the one that has been idle for longest is closed; clients connect again."""
+
+REQUEST_BYTES_MAX: Final = 32 * 1024 * 1024
+"""Several thousand instance creations in one request; an answer may be larger."""
+
+CHUNK_BYTES: Final = 65536
+
+SEND_SECONDS_MAX: Final = 60.0
+"""A client that does not take its answer in this time is not waited for any longer."""
+
+REQUEST_SECONDS_MAX: Final = 60.0
+"""A request that was begun is complete in this time."""
+
+LOG: Final = Log("luxid.luxi")
+
+
+@frozen
+class Caller:
+    """Who is at the other end of a connection."""
+
+    user: int
+    """The user id; -1 if the kernel does not tell."""
+    connection: str
+    """Different for every connection, also over restarts."""
+
+
+@frozen
+class _Reply:
+    success: bool
+    result: object
+    closes: bool = False
+
+
+def _refusal(reason: object) -> _Reply:
+    return _Reply(success=False, result=f"Failed to parse request: {reason}", closes=True)
+
+
+def _failure(error: GanetiError) -> _Reply:
+    return _Reply(success=False, result=error.encoded)
+
+
+@define
+class LuxiServer:
+    """Serves LUXI; each connection has a :class:`Luxi` of its own, made by ``front``."""
+
+    front: Callable[[Caller], Luxi]
+    start: str
+    """A unique name of this run of the daemon."""
+    connections_max: int = CONNECTIONS_MAX
+    _idle: OrderedDict[int, trio.CancelScope] = field(factory=OrderedDict, init=False)
+    """The connections that wait for a request, the longest idle first."""
+    _open: int = field(default=0, init=False)
+    _count: int = field(default=0, init=False)
+
+    async def serve(self, listener: trio.abc.Listener[trio.abc.Stream]) -> None:
+        """Serve the connections of a listener until cancelled; closes it."""
+        async with listener:
+            await trio.serve_listeners(self.serve_connection, [listener])
+
+    async def serve_connection(self, stream: trio.abc.Stream) -> None:
+        """Answer the requests of one connection, one after the other; closes it."""
+        self._count += 1
+        self._open += 1
+        try:
+            if self._open > self.connections_max and not self._close_idle():
+                LOG.warning("too many busy connections", connections=self._open)
+                return
+            caller = Caller(_user_of(stream), f"{self.start}/{self._count}")
+            await self._converse(_Peer(stream), self._count, self.front(caller))
+        except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError) as error:
+            LOG.debug("a client left", reason=str(error))
+        finally:
+            self._open -= 1
+            await trio.aclose_forcefully(stream)
+
+    def _close_idle(self) -> bool:
+        if not self._idle:
+            return False
+        _, scope = self._idle.popitem(last=False)
+        scope.cancel()
+        return True
+
+    async def _converse(self, peer: _Peer, number: int, front: Luxi) -> None:
+        while True:
+            try:
+                with trio.CancelScope() as scope:
+                    self._idle[number] = scope
+                    try:
+                        await peer.wait_for_request()
+                    finally:
+                        self._idle.pop(number, None)
+                if scope.cancelled_caught:
+                    return
+                request = await peer.receive()
+            except FramingError as error:
+                await peer.send(_refusal(error))
+                return
+            if request is None:
+                return
+            reply = await answer(front, request)
+            await peer.send(reply)
+            if reply.closes:
+                return
+
+
+@define
+class _Peer:
+    """Frames over a stream, each within a deadline."""
+
+    stream: trio.abc.Stream
+    _decoder: FrameDecoder = field(factory=lambda: FrameDecoder(REQUEST_BYTES_MAX), init=False)
+    _frame: bytes | None = field(default=None, init=False)
+    _over: bool = field(default=False, init=False)
+
+    async def wait_for_request(self) -> None:
+        """Wait until a request has begun, or the client has left."""
+        self._frame = self._decoder.next_frame()
+        if self._frame is None:
+            await self._feed()
+
+    async def receive(self) -> bytes | None:
+        """Return the request; ``None`` if the client has left.
+
+        Raises:
+            FramingError: the request is too large, or was cut off.
+            trio.TooSlowError: it does not come to its end.
+        """
+        with trio.fail_after(REQUEST_SECONDS_MAX):
+            while self._frame is None and not self._over:
+                self._frame = self._decoder.next_frame()
+                if self._frame is None:
+                    await self._feed()
+        frame, self._frame = self._frame, None
+        return frame
+
+    async def _feed(self) -> None:
+        chunk = await self.stream.receive_some(CHUNK_BYTES)
+        self._decoder.feed(bytes(chunk))
+        self._over = not chunk
+
+    async def send(self, reply: _Reply) -> None:
+        """Send an answer.
+
+        Raises:
+            trio.TooSlowError: the client does not take it.
+        """
+        body = {"success": reply.success, "result": reply.result}
+        data = orjson.dumps(body, default=_plain, option=orjson.OPT_NON_STR_KEYS) + ETX
+        with trio.fail_after(SEND_SECONDS_MAX):
+            await self.stream.send_all(data)
+
+
+def _plain(value: object) -> object:
+    """Render the containers of the configuration's objects."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, frozenset):
+        return sorted(value)
+    raise TypeError(f"{type(value).__name__} is no JSON value")
+
+
+def _user_of(stream: trio.abc.Stream) -> int:
+    if not isinstance(stream, trio.SocketStream):
+        return -1
+    layout = "3i"  # struct ucred of unix(7): pid, uid, gid
+    size = struct.calcsize(layout)
+    peer = stream.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+    return int(struct.unpack(layout, peer)[1])
+
+
+# --- one request ---------------------------------------------------------------------------------
+
+
+async def answer(front: Luxi, request: bytes) -> _Reply:
+    """Carry out a request and return the answer."""
+    try:
+        method, args = parse_request(from_bytes(request))
+        return _Reply(success=True, result=await _call(front, method, args))
+    except (Malformed, BadCall) as error:
+        return _refusal(error)
+    except GanetiError as error:
+        return _failure(error)
+    except ServiceError as error:
+        return _failure(GenericError(str(error)))
+    except Exception as error:
+        LOG.exception("a request failed")
+        return _failure(GenericError(f"LuxiD failed: {error!r}; see its log"))
+
+
+def parse_request(value: object) -> tuple[Method, dict[str, object]]:
+    """Read a request.
+
+    Raises:
+        BadCall: it is none; the text says what is wrong.
+    """
+    if not isinstance(value, dict):
+        raise BadCall("request", "it must be an object")
+    request = cast("dict[str, object]", value)
+    for key in ("method", "args"):
+        if key not in request:
+            raise BadCall("request", f"key {key!r} not found, there are {sorted(request)}")
+    method, args = LUXI.method(request["method"]), request["args"]
+    if not method.params:  # as in the reference, what is sent in vain is ignored
+        return method, {}
+    if not isinstance(args, list):
+        raise BadCall(method.name, "args must be a list")
+    return method, method.load_positional(args)
+
+
+async def _call(front: Luxi, method: Method, args: dict[str, object]) -> object:
+    function: Any = getattr(front, method.name)
+    return cast(object, await function(**args))

@@ -1,0 +1,205 @@
+"""Job files, serial, version, drain flag and archive, as Ganeti has them: derived from the queue.
+
+They are written in the background and never waited for, but in one case: a job leaves the queue
+for the archive only when its file is there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final, Literal
+
+import attrs
+import trio
+from attrs import define, field
+
+from gantry.core.queue.state import NO_ATTEMPT, NO_EVENT, NO_JOB, Queue
+from gantry.core.queue.transitions import failed, moment
+from gantry.daemons.luxid.store import touched
+from gantry.protocols.codec import Malformed
+from gantry.protocols.identity import JobId
+from gantry.protocols.jobs import Job, dump_job, job_to_json, load_job
+from gantry.protocols.queue_records import QueueRecord, QueueSnapshot, StoredEntry
+from gantry.runtime.environment import Environment
+from gantry.runtime.logs import Log
+
+ARCHIVE_FOLDER_JOBS: Final = 10_000
+"""How many jobs share one folder of the archive (Ganeti's JOBS_PER_ARCHIVE_DIRECTORY)."""
+
+QUEUE_VERSION: Final = b"1\n"
+RETRY_SECONDS: Final = 5.0
+
+_JOB_FILE: Final = re.compile(r"job-([1-9][0-9]*)")
+
+LOG: Final = Log("luxid.files")
+
+
+def archived_path(env: Environment, job: JobId) -> Path:
+    """Return where the file of an archived job is."""
+    return env.paths.queue / "archive" / str(job // ARCHIVE_FOLDER_JOBS) / f"job-{job}"
+
+
+def live_path(env: Environment, job: JobId) -> Path:
+    """Return where the file of a job in the queue is."""
+    return env.paths.queue / f"job-{job}"
+
+
+@define
+class QueueFiles:
+    """Writes the derived files of :attr:`queue`, coalescing changes."""
+
+    env: Environment
+    queue: Callable[[], Queue]
+    """Gives the committed queue."""
+    _dirty: set[JobId] = field(factory=set, init=False)
+    _wake: trio.Event = field(factory=trio.Event, init=False)
+    _disk: trio.Lock = field(factory=trio.Lock, init=False)
+    _written: dict[str, bytes | None] = field(factory=dict, init=False)
+    """What was last written into the small files; ``None``: removed."""
+
+    def mark(self, jobs: Iterable[JobId]) -> None:
+        """Note that the files of these jobs are out of date."""
+        self._dirty.update(jobs)
+        self._wake.set()
+
+    def follow(self, records: tuple[QueueRecord, ...]) -> None:
+        """Note what committed records change."""
+        self.mark(job for record in records for job in touched(record))
+
+    async def run(self) -> None:
+        """Write what is out of date, until cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake = trio.Event()
+            try:
+                await self.flush()
+            except OSError as error:
+                LOG.error("job files can not be written", reason=str(error))
+                await trio.sleep(RETRY_SECONDS)
+                self._wake.set()
+
+    async def flush(self) -> None:
+        """Write everything that is out of date.
+
+        Raises:
+            OSError: a file could not be written; what is left stays out of date.
+        """
+        async with self._disk:
+            queue = self.queue()
+            await self._write_small(queue)
+            while self._dirty:
+                job = min(self._dirty)
+                await self._write_job(job)
+                self._dirty.discard(job)
+
+    async def _write_job(self, job: JobId) -> None:
+        found = self.queue().job(job)
+        if found is not None:
+            await self.env.files.write(live_path(self.env, job), dump_job(found))
+
+    async def _write_small(self, queue: Queue) -> None:
+        await self._write_if_changed("version", QUEUE_VERSION)
+        await self._write_if_changed("serial", b"%d\n" % queue.serial)
+        await self._write_if_changed("drain", b"" if queue.drained else None)
+
+    async def _write_if_changed(self, name: str, data: bytes | None) -> None:
+        if name in self._written and self._written[name] == data:
+            return
+        path = self.env.paths.queue / name
+        if data is None:
+            await self.env.files.remove(path)
+        else:
+            await self.env.files.write(path, data)
+        self._written[name] = data
+
+    # --- the archive -----------------------------------------------------------------------------
+
+    async def put_into_archive(self, job: Job) -> None:
+        """Write a job's file into the archive.
+
+        Raises:
+            OSError: it could not be written.
+        """
+        path = archived_path(self.env, job.id)
+        await self.env.files.make_folder(path.parent)
+        await self.env.files.write(path, dump_job(job))
+
+    async def remove_live(self, job: JobId) -> None:
+        """Remove the file of a job that is not in the queue any more."""
+        async with self._disk:
+            self._dirty.discard(job)
+            await self.env.files.remove(live_path(self.env, job))
+
+    async def archived(self, wanted: frozenset[JobId] | Literal["all"]) -> dict[JobId, Job]:
+        """Read archived jobs; those that are not there are missing."""
+        ids = await self._archived_ids() if wanted == "all" else wanted
+        found: dict[JobId, Job] = {}
+        for job in sorted(ids):
+            try:
+                found[job] = load_job(await self.env.files.read(archived_path(self.env, job)))
+            except FileNotFoundError:
+                continue
+            except (OSError, Malformed) as error:
+                LOG.warning("an archived job can not be read", job=job, reason=str(error))
+        return found
+
+    async def _archived_ids(self) -> list[JobId]:
+        archive = self.env.paths.queue / "archive"
+        names = [
+            name
+            for folder in await self.env.files.list(archive)
+            for name in await self.env.files.list(archive / folder)
+        ]
+        return [JobId(int(match[1])) for match in map(_JOB_FILE.fullmatch, names) if match]
+
+
+# --- a queue that Ganeti has left ----------------------------------------------------------------
+
+
+async def take_over(env: Environment) -> QueueSnapshot:
+    """Return the queue that the job files make; without any, an empty one.
+
+    Jobs that were at work are failed: their processes were another program's.
+    """
+    files, folder = env.files, env.paths.queue
+    await files.make_folder(folder / "archive")
+    now, entries, serial = moment(env.clock.now()), [], await _serial(env)
+    matches = map(_JOB_FILE.fullmatch, await files.list(folder))
+    for job in sorted(int(match[1]) for match in matches if match):
+        try:
+            found = load_job(await files.read(folder / f"job-{job}"))
+        except Malformed as error:
+            LOG.error("a job file can not be read and is left alone", job=job, reason=str(error))
+            continue
+        entries.append(_taken_over(found, now))
+        serial = max(serial, found.id)
+    drained = await files.exists(folder / "drain")
+    return QueueSnapshot(serial, drained, tuple(entries), (), ())
+
+
+async def _serial(env: Environment) -> JobId:
+    try:
+        return JobId(int(await env.files.read(env.paths.queue / "serial")))
+    except (FileNotFoundError, ValueError):
+        return NO_JOB
+
+
+def _taken_over(job: Job, now: tuple[int, int]) -> StoredEntry:
+    began = any(op.status != "queued" for op in job.ops)
+    if began and not job.is_final:
+        text = f"job {job.id} was at work when the queue was taken over"
+        job = failed(job, now, text, text)
+    job = attrs.evolve(job, livelock=None)
+    return StoredEntry(
+        job=job_to_json(job),
+        attempt=NO_ATTEMPT,
+        mode="run",
+        roll_backs=0,
+        has_process=False,
+        reported=NO_EVENT,
+        records=(),
+        wanted=(),
+        closed=job.is_final,
+    )

@@ -1,0 +1,231 @@
+"""LUXI's calls about jobs: submit, wait, cancel, archive."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, assert_never
+
+import trio
+from attrs import frozen
+
+from gantry.core.query.older import job_values
+from gantry.core.queue.happenings import (
+    Accepted,
+    Answer,
+    Archive,
+    Asked,
+    Cancel,
+    ChangePriority,
+    Refused,
+    Said,
+    SetDrained,
+    Submit,
+)
+from gantry.core.queue.machine import may_archive
+from gantry.core.queue.state import Entry
+from gantry.core.queue.submission import check, sending_of
+from gantry.daemons.luxid.calls import Calls, job_id
+from gantry.operations.registry import is_available
+from gantry.protocols.codec import Json, from_bytes, to_bytes
+from gantry.protocols.errors import GenericError, JobLost
+from gantry.protocols.identity import JobId
+from gantry.protocols.jobs import Job, log_entry_to_json
+from gantry.protocols.luxi import WAIT_SECONDS_MAX, OpcodeJson
+
+CANCEL_SECONDS_MAX: Final = 44
+"""How long CancelJob waits for a waiting job to end, as in Ganeti (LUXI_CANCEL_JOB_TIMEOUT)."""
+
+ARCHIVE_BATCH: Final = 20
+"""Jobs that are archived at once, so that they share flushes."""
+
+
+@frozen
+class JobCalls(Calls):
+    """The calls that change the queue, and the one that waits for it to change."""
+
+    # --- submission ------------------------------------------------------------------------------
+
+    async def submit_job(self, ops: tuple[OpcodeJson, ...]) -> int:
+        """Queue a job."""
+        return await self._submit_one("SubmitJob", ops, though_drained=False)
+
+    async def submit_job_to_drained_queue(self, ops: tuple[OpcodeJson, ...]) -> int:
+        """Queue a job even though the queue is drained."""
+        return await self._submit_one("SubmitJobToDrainedQueue", ops, though_drained=True)
+
+    async def submit_many_jobs(
+        self, jobs: tuple[tuple[OpcodeJson, ...], ...]
+    ) -> tuple[tuple[bool, int | str], ...]:
+        """Queue several jobs."""
+        accepted = await self._submit("SubmitManyJobs", jobs, though_drained=False)
+        return tuple((isinstance(each, int), each) for each in accepted.jobs)
+
+    async def _submit_one(
+        self, method: str, ops: tuple[OpcodeJson, ...], *, though_drained: bool
+    ) -> int:
+        (job,) = (await self._submit(method, (ops,), though_drained=though_drained)).jobs
+        if isinstance(job, str):
+            raise GenericError(job)
+        return job
+
+    async def _submit(
+        self, method: str, jobs: tuple[tuple[OpcodeJson, ...], ...], *, though_drained: bool
+    ) -> Accepted:
+        self.view()
+        checked = tuple(check(ops, is_available) for ops in jobs)
+        sending = sending_of(method, self.caller.user, self.caller.connection, jobs)
+        event = Submit(checked, self.parts.store.now(), sending, though_drained)
+        answer = await self.parts.store.do(event)
+        if isinstance(answer, Refused):
+            raise answer.error
+        if not isinstance(answer, Accepted):
+            raise AssertionError(f"a submission was answered with {answer!r}")
+        return answer
+
+    # --- waiting ---------------------------------------------------------------------------------
+
+    async def wait_for_job_change(
+        self,
+        job_id: int | str,
+        fields: tuple[str, ...],
+        prev_job_info: Json,
+        prev_log_serial: int | None,
+        timeout: float,
+    ) -> Json:
+        """Wait until the fields or the log differ from what the caller knows."""
+        if fields != ("status",):
+            self.view()
+        with trio.move_on_after(min(max(timeout, 0.0), WAIT_SECONDS_MAX)):
+            return await self._next_change(job_id, fields, prev_job_info, prev_log_serial or 0)
+        return [prev_job_info, []]
+
+    async def _next_change(
+        self, wanted: int | str, fields: tuple[str, ...], known: Json, log_serial: int
+    ) -> Json:
+        while True:
+            job = self._job(wanted)
+            values = from_bytes(to_bytes(job_values(job, fields)))
+            log = _log_after(job, log_serial)
+            if job.is_final or log or values != known:
+                return [values, log]
+            await self.parts.store.changes.wait(job.id)
+
+    def _job(self, wanted: int | str) -> Job:
+        number = job_id(wanted)
+        job = None if number is None else self.parts.store.committed.job(number)
+        if job is None:
+            raise JobLost("Can't load job file")
+        return job
+
+    # --- cancel and priority ---------------------------------------------------------------------
+
+    async def cancel_job(self, job_id: int | str, kill: bool = False) -> tuple[bool, str]:  # noqa: FBT001, FBT002 - LUXI's arguments are positional
+        """Cancel a job."""
+        self.view()
+        job = _number(job_id)
+        if job is None:
+            return False, f"Job {job_id} not found in queue"
+        event = Cancel(job, kill, self.parts.store.now())
+        answer = await self.parts.store.do(event)
+        return await self._how_it_ended(job) if isinstance(answer, Asked) else _said(answer)
+
+    async def _how_it_ended(self, job: JobId) -> tuple[bool, str]:
+        with trio.move_on_after(CANCEL_SECONDS_MAX):
+            while True:
+                found = self.parts.store.committed.job(job)
+                if found is None or found.is_final:
+                    break
+                await self.parts.store.changes.wait(job)
+            status = self.parts.store.committed.final_status(job)
+            if status == "canceled":
+                return True, f"Job {job} was cancelled"
+            return False, f"Job {job} could not be cancelled any more: it ended as {status}"
+        return False, f"Job {job} was told to stop and has not done so yet"
+
+    async def change_job_priority(self, job_id: int | str, priority: int) -> tuple[bool, str]:
+        """Change the priority of a pending job."""
+        self.view()
+        job = _number(job_id)
+        if job is None:
+            return False, f"Job {job_id} not found in queue"
+        return _said(await self.parts.store.do(ChangePriority(job, priority)))
+
+    async def pickup_job(self, job_id: int | str) -> None:
+        """Refuse."""
+        self.view()
+        raise GenericError(f"PickupJob (job {job_id}) is a call between Ganeti's own daemons")
+
+    async def set_drain_flag(self, flag: bool) -> bool:  # noqa: FBT001 - LUXI's arguments are positional
+        """Open or close the queue for new jobs."""
+        self.view()
+        await self.parts.store.do(SetDrained(flag))
+        return True
+
+    # --- the archive -----------------------------------------------------------------------------
+
+    async def archive_job(self, job_id: int | str) -> bool:
+        """Move a finished job to the archive."""
+        self.view()
+        job = _number(job_id)
+        entry = None if job is None else self.parts.store.committed.entry(job)
+        return entry is not None and await self._archive(entry)
+
+    async def auto_archive_jobs(self, age: int, timeout: int) -> tuple[int, int]:
+        """Archive finished jobs older than ``age`` seconds."""
+        self.view()
+        queue = self.parts.store.committed
+        old = self._older_than(age, [queue.entries[job] for job in sorted(queue.entries)])
+        archived, looked_at = 0, 0
+        with trio.move_on_after(max(timeout, 0)):
+            while looked_at < len(old):
+                batch = old[looked_at : looked_at + ARCHIVE_BATCH]
+                archived += await self._archive_batch(batch)
+                looked_at += len(batch)
+        return archived, len(old) - looked_at
+
+    def _older_than(self, age: int, entries: Sequence[Entry]) -> list[Entry]:
+        if age < 0:  # as in the reference: nothing, although clients mean everything
+            return []
+        before = self.parts.store.now()[0] - age
+        times = ((each, each.job.end_timestamp or each.job.start_timestamp) for each in entries)
+        return [each for each, time in times if may_archive(each) and time and time[0] < before]
+
+    async def _archive_batch(self, batch: Sequence[Entry]) -> int:
+        done: list[bool] = []
+
+        async def one(entry: Entry) -> None:
+            done.append(await self._archive(entry))
+
+        async with trio.open_nursery() as nursery:
+            for entry in batch:
+                nursery.start_soon(one, entry)
+        return sum(done)
+
+    async def _archive(self, entry: Entry) -> bool:
+        """Put the file into the archive first: at no moment the job is nowhere."""
+        if not may_archive(entry):
+            return False
+        try:
+            await self.parts.files.put_into_archive(entry.job)
+        except OSError as error:
+            raise GenericError(f"job {entry.id} can not be archived: {error}") from error
+        answer = await self.parts.store.do(Archive(entry.id))
+        await self.parts.files.remove_live(entry.id)
+        return _said(answer)[0]
+
+
+_number = job_id
+
+
+def _log_after(job: Job, serial: int) -> list[Json]:
+    entries = (entry for op in job.ops for entry in op.log)
+    return [log_entry_to_json(entry) for entry in entries if entry.serial > serial]
+
+
+def _said(answer: Answer) -> tuple[bool, str]:
+    match answer:
+        case Said(success, text):
+            return success, text
+        case None | Accepted() | Refused() | Asked():
+            raise AssertionError(f"the queue answered with {answer!r}")
+    assert_never(answer)

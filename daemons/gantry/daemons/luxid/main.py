@@ -1,0 +1,125 @@
+"""``gantry-luxid``: the master's front door, sole owner of the job queue.
+
+LUXI clients, the queue, its processes and the configuration meet here: every part below knows
+one thing; this module ties them together and decides nothing.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+from typing import Final, NoReturn
+
+import trio
+from attrs import frozen
+
+from gantry.core.query.cluster import Release
+from gantry.core.query.view import View
+from gantry.core.queue.happenings import Rules
+from gantry.daemons.luxid.calls import Parts
+from gantry.daemons.luxid.connection import Caller, LuxiServer
+from gantry.daemons.luxid.files import QueueFiles, take_over
+from gantry.daemons.luxid.job_calls import JobCalls
+from gantry.daemons.luxid.launcher import ForkServerLink, Launcher
+from gantry.daemons.luxid.mirror import Mirror
+from gantry.daemons.luxid.query_calls import QueryCalls
+from gantry.daemons.luxid.store import QueueStore
+from gantry.daemons.luxid.supervisor import Supervisor
+from gantry.operations.registry import is_available
+from gantry.protocols.codec import Malformed
+from gantry.protocols.errors import GantryError, OpExecError
+from gantry.protocols.identity import NodeUuid
+from gantry.protocols.jobproc import FORK_SERVER_SOCKET
+from gantry.protocols.luxi import GANETI_LINK, SOCKET_NAME, Luxi
+from gantry.protocols.objects.node import Node
+from gantry.runtime import daemon
+from gantry.runtime.daemon import Daemon, StartRefused
+from gantry.runtime.environment import Environment
+from gantry.runtime.logs import Log
+from gantry.runtime.node_links import NodeLinks
+
+SOCKET_MODE: Final = 0o660
+
+LOG: Final = Log("luxid")
+
+
+@frozen
+class Front(JobCalls, QueryCalls):
+    """All calls of LUXI, for one connection."""
+
+
+async def main(env: Environment, launcher: Launcher | None = None) -> None:
+    """Run LuxiD until cancelled.
+
+    Args:
+        env: the world.
+        launcher: where processes for jobs come from; by default the node's fork server.
+    """
+    store = await _open_queue(env)
+    files = QueueFiles(env, lambda: store.committed)
+    files.mark({*store.recent})
+    store.written, store.before_snapshot = files.follow, files.flush
+    ways = launcher or ForkServerLink(env.paths.socket(FORK_SERVER_SOCKET))
+    async with NodeLinks.opened(env, lambda uuid: _find_node(mirror, uuid)) as links:
+        mirror = Mirror(env, lambda: supervisor.living(), lambda view: _follow(store, view))
+        supervisor = Supervisor(env, store, ways, mirror)
+        store.act = supervisor.act
+        parts = Parts(env, store, files, mirror, links, _release())
+        server = LuxiServer(lambda caller: _front(parts, caller), env.random.uuid())
+        listener = await env.network.listen_unix(env.paths.socket(SOCKET_NAME), SOCKET_MODE)
+        await _link(env)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(store.run)
+            await nursery.start(supervisor.run)
+            nursery.start_soon(mirror.run)
+            nursery.start_soon(files.run)
+            nursery.start_soon(server.serve, listener)
+            env.readiness.notify("READY=1")
+            LOG.info("ready", jobs=len(store.head.entries), active=len(store.head.active))
+
+
+async def _open_queue(env: Environment) -> QueueStore:
+    await env.files.make_folder(env.paths.queue)
+    try:
+        return await QueueStore.open(env, lambda: take_over(env))
+    except (GantryError, Malformed, OSError) as error:
+        raise StartRefused(f"the job queue can not be read: {error}") from error
+
+
+def _front(parts: Parts, caller: Caller) -> Luxi:
+    return Front(parts, caller)
+
+
+def _follow(store: QueueStore, view: View) -> None:
+    rules = Rules(view.configuration.cluster.max_running_jobs, is_available)
+    if rules != store.rules:
+        store.follow(rules)
+
+
+async def _find_node(mirror: Mirror, uuid: NodeUuid) -> Node:
+    await trio.lowlevel.checkpoint()
+    node = None if mirror.view is None else mirror.view.configuration.nodes.get(uuid)
+    if node is None:
+        raise OpExecError(f"there is no node {uuid}")
+    return node
+
+
+async def _link(env: Environment) -> None:
+    """Put a link where Ganeti's clients look for the socket."""
+    link = env.paths.run / GANETI_LINK
+    await env.files.make_folder(link.parent)
+    await env.files.link(link, env.paths.socket(SOCKET_NAME))
+
+
+def _release() -> Release:
+    bits = "64bits" if sys.maxsize > 2**32 else "32bits"
+    return Release("3.0.2", "(ganeti) version 3.0.2", (bits, platform.machine()))
+
+
+def run() -> NoReturn:
+    """Run as a program."""
+    daemon.run(Daemon("gantry-luxid", "luxi-daemon", main))
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,149 @@
+"""The configuration as WConfD tells it: held whole in memory, followed change by change."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar, assert_never
+
+import attrs
+import trio
+from attrs import define, field
+
+from gantry.core.config.claims import Ref
+from gantry.core.config.state import load_stored, with_object, without_object
+from gantry.core.query.view import View
+from gantry.protocols.codec import Malformed
+from gantry.protocols.errors import ConnectionLost, ServiceError
+from gantry.protocols.identity import Epoch
+from gantry.protocols.objects.configuration import Configuration, load_configuration
+from gantry.protocols.records import Index
+from gantry.protocols.wconfd import (
+    SOCKET_NAME,
+    WCONFD,
+    Delta,
+    Deltas,
+    LivingJob,
+    ObjectGone,
+    ObjectPut,
+    Snapshot,
+    WConfD,
+)
+from gantry.runtime.environment import Environment
+from gantry.runtime.logs import Log
+from gantry.runtime.rpc import connect
+
+RETRY_SECONDS_FIRST: Final = 0.02
+RETRY_SECONDS_MAX: Final = 1.0
+
+T = TypeVar("T")
+
+LOG: Final = Log("luxid.mirror")
+
+
+def followed(configuration: Configuration, delta: Delta) -> Configuration:
+    """Return the configuration after a committed change.
+
+    Raises:
+        Malformed: the delta holds an object of an unknown form.
+    """
+    for change in delta.objects:
+        match change:
+            case ObjectPut(of="gantry") | ObjectGone(of="gantry"):
+                continue  # keys of jobs' changes: WConfD's alone
+            case ObjectPut(kind, _, value):
+                configuration = with_object(configuration, load_stored(kind, value))
+            case ObjectGone(kind, uuid):
+                configuration = without_object(configuration, Ref(kind, uuid))
+            case _:
+                assert_never(change)
+    return attrs.evolve(configuration, serial_no=delta.serial_no, mtime=delta.mtime)
+
+
+@define
+class Mirror:
+    """A lasting subscription to WConfD's changes; :meth:`run` keeps it up."""
+
+    env: Environment
+    living: Callable[[], tuple[LivingJob, ...]]
+    """Gives the unfinished jobs; WConfD keeps what these hold and frees the rest."""
+    changed: Callable[[View], None]
+    """Called with every new state of the configuration; must not wait."""
+    view: View | None = field(default=None, init=False)
+    """``None`` until WConfD has told it for the first time."""
+    epoch: Epoch | None = field(default=None, init=False)
+    _remote: WConfD | None = field(default=None, init=False)
+    _named: trio.Event = field(factory=trio.Event, init=False)
+
+    async def run(self) -> None:
+        """Follow the configuration until cancelled."""
+        delay = RETRY_SECONDS_FIRST
+        path = self.env.paths.socket(SOCKET_NAME)
+        while True:
+            try:
+                async with connect(WCONFD, self.env.network, path) as remote:
+                    delay = RETRY_SECONDS_FIRST
+                    await self._follow(remote)
+            except ConnectionLost as error:
+                LOG.debug("not connected", reason=str(error))
+            except (Malformed, ServiceError) as error:
+                LOG.error("the configuration can not be followed", reason=str(error))
+            finally:
+                self._remote, self._named = None, trio.Event()
+            await trio.sleep(delay)
+            delay = min(2 * delay, RETRY_SECONDS_MAX)
+
+    async def named(self) -> Epoch:
+        """Wait until WConfD knows all unfinished jobs; no job may be begun before.
+
+        Otherwise a naming under way could free what a job that was begun meanwhile holds.
+        """
+        while self.epoch is None or not self._named.is_set():
+            await self._named.wait()
+        return self.epoch
+
+    async def ask(self, question: Callable[[WConfD], Awaitable[T]]) -> T:
+        """Call WConfD on the subscription's connection.
+
+        Raises:
+            ConnectionLost: it is away.
+        """
+        if self._remote is None:
+            raise ConnectionLost("WConfD does not answer")
+        return await question(self._remote)
+
+    async def _follow(self, remote: WConfD) -> None:
+        snapshot = await remote.snapshot()
+        await self._take(snapshot)
+        await remote.name_jobs(snapshot.epoch, self.living())
+        self._remote = remote
+        self._named.set()
+        index = snapshot.index
+        while True:
+            news = await remote.deltas(index)
+            index = await self._take_news(news, index)
+
+    async def _take_news(self, news: Deltas | Snapshot, index: Index) -> Index:
+        match news:
+            case Snapshot():
+                await self._take(news)
+                return news.index
+            case Deltas(deltas):
+                view = self.view
+                if view is None or not deltas:
+                    return index
+                configuration = view.configuration
+                for delta in deltas:
+                    configuration = followed(configuration, delta)
+                self._show(configuration)
+                return deltas[-1].index
+        assert_never(news)
+
+    async def _take(self, snapshot: Snapshot) -> None:
+        # A thread, because this takes as long as the cluster is large.
+        configuration = await trio.to_thread.run_sync(load_configuration, snapshot.configuration)
+        self.epoch = snapshot.epoch
+        self._show(configuration)
+
+    def _show(self, configuration: Configuration) -> None:
+        self.view = View(configuration)
+        self.changed(self.view)

@@ -1,0 +1,223 @@
+"""LUXI's calls that ask: answered from memory, and by nodes where live fields are wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import attrs
+from attrs import frozen
+from typing_extensions import override
+
+from gantry.core.query.cluster import QueueState, cluster_info, config_values, tags
+from gantry.core.query.engine import plan_query, query_fields
+from gantry.core.query.live import LiveData, Needs
+from gantry.core.query.older import (
+    NamedResource,
+    plan_exports,
+    plan_filters,
+    plan_jobs,
+    plan_named,
+)
+from gantry.core.query.plan import Plan
+from gantry.core.query.view import View
+from gantry.core.queue.state import Queue
+from gantry.daemons.luxid.calls import Calls
+from gantry.daemons.luxid.live import Inquiry
+from gantry.protocols.codec import Json
+from gantry.protocols.errors import ConnectionLost, GenericError
+from gantry.protocols.identity import JobId
+from gantry.protocols.jobs import Job
+from gantry.protocols.locks import LockState
+from gantry.protocols.luxi import TagKind
+from gantry.protocols.query import parse_query, parse_resource
+
+FILTERS_UNAVAILABLE: Final = "job filter rules can not be changed by this version of Gantry yet"
+
+
+@frozen
+class QueuedJobs(Mapping[JobId, Job]):
+    """The jobs of a queue by id."""
+
+    queue: Queue
+
+    @override
+    def __getitem__(self, job: JobId) -> Job:
+        return self.queue.entries[job].job
+
+    @override
+    def __iter__(self) -> Iterator[JobId]:
+        return iter(self.queue.entries)
+
+    @override
+    def __len__(self) -> int:
+        return len(self.queue.entries)
+
+
+@frozen
+class QueryCalls(Calls):
+    """The calls that change nothing, and the two small settings beside them."""
+
+    async def query(self, what: str, fields: tuple[str, ...], qfilter: Json) -> Json:
+        """Return typed rows of a resource."""
+        query = parse_query(what, fields, qfilter)
+        view = self.view()
+        plan = plan_query(query, view, self._jobs())
+        return plan.answer(await self._find_out(plan.needs, view))
+
+    async def query_fields(self, what: str, fields: tuple[str, ...] | None) -> Json:
+        """Return the definitions of a resource's fields."""
+        resource = parse_resource(what)
+        self.view()
+        return query_fields(resource, fields)
+
+    async def query_instances(
+        self,
+        names: tuple[str, ...],
+        fields: tuple[str, ...],
+        use_locking: bool,  # noqa: FBT001 - LUXI's arguments are positional
+    ) -> Json:
+        """Return plain rows of instances."""
+        return await self._named("instance", names, fields, use_locking=use_locking)
+
+    async def query_nodes(
+        self,
+        names: tuple[str, ...],
+        fields: tuple[str, ...],
+        use_locking: bool,  # noqa: FBT001 - LUXI's arguments are positional
+    ) -> Json:
+        """Return plain rows of nodes."""
+        return await self._named("node", names, fields, use_locking=use_locking)
+
+    async def query_groups(
+        self,
+        names: tuple[str, ...],
+        fields: tuple[str, ...],
+        use_locking: bool,  # noqa: FBT001 - LUXI's arguments are positional
+    ) -> Json:
+        """Return plain rows of node groups."""
+        return await self._named("group", names, fields, use_locking=use_locking)
+
+    async def query_networks(
+        self,
+        names: tuple[str, ...],
+        fields: tuple[str, ...],
+        use_locking: bool,  # noqa: FBT001 - LUXI's arguments are positional
+    ) -> Json:
+        """Return plain rows of networks."""
+        return await self._named("network", names, fields, use_locking=use_locking)
+
+    async def _named(
+        self,
+        resource: NamedResource,
+        names: tuple[str, ...],
+        fields: tuple[str, ...],
+        *,
+        use_locking: bool,
+    ) -> Json:
+        view = self.view()
+        plan = plan_named(resource, names, fields, view, use_locking=use_locking)
+        return await self._plain(plan, view)
+
+    async def query_jobs(
+        self, job_ids: tuple[int | str, ...] | None, fields: tuple[str, ...]
+    ) -> Json:
+        """Return plain rows of jobs."""
+        view = self.view()
+        return await self._plain(plan_jobs(job_ids, fields, view, self._jobs()), view)
+
+    async def query_filters(self, uuids: tuple[str, ...] | None, fields: tuple[str, ...]) -> Json:
+        """Return plain rows of filter rules."""
+        view = self.view()
+        return await self._plain(plan_filters(uuids, fields, view), view)
+
+    async def query_exports(self, nodes: tuple[str, ...], use_locking: bool) -> Json:  # noqa: FBT001 - LUXI's arguments are positional
+        """Return (node, export) pairs."""
+        view = self.view()
+        return await self._plain(plan_exports(nodes, view, use_locking=use_locking), view)
+
+    async def query_config_values(self, fields: tuple[str, ...]) -> Json:
+        """Return single values of the cluster."""
+        view = self.view()
+        pause = await self._watcher_pause() if "watcher_pause" in fields else None
+        state = QueueState(self.parts.store.committed.drained, pause)
+        return config_values(fields, view, state)
+
+    async def query_cluster_info(self) -> Json:
+        """Return the cluster's parameters."""
+        return cluster_info(self.view(), self.parts.release)
+
+    async def query_tags(self, kind: TagKind, name: str) -> tuple[str, ...]:
+        """Return the tags of an object."""
+        return tuple(tags(kind, name, self.view()))
+
+    # --- filter rules ----------------------------------------------------------------------------
+
+    async def replace_filter(
+        self,
+        uuid: str | None,
+        priority: int,
+        predicates: Json,
+        action: Json,
+        reason: Json,
+    ) -> str:
+        """Refuse."""
+        self.view()
+        raise GenericError(FILTERS_UNAVAILABLE)
+
+    async def delete_filter(self, uuid: str) -> None:
+        """Refuse."""
+        self.view()
+        raise GenericError(FILTERS_UNAVAILABLE)
+
+    # --- the watcher's rest ----------------------------------------------------------------------
+
+    async def set_watcher_pause(self, until: float | None) -> Json:
+        """Pause the watcher until a time, or no longer."""
+        self.view()
+        try:
+            if until is None:
+                await self.parts.env.files.remove(self._pause_file())
+            else:
+                await self.parts.env.files.write(self._pause_file(), b"%d\n" % until, 0o644)
+        except OSError as error:
+            raise GenericError(f"the watcher's pause can not be written: {error}") from error
+        return until
+
+    def _pause_file(self) -> Path:
+        return self.parts.env.paths.data / "watcher.pause"
+
+    async def _watcher_pause(self) -> int | None:
+        try:
+            return int(await self.parts.env.files.read(self._pause_file()))
+        except (OSError, ValueError):
+            return None
+
+    # --- what is not in memory -------------------------------------------------------------------
+
+    def _jobs(self) -> QueuedJobs:
+        return QueuedJobs(self.parts.store.committed)
+
+    async def _plain(self, plan: Plan, view: View) -> Json:
+        return plan.plain(await self._find_out(plan.needs, view))
+
+    async def _find_out(self, needs: Needs, view: View) -> LiveData:
+        """Find out what a query needs; what can not be found out is just missing."""
+        if not needs:
+            return LiveData()
+        live = LiveData()
+        if needs.info or needs.instances or needs.consoles:
+            live = await Inquiry(view, self.parts.links).ask(needs)
+        if needs.archived:
+            archived = await self.parts.files.archived(needs.archived)
+            live = attrs.evolve(live, archived=archived)
+        if needs.locks:
+            live = attrs.evolve(live, locks=await self._locks())
+        return live
+
+    async def _locks(self) -> tuple[LockState, ...]:
+        try:
+            return await self.parts.mirror.ask(lambda wconfd: wconfd.locks())
+        except ConnectionLost as error:
+            raise GenericError(f"the locks can not be asked for: {error}") from error

@@ -1,0 +1,290 @@
+"""The queue made durable: decisions go to the journal first, then to the world.
+
+Two queues are held: ``head`` has every record that was decided, on which the next decision is
+made; ``committed`` has those that are on the disk, and is all that clients see. Since a queue is
+a persistent value, the second one costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import trio
+from attrs import define, field, frozen
+
+from gantry.core.queue.fold import replay
+from gantry.core.queue.happenings import Answer, Effect, Happening, Rules, Tick
+from gantry.core.queue.machine import step
+from gantry.core.queue.snapshot import restore, take
+from gantry.core.queue.state import Queue
+from gantry.core.queue.transitions import moment
+from gantry.operations.registry import is_available
+from gantry.protocols.codec import dump, from_bytes, load, to_bytes
+from gantry.protocols.errors import GenericError
+from gantry.protocols.identity import Epoch, JobId
+from gantry.protocols.jobs import Timestamp
+from gantry.protocols.queue_records import (
+    JobsSubmitted,
+    QueueRecord,
+    QueueSnapshot,
+    dump_record,
+    load_record,
+)
+from gantry.protocols.records import ORIGIN, Position
+from gantry.runtime.environment import Environment
+from gantry.runtime.journal import AppendFailed, Durable, Failed, Journal
+from gantry.runtime.logs import Log
+
+FIRST_EPOCH: Final = Epoch(1)
+
+COMPACT_BYTES: Final = 4 * 1024 * 1024
+"""A journal this long is replaced by a snapshot, if it is also longer than the last one was."""
+
+RETRY_SECONDS: Final = 2.0
+"""When scheduling is tried again after the journal could not be written."""
+
+NO_SLOTS: Final = Rules(running_max=0, available=is_available)
+"""As long as the configuration is not known, nothing begins."""
+
+LOG: Final = Log("luxid.queue")
+
+
+@frozen
+class StoredQueue:
+    """The snapshot's file: the queue as of a place in the journal."""
+
+    position: Position
+    queue: QueueSnapshot
+
+
+@define
+class Changes:
+    """Lets tasks wait until something about a job was committed, without polling."""
+
+    _events: dict[JobId, trio.Event] = field(factory=dict, init=False)
+
+    async def wait(self, job: JobId) -> None:
+        """Wait for the next commit that touches a job."""
+        await self._events.setdefault(job, trio.Event()).wait()
+
+    def announce(self, jobs: Iterable[JobId]) -> None:
+        """Wake whoever waits for one of these jobs."""
+        for job in jobs:
+            if job in self._events:
+                self._events.pop(job).set()
+
+
+def touched(record: QueueRecord) -> tuple[JobId, ...]:
+    """Return the jobs that a record changes."""
+    if isinstance(record, JobsSubmitted):
+        return tuple(new.id for new in record.jobs)
+    job: JobId | None = getattr(record, "job", None)
+    return () if job is None else (job,)
+
+
+@frozen
+class _Decision:
+    """What waits for the journal."""
+
+    queue: Queue
+    records: tuple[QueueRecord, ...]
+    effects: tuple[Effect, ...]
+    answer: Answer
+    done: trio.Event = field(factory=trio.Event)
+    failures: list[str] = field(factory=list)
+
+
+def _ignore(_: object) -> None:
+    """Stand in for a listener that is not there yet."""
+
+
+async def _nothing() -> None:
+    await trio.lowlevel.checkpoint()
+
+
+@define
+class QueueStore:
+    """The one writer of the queue. Made by :meth:`open`; :meth:`run` must run while it is used."""
+
+    env: Environment
+    journal: Journal
+    head: Queue
+    committed: Queue
+    recent: frozenset[JobId]
+    """The jobs that changed since the snapshot: their derived files may be out of date."""
+    changes: Changes = field(factory=Changes, init=False)
+    rules: Rules = field(default=NO_SLOTS, init=False)
+    act: Callable[[Effect], None] = field(default=_ignore, init=False)
+    """Called with each effect of what has been committed; must not wait."""
+    written: Callable[[tuple[QueueRecord, ...]], None] = field(default=_ignore, init=False)
+    """Called with the records that have been committed; must not wait."""
+    before_snapshot: Callable[[], Awaitable[None]] = field(default=_nothing, init=False)
+    """Awaited before older records are forgotten."""
+    _position: Position = field(default=ORIGIN, init=False)
+    _in_flight: int = field(default=0, init=False)
+    _snapshot_bytes: int = field(default=0, init=False)
+    _long: trio.Event = field(factory=trio.Event, init=False)
+    _broken: trio.Event = field(factory=trio.Event, init=False)
+
+    @classmethod
+    async def open(
+        cls, env: Environment, found: Callable[[], Awaitable[QueueSnapshot]]
+    ) -> QueueStore:
+        """Open the queue; ``found`` gives the one to begin with where there was none.
+
+        Raises:
+            gantry.protocols.records.CorruptRecord: the journal is damaged.
+            gantry.runtime.journal.JournalGap: it does not continue the snapshot.
+            gantry.protocols.codec.Malformed: a record or the snapshot is of an unknown form.
+        """
+        files, path = env.files, snapshot_path(env)
+        if not await files.exists(path):
+            first = StoredQueue(ORIGIN, await found())
+            await files.write(path, to_bytes(dump(first)))
+        stored = load(StoredQueue, from_bytes(await files.read(path)))
+        journal, records = await Journal.open(
+            files, journal_path(env), FIRST_EPOCH, stored.position
+        )
+        loaded = [load_record(record.payload) for record in records]
+        queue = replay(loaded, restore(stored.queue))
+        recent = frozenset(job for record in loaded for job in touched(record))
+        store = cls(env, journal, queue, queue, recent)
+        store._position = journal.end
+        return store
+
+    def now(self) -> Timestamp:
+        """Return the present time in the form of job files."""
+        return moment(self.env.clock.now())
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Write what is decided, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self.journal.run)
+            nursery.start_soon(self._keep_short)
+            nursery.start_soon(self._try_again)
+            task_status.started()
+
+    async def do(self, event: Happening) -> Answer:
+        """Decide about an event and wait until the decision is durable.
+
+        Raises:
+            GenericError: it could not be made durable; nothing was changed.
+        """
+        decision = self._decide(event)
+        await decision.done.wait()
+        if decision.failures:
+            raise GenericError(f"the job queue can not be written: {decision.failures[0]}")
+        return decision.answer
+
+    def follow(self, rules: Rules) -> None:
+        """Take over new limits; more jobs may begin now."""
+        self.rules = rules
+        self._decide(Tick(self.now()))
+
+    def _decide(self, event: Happening) -> _Decision:
+        before = self.head
+        taken = step(before, event, self.rules)
+        steps = [taken]
+        if _may_schedule(before, taken.queue):
+            steps.append(step(taken.queue, Tick(self.now()), self.rules))
+        decision = _Decision(
+            steps[-1].queue,
+            tuple(record for each in steps for record in each.records),
+            tuple(effect for each in steps for effect in each.effects),
+            taken.answer,
+        )
+        self.head = decision.queue
+        if decision.records or self._in_flight:
+            self._in_flight += 1
+            payloads = [dump_record(record) for record in decision.records]
+            self.journal.submit(payloads, partial(self._settle, decision))
+        else:
+            self._finish(decision)
+        return decision
+
+    def _settle(self, decision: _Decision, outcome: Durable | Failed) -> None:
+        """Go on after the journal has written, or failed; called in the order of decisions."""
+        self._in_flight -= 1
+        match outcome:
+            case Durable(records):
+                self.committed = decision.queue
+                if records:
+                    self._position = records[-1].position
+                self._finish(decision)
+                self._watch_length()
+            case Failed(reason):
+                self.head = self.committed  # whatever was decided since fails with it
+                decision.failures.append(reason)
+                decision.done.set()
+                self._broken.set()
+
+    def _finish(self, decision: _Decision) -> None:
+        self.written(decision.records)
+        self.changes.announce(job for record in decision.records for job in touched(record))
+        for effect in decision.effects:
+            self.act(effect)
+        decision.done.set()
+
+    async def _try_again(self) -> None:
+        """Schedule again some time after a failure: the jobs that should begin still wait."""
+        while True:
+            await self._broken.wait()
+            await trio.sleep(RETRY_SECONDS)
+            self._broken = trio.Event()
+            self._decide(Tick(self.now()))
+
+    # --- the snapshot ----------------------------------------------------------------------------
+
+    def _watch_length(self) -> None:
+        if self.journal.figures.file_bytes > max(COMPACT_BYTES, self._snapshot_bytes):
+            self._long.set()
+
+    async def _keep_short(self) -> None:
+        while True:
+            await self._long.wait()
+            try:
+                await self.take_snapshot()
+            except (OSError, AppendFailed) as error:
+                LOG.error("no snapshot", reason=str(error))
+                await trio.sleep(RETRY_SECONDS)
+            self._long = trio.Event()
+            self._watch_length()
+
+    async def take_snapshot(self) -> None:
+        """Store the queue as it is and forget the records that made it.
+
+        Raises:
+            OSError: the snapshot could not be written.
+            AppendFailed: the journal could not be cut short.
+        """
+        await self.before_snapshot()
+        position, queue = self._position, self.committed
+        # A thread, because this takes as long as the queue is large.
+        data = await trio.to_thread.run_sync(
+            lambda: to_bytes(dump(StoredQueue(position, take(queue))))
+        )
+        await self.env.files.write(snapshot_path(self.env), data)
+        await self.journal.start_over(position.index)
+        self._snapshot_bytes = len(data)
+
+
+def snapshot_path(env: Environment) -> Path:
+    """Return where the queue's snapshot is kept."""
+    return env.paths.data / "queue.snapshot"
+
+
+def journal_path(env: Environment) -> Path:
+    """Return where the queue's journal is kept."""
+    return env.paths.data / "queue.journal"
+
+
+def _may_schedule(before: Queue, after: Queue) -> bool:
+    """Whether something that scheduling looks at has changed; indexes that did not are the same."""
+    return bool(after.ready or after.held) and (
+        before.active is not after.active
+        or before.ready is not after.ready
+        or before.held is not after.held
+    )

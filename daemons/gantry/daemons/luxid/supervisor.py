@@ -1,0 +1,341 @@
+"""The processes of jobs: made, given their work, listened to, adopted after a restart, buried.
+
+One task attends each attempt, from the moment it is committed until its process is gone. What
+the process says goes to the queue; what the queue wants of the process comes as effects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final, assert_never
+
+import trio
+from attrs import define, field
+
+from gantry.core.queue.attempts import assignment
+from gantry.core.queue.happenings import (
+    AnswerWanted,
+    AskForPriority,
+    AskToCancel,
+    Confirm,
+    Died,
+    Effect,
+    Happening,
+    Keep,
+    Kill,
+    NotStarted,
+    Release,
+    Reported,
+    Spawn,
+    Started,
+)
+from gantry.core.queue.state import Entry
+from gantry.core.queue.submission import Secrets
+from gantry.daemons.luxid.launcher import Child, Launcher
+from gantry.daemons.luxid.mirror import Mirror
+from gantry.daemons.luxid.store import QueueStore
+from gantry.protocols.errors import ConnectionLost, GenericError, ServiceError
+from gantry.protocols.identity import Attempt, JobId
+from gantry.protocols.jobproc import (
+    JOB_PROCESS,
+    JobProcess,
+    NotAssigned,
+    NotSpawned,
+    SpawnRequest,
+    socket_name,
+)
+from gantry.protocols.locks import LockOwner
+from gantry.protocols.wconfd import LivingJob
+from gantry.runtime.environment import Environment
+from gantry.runtime.logs import Log
+from gantry.runtime.rpc import connect
+
+LEAVE_SECONDS_MAX: Final = 10.0
+"""A process whose end is committed leaves in this time, or is killed."""
+
+TELL_SECONDS_MAX: Final = 10.0
+"""A process that does not take a message in this time is stuck; the message is dropped."""
+
+RETRY_SECONDS: Final = 0.2
+"""Between attempts to reach a process that lives and does not answer."""
+
+DISK_RETRY_SECONDS: Final = 2.0
+"""Between attempts to commit what a process said, while the journal can not be written."""
+
+LOG: Final = Log("luxid.jobs")
+
+Message = Callable[[JobProcess], Awaitable[object]]
+
+
+@define
+class Attended:
+    """An attempt that is being attended to."""
+
+    job: JobId
+    attempt: Attempt
+    child: Child | None = None
+    remote: JobProcess | None = None
+    """The connection, while there is one."""
+    cancel: bool = False
+    """Whether the process has to be asked to cancel, also on the next connection."""
+    kill: bool = False
+
+
+@define
+class Supervisor:
+    """Carries out the queue's effects. :meth:`run` must run while it is used."""
+
+    env: Environment
+    store: QueueStore
+    launcher: Launcher
+    mirror: Mirror
+    secrets: dict[JobId, Secrets] = field(factory=dict, init=False, repr=False)
+    _attended: dict[JobId, Attended] = field(factory=dict, init=False)
+    _nursery: trio.Nursery | None = field(default=None, init=False)
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Adopt the jobs that were begun, then attend to them and to new ones."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            nursery.start_soon(self.launcher.run)
+            for job in self.store.head.active:
+                nursery.start_soon(self._adopt, job, self.store.head.entries[job].attempt)
+            task_status.started()
+            await trio.sleep_forever()
+
+    def living(self) -> tuple[LivingJob, ...]:
+        """Name the jobs that may hold something."""
+        entries = (self.store.head.entries[job] for job in self.store.head.active)
+        return tuple(LivingJob(LockOwner(entry.id, entry.attempt)) for entry in entries)
+
+    def act(self, effect: Effect) -> None:
+        """Carry out an effect of a committed decision, in the background."""
+        match effect:
+            case Spawn(job, attempt):
+                self._soon(lambda: self._begin(job, attempt))
+            case Confirm(job, _, through):
+                self._tell(job, lambda remote: remote.committed(through))
+            case AnswerWanted(job, _, key, outcomes):
+                self._tell(job, lambda remote: remote.submitted(key, outcomes))
+            case AskToCancel(job):
+                if job in self._attended:
+                    self._attended[job].cancel = True
+                self._tell(job, lambda remote: remote.cancel())
+            case AskForPriority(job, priority):
+                self._tell(job, lambda remote: remote.set_priority(priority))
+            case Kill(job):
+                self._kill(job)
+            case Keep(job, secrets):
+                self.secrets[job] = secrets
+            case Release(job):
+                self._soon(lambda: self._release(job))
+            case _:
+                assert_never(effect)
+
+    def _soon(self, work: Callable[[], Awaitable[object]]) -> None:
+        if self._nursery is not None:
+            self._nursery.start_soon(work)
+
+    # --- messages to a process -------------------------------------------------------------------
+
+    def _tell(self, job: JobId, message: Message) -> None:
+        attended = self._attended.get(job)
+        if attended is not None and attended.remote is not None:
+            remote = attended.remote
+            self._soon(lambda: self._deliver(job, remote, message))
+
+    async def _deliver(self, job: JobId, remote: JobProcess, message: Message) -> None:
+        try:
+            with trio.move_on_after(TELL_SECONDS_MAX):
+                await message(remote)
+        except (ConnectionLost, ServiceError) as error:
+            LOG.debug("a message did not arrive", job=job, reason=str(error))
+
+    def _kill(self, job: JobId) -> None:
+        attended = self._attended.get(job)
+        if attended is not None:
+            attended.kill = True
+            if attended.child is not None:
+                attended.child.kill()
+
+    async def _release(self, job: JobId) -> None:
+        """Free what a job held; a WConfD that is away frees it when it hears who still lives."""
+        self.secrets.pop(job, None)
+        try:
+            await self.mirror.ask(lambda wconfd: wconfd.drop_job(job))
+        except ConnectionLost:
+            LOG.debug("nothing was dropped: WConfD is away", job=job)
+        await self.env.files.remove(self._path(job))
+
+    # --- the life of an attempt ------------------------------------------------------------------
+
+    def _path(self, job: JobId) -> Path:
+        return self.env.paths.socket(socket_name(job))
+
+    def _current(self, job: JobId, attempt: Attempt) -> Entry | None:
+        """Return the queue's entry as long as this attempt counts."""
+        entry = self.store.committed.entry(job)
+        if entry is None or entry.closed or entry.attempt != attempt:
+            return None
+        return entry
+
+    async def _commit(self, event: Happening) -> None:
+        """Have the queue decide, however long the journal can not be written."""
+        while True:
+            try:
+                await self.store.do(event)
+            except GenericError as error:
+                LOG.error("waiting for the disk", reason=str(error))
+                await trio.sleep(DISK_RETRY_SECONDS)
+            else:
+                return
+
+    async def _begin(self, job: JobId, attempt: Attempt) -> None:
+        attended = self._attended[job] = Attended(job, attempt)
+        await self.mirror.named()
+        made = await self._make(SpawnRequest(job, attempt, str(self._path(job))))
+        if isinstance(made, NotSpawned):
+            LOG.error("no process", job=job, attempt=attempt, reason=made.reason)
+            await self._commit(NotStarted(job, attempt, made.reason, self.store.now()))
+            return
+        attended.child = made
+        await self._attend(attended, made)
+
+    async def _make(self, request: SpawnRequest) -> Child | NotSpawned:
+        while True:
+            try:
+                return await self.launcher.spawn(request)
+            except ConnectionLost:
+                found = await self._find(request.job)  # it may have been made all the same
+                if found is not None:
+                    return found
+
+    async def _adopt(self, job: JobId, attempt: Attempt) -> None:
+        attended = self._attended[job] = Attended(job, attempt)
+        child = await self._find(job)
+        if child is None:
+            LOG.warning("a job's process is gone", job=job, attempt=attempt)
+            await self._commit(Died(job, attempt, self.store.now()))
+            return
+        LOG.info("adopted", job=job, attempt=attempt, pid=child.pid)
+        attended.child = child
+        await self._attend(attended, child)
+
+    async def _find(self, job: JobId) -> Child | None:
+        """Find the process that listens on a job's socket.
+
+        It is spoken with first: before it has reached its own code the socket still names the
+        fork server as the listener.
+        """
+        while True:
+            try:
+                async with connect(JOB_PROCESS, self.env.network, self._path(job)) as remote:
+                    await _assigned(remote)
+                    return await self.launcher.adopt(self._path(job))
+            except (ConnectionLost, ServiceError):
+                if await self._refuses(job):
+                    return None
+            await trio.sleep(RETRY_SECONDS)
+
+    async def _refuses(self, job: JobId) -> bool:
+        """Whether nobody listens on a job's socket."""
+        try:
+            stream = await self.env.network.connect_unix(self._path(job))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return True
+        except OSError:
+            return False
+        await trio.aclose_forcefully(stream)
+        return False
+
+    async def _attend(self, attended: Attended, child: Child) -> None:
+        job, attempt = attended.job, attended.attempt
+        if attended.kill:
+            child.kill()
+        try:
+            await self._commit(Started(job, attempt, child.pid))
+            while self._current(job, attempt) is not None:
+                try:
+                    await self._converse(attended)
+                except (ConnectionLost, ServiceError) as error:
+                    LOG.debug("no conversation", job=job, attempt=attempt, reason=str(error))
+                finally:
+                    attended.remote = None
+                if self._current(job, attempt) is not None and await self._is_dead(job, child):
+                    await self._bury(attended, child)
+        finally:
+            await self._see_off(child)
+            if self._attended.get(job) is attended:
+                del self._attended[job]
+
+    async def _converse(self, attended: Attended) -> None:
+        """Give a process its work and commit what it says, until it leaves."""
+        job, attempt = attended.job, attended.attempt
+        async with connect(JOB_PROCESS, self.env.network, self._path(job)) as remote:
+            entry = self._current(job, attempt)
+            if entry is None:
+                return
+            await self._hand_over(remote, attended, entry)
+            attended.remote = remote
+            await self._repeat(remote, attended, entry)
+            after = entry.reported
+            while self._current(job, attempt) is not None:
+                said = await remote.events(after)
+                if said:
+                    after = said[-1].number
+                    await self._commit(Reported(job, attempt, said, self.store.now()))
+            with trio.move_on_after(LEAVE_SECONDS_MAX):
+                await remote.events(after)  # until it has heard that it may leave
+
+    async def _repeat(self, remote: JobProcess, attended: Attended, entry: Entry) -> None:
+        """Say again what the process may have missed while there was no connection."""
+        if attended.cancel:
+            await remote.cancel()
+        for key, outcomes in entry.wanted.items():
+            await remote.submitted(key, outcomes)
+        if entry.reported:
+            await remote.committed(entry.reported)
+
+    async def _hand_over(self, remote: JobProcess, attended: Attended, entry: Entry) -> None:
+        known = await _assigned(remote)
+        if known is None:
+            epoch = await self.mirror.named()
+            secrets = self.secrets.get(entry.id, ())
+            await remote.assign(assignment(entry, epoch, secrets))
+        elif known != (attended.job, attended.attempt) and attended.child is not None:
+            attended.child.kill()
+            raise ConnectionLost(f"the process works on {known}")
+
+    async def _is_dead(self, job: JobId, child: Child) -> bool:
+        if await self._refuses(job):
+            return True
+        with trio.move_on_after(RETRY_SECONDS):
+            await child.ended()
+            return True
+        return False
+
+    async def _bury(self, attended: Attended, child: Child) -> None:
+        """Make sure that a process is dead, and have the queue decide what follows."""
+        child.kill()
+        await child.ended()
+        LOG.warning("died", job=attended.job, attempt=attended.attempt, pid=child.pid)
+        await self._commit(Died(attended.job, attended.attempt, self.store.now()))
+
+    async def _see_off(self, child: Child) -> None:
+        """Watch a process leave whose job is over; kill it if it stays."""
+        try:
+            with trio.move_on_after(LEAVE_SECONDS_MAX) as patience:
+                await child.ended()
+            if patience.cancelled_caught:
+                child.kill()
+        finally:
+            child.close()
+
+
+async def _assigned(remote: JobProcess) -> tuple[JobId, Attempt] | None:
+    """Return what a process works on, if it has been told."""
+    try:
+        return await remote.assignment()
+    except NotAssigned:
+        return None
