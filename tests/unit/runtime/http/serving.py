@@ -92,6 +92,28 @@ class RawPeer:
         return bytes(self.received)
 
 
+class MemoryListener(trio.abc.Listener[trio.abc.Stream]):
+    """A listener on nothing: a test puts streams in."""
+
+    def __init__(self) -> None:
+        self.enter, self._accepted = trio.open_memory_channel[trio.abc.Stream](10)
+        self.closed = False
+
+    @override
+    async def accept(self) -> trio.abc.Stream:
+        return await self._accepted.receive()
+
+    @override
+    async def aclose(self) -> None:
+        self.closed = True
+        await trio.lowlevel.checkpoint()
+
+    def connect(self) -> RawPeer:
+        ours, theirs = trio.testing.memory_stream_pair()
+        self.enter.send_nowait(theirs)
+        return RawPeer(ours)
+
+
 @asynccontextmanager
 async def raw_peer(server: HttpServer) -> AsyncIterator[RawPeer]:
     """Connect to a server; on leaving both ends are gone."""

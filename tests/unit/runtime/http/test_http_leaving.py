@@ -8,8 +8,7 @@ import pytest
 import trio
 import trio.testing
 from attrs import define, field
-from tests.unit.runtime.http.serving import RawPeer, new_server, parsed, raw_peer
-from typing_extensions import override
+from tests.unit.runtime.http.serving import MemoryListener, RawPeer, new_server, parsed, raw_peer
 
 from gantry.runtime.http.connection import ServerOptions
 from gantry.runtime.http.messages import Request, Response, json_response
@@ -36,28 +35,6 @@ class Slow:
             raise
         self.finished = True
         return json_response("done")
-
-
-class MemoryListener(trio.abc.Listener[trio.abc.Stream]):
-    """A listener on nothing: a test puts streams in."""
-
-    def __init__(self) -> None:
-        self.enter, self._accepted = trio.open_memory_channel[trio.abc.Stream](10)
-        self.closed = False
-
-    @override
-    async def accept(self) -> trio.abc.Stream:
-        return await self._accepted.receive()
-
-    @override
-    async def aclose(self) -> None:
-        self.closed = True
-        await trio.lowlevel.checkpoint()
-
-    def connect(self) -> RawPeer:
-        ours, theirs = trio.testing.memory_stream_pair()
-        self.enter.send_nowait(theirs)
-        return RawPeer(ours)
 
 
 async def test_a_drain_closes_the_idle_and_waits_for_the_rest(
