@@ -6,9 +6,10 @@ there or not, but never a part of it. See :mod:`gantry.protocols.records` for th
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Final
 
 import trio
 from attrs import define, field, frozen
@@ -28,8 +29,9 @@ from gantry.protocols.records import (
     first_line,
 )
 from gantry.runtime.environment import AppendFile, Files
+from gantry.runtime.logs import Log
 
-logger = logging.getLogger(__name__)
+LOG: Final = Log("journal")
 
 
 @frozen
@@ -116,14 +118,22 @@ class Journal:
     _waiting: list[_Submitted] = field(factory=list, init=False)
     _work: trio.Event = field(factory=trio.Event, init=False)
     _disk: trio.Lock = field(factory=trio.Lock, init=False)
+    _closed: bool = field(default=False, init=False)
     _flushes: int = field(default=0, init=False)
     _bytes_written: int = field(default=0, init=False)
 
     @classmethod
     async def open(
-        cls, files: Files, path: Path, epoch: Epoch, snapshot: Position = ORIGIN
+        cls, files: Files, path: Path, epoch: Epoch, snapshot: Position | None = ORIGIN
     ) -> tuple[Journal, tuple[Record, ...]]:
         """Open a journal, or begin one that continues a snapshot.
+
+        Args:
+            files: the file system.
+            path: the journal's file.
+            epoch: see :attr:`epoch`.
+            snapshot: up to where a snapshot knows the records; ``None``: the journal holds all
+                that is needed, wherever it starts.
 
         Returns:
             The journal and the records that are newer than the snapshot.
@@ -134,16 +144,15 @@ class Journal:
                 two are of different histories.
         """
         if not await files.exists(path):
-            await files.write(path, first_line(snapshot))
+            await files.write(path, first_line(snapshot or ORIGIN))
         log = decode_log(await files.read(path))
         marks = _marks(log)
+        snapshot = snapshot or log.start
         if snapshot not in [mark.position for mark in marks]:
             raise JournalGap(path, snapshot.index, log.start.index, log.end.index)
         file = await files.append_to(path)
         if log.torn_bytes:
-            logger.warning(
-                "cut off an unfinished record of %d bytes at the end of %s", log.torn_bytes, path
-            )
+            LOG.warning("unfinished record cut off", file=str(path), bytes=log.torn_bytes)
             await file.truncate(log.valid_bytes)
         journal = cls(files, path, epoch, file, marks, log.end)
         return journal, tuple(r for r in log.records if r.index > snapshot.index)
@@ -166,12 +175,17 @@ class Journal:
     def submit(self, payloads: Sequence[Json], settled: Settled) -> tuple[Index, ...]:
         """Put records in line for the next flush, without waiting.
 
+        After the journal was closed they fail at once, before this returns.
+
         If a write fails, everything that is in line at that moment fails with it, since it
         may build on what is not there; the indexes are given out again.
 
         Returns:
             The records' indexes, for the case that they become durable.
         """
+        if self._closed:
+            settled(Failed("the journal is closed"))
+            return ()
         lines, records = encode_records(self._end, self.epoch, payloads)
         if records:
             self._end = records[-1].position
@@ -202,6 +216,24 @@ class Journal:
             case Failed(reason):
                 raise AppendFailed(reason)
 
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Write what is submitted while the body runs, also while the body is being cancelled.
+
+        So what the body appends in its ``finally`` blocks is still written.
+        """
+        async with trio.open_nursery() as nursery:
+            scope = await nursery.start(self._run_shielded)
+            try:
+                yield
+            finally:
+                scope.cancel()
+
+    async def _run_shielded(self, task_status: trio.TaskStatus[trio.CancelScope]) -> None:
+        with trio.CancelScope(shield=True) as scope:  # ended by running()
+            task_status.started(scope)
+            await self.run()
+
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Write what is submitted, until cancelled; then write what is still in line and close."""
         task_status.started()
@@ -213,9 +245,11 @@ class Journal:
             # Not bounded: a disk that never answers can not be waited for with a deadline anyway,
             # since its system call can not be interrupted.
             with trio.CancelScope(shield=True):
-                await self._write_waiting()
-                if self._file is not None:
-                    await self._file.aclose()
+                try:
+                    await self._write_waiting()
+                finally:
+                    self._closed = True
+                    await self._close()
 
     async def start_over(self, after: Index) -> None:
         """Forget the records up to ``after``, which a durable snapshot holds now.
@@ -280,12 +314,12 @@ class Journal:
                 self._marks.append(_Mark(record.position, offset))
 
     async def _fail(self, batch: list[_Submitted], error: OSError) -> None:
-        logger.error("%s can not be written: %s", self._path, error)
+        LOG.error("journal not written", file=str(self._path), reason=str(error))
         await self._close()
         try:
             await self._ready_file()
         except OSError as again:  # the next write tries once more
-            logger.error("%s can not be repaired yet: %s", self._path, again)
+            LOG.error("journal not repaired yet", file=str(self._path), reason=str(again))
         failed, self._waiting = batch + self._waiting, []
         self._work = trio.Event()
         self._end = self.end

@@ -52,6 +52,16 @@ ORIGIN: Final = Position(Index(0), Checksum("0" * (2 * CHECKSUM_BYTES)))
 """The place before the first record."""
 
 
+def origin_of(name: str) -> Position:
+    """Return the place before the first record of the log with this name.
+
+    It differs from that of every other log, so that the records of one are never taken for
+    those of another.
+    """
+    digest = hashlib.blake2b(name.encode(), digest_size=CHECKSUM_BYTES).hexdigest()
+    return Position(ORIGIN.index, Checksum(digest))
+
+
 @frozen
 class Record:
     """One committed record."""

@@ -252,16 +252,17 @@ class WConfD(Protocol):
     async def flush(self) -> None:
         """Rewrite ``config.data`` now."""
 
-    @raises(LockOrderViolated, StaleAttempt, NotReady)
+    @raises(LockOrderViolated, StaleAttempt, NotDurable)
     async def lock(
         self, owner: LockOwner, requests: tuple[LockRequest, ...], priority: int
     ) -> Granted:
         """Change an owner's locks, all or none; wait in line until that is possible.
 
-        A cancelled call withdraws the request. Releases are granted at once.
+        A cancelled call withdraws the request. Until LuxiD has named the unfinished jobs every
+        call waits. A grant that could not be stored stays with the job: asking again repeats it.
         """
 
-    @raises(LockOrderViolated, StaleAttempt, NotReady)
+    @raises(LockOrderViolated, StaleAttempt, NotReady, NotDurable)
     async def try_lock(
         self, owner: LockOwner, requests: tuple[LockRequest, ...]
     ) -> Granted | Blocked:
@@ -273,20 +274,22 @@ class WConfD(Protocol):
     async def set_lock_priority(self, owner: LockOwner, priority: int) -> None:
         """Change the priority of a waiting request."""
 
+    @raises(StaleAttempt)
     async def release(self, owner: LockOwner, level: Level | None) -> None:
         """Release an owner's locks of one level, or all of them and its reservations."""
 
     async def locks(self) -> tuple[LockState, ...]:
         """Return every lock that is held or waited for."""
 
-    @raises(StaleAttempt, NotReady)
+    @raises(StaleAttempt, NotDurable)
     async def reserve(self, owner: LockOwner, wants: tuple[Want, ...]) -> Reserved | Taken:
-        """Reserve values for a job, all or none."""
+        """Reserve values for a job, all or none; waits as :meth:`lock` does after a start."""
 
+    @raises(StaleEpoch, NoLease, NotDurable)
     async def name_jobs(self, epoch: Epoch, jobs: tuple[LivingJob, ...]) -> None:
         """Name all unfinished jobs; what others hold is freed, then locks are granted."""
 
-    @raises(StaleAttempt)
+    @raises(StaleAttempt, NotDurable)
     async def adopt(self, owner: LockOwner) -> None:
         """Hand the locks and reservations of a job's earlier attempts to a new attempt."""
 

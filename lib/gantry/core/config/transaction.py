@@ -26,7 +26,7 @@ from gantry.protocols.config_records import (
 from gantry.protocols.errors import KeyConflict, NoLease, StaleAttempt, StaleEpoch
 from gantry.protocols.identity import Epoch, JobId, Ticket
 from gantry.protocols.objects.configuration import Configuration
-from gantry.protocols.records import Index, Position
+from gantry.protocols.records import Index, Position, origin_of
 from gantry.protocols.wconfd import Committed, Delta, Invariant, Refused
 
 
@@ -185,4 +185,6 @@ def from_file(configuration: Configuration) -> tuple[State, Position]:
         }
     )
     state = State.of(evolve(configuration, gantry=gantry), saved.index, saved.epoch, jobs)
+    if LOG_KEY not in configuration.gantry:
+        return state, origin_of(configuration.cluster.uuid)
     return state, Position(saved.index, saved.checksum)

@@ -1,0 +1,328 @@
+"""The configuration made durable: changes go to the journal first, then to the world.
+
+Two states are held: ``head`` has every change that was decided, and the next change is checked
+against it; ``durable`` has those that are on the disk, and is all that anybody sees. Since a
+state is a persistent value, the second one costs nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Container
+from typing import Final
+
+import trio
+from attrs import define, field, frozen
+
+from gantry.core.config.reservations import Reservations
+from gantry.core.config.state import State
+from gantry.core.config.transaction import (
+    Transacted,
+    delta_of,
+    forget,
+    from_file,
+    replay,
+    to_file,
+    transact,
+)
+from gantry.daemons.wconfd.config_file import dumped, rendered
+from gantry.daemons.wconfd.delta_buffer import DeltaBuffer
+from gantry.protocols.changes import Change
+from gantry.protocols.codec import Malformed, from_bytes
+from gantry.protocols.config_records import dump_record, load_record
+from gantry.protocols.identity import JobId, Key, Ticket
+from gantry.protocols.objects.configuration import load_configuration
+from gantry.protocols.records import Index, Position, Record
+from gantry.protocols.wconfd import (
+    Committed,
+    Deltas,
+    NeverSeen,
+    NotDurable,
+    Refused,
+    Snapshot,
+)
+from gantry.runtime.daemon import EXIT_NOT_CLUSTER, EXIT_NOT_MASTER, StartRefused
+from gantry.runtime.environment import Environment
+from gantry.runtime.journal import AppendFailed, Durable, Failed, Journal
+from gantry.runtime.logs import Log
+
+JOURNAL: Final = "config.log"
+
+BEHIND_SECONDS: Final = 1.0
+"""How far ``config.data`` may be behind the journal, unless it is slow to write."""
+
+DURATIONS_BETWEEN: Final = 20.0
+"""At most a twentieth of the time goes into rewriting ``config.data``."""
+
+RETRY_SECONDS: Final = 10.0
+"""When a rewrite that failed is tried again."""
+
+JOURNAL_BYTES_KEPT: Final = 1024 * 1024
+"""A journal that is longer (and longer than the snapshot) is cut after the next rewrite."""
+
+LOG: Final = Log("wconfd.config")
+
+
+@define
+class _InFlight:
+    """A change whose record is being written."""
+
+    made: Transacted
+    settled: trio.Event = field(factory=trio.Event, init=False)
+    failure: str | None = field(default=None, init=False)
+
+
+@frozen
+class Saved:
+    """What ``config.data`` holds."""
+
+    state: State
+    position: Position
+
+
+@define
+class ConfigStore:
+    """The configuration and its two files. Made by :meth:`open`."""
+
+    _env: Environment
+    journal: Journal
+    """Its :meth:`~gantry.runtime.journal.Journal.run` must run while the store is used."""
+    durable: State
+    """What everybody sees."""
+    head: State
+    """With the changes that are being written."""
+    _position: Position
+    """The end of the records that are in ``durable``."""
+    saved: Saved
+    """What ``config.data`` holds."""
+    deltas: DeltaBuffer
+    _in_flight: dict[Index, _InFlight] = field(factory=dict, init=False)
+    _unsaved: trio.Event = field(factory=trio.Event, init=False)
+    _saving: trio.Lock = field(factory=trio.Lock, init=False)
+    _just_saved: trio.Event = field(factory=trio.Event, init=False)
+    bytes_saved: int = field(default=0, init=False)
+    """Bytes of ``config.data`` written since the start."""
+
+    @classmethod
+    async def open(cls, env: Environment) -> ConfigStore:
+        """Read the snapshot and the journal.
+
+        Raises:
+            StartRefused: there is no cluster on this node, its configuration is unreadable, or
+                another node is the master.
+            gantry.protocols.records.CorruptRecord: the journal is damaged.
+            gantry.runtime.journal.JournalGap: the journal does not continue the snapshot.
+        """
+        state, position = await _read_snapshot(env)
+        saved = Saved(state, position)
+        if not await env.files.exists(env.paths.data / JOURNAL):
+            _require_master(env, state)
+        journal, records = await Journal.open(
+            env.files, env.paths.data / JOURNAL, state.epoch, position
+        )
+        deltas = DeltaBuffer(position.index)
+        for record in records:
+            state = _replayed(state, record)
+            deltas.add(delta_of(record.index, load_record(record.payload)))
+        _require_master(env, state)
+        if records:
+            LOG.info("journal replayed", records=len(records), index=state.index)
+        journal.epoch = state.epoch
+        store = cls(env, journal, state, state, journal.end, saved, deltas)
+        if records:
+            store._unsaved.set()
+        return store
+
+    # --- changes ---------------------------------------------------------------------------------
+
+    async def commit(
+        self, ticket: Ticket, change: Change, reservations: Reservations
+    ) -> Committed | Refused:
+        """Make a change and wait until it is durable; cancellation ends only the waiting.
+
+        Raises:
+            StaleEpoch, StaleAttempt, NoLease, KeyConflict: see
+                :func:`gantry.core.config.transaction.transact`.
+            NotDurable: it could not be written, and counts for nothing.
+        """
+        made = transact(self.head, reservations, ticket, change, self._env.clock.now())
+        if isinstance(made, Refused):
+            return made
+        if isinstance(made, Transacted):
+            index = made.state.index
+            flight: _InFlight | None = self._submit(made)
+        else:  # done before; perhaps its record is still being written
+            index = made.index
+            flight = self._in_flight.get(index)
+        if flight is not None:
+            await flight.settled.wait()
+            if flight.failure is not None:
+                raise NotDurable(flight.failure)
+        return Committed(index)
+
+    def _submit(self, made: Transacted) -> _InFlight:
+        index = made.state.index
+        flight = self._in_flight[index] = _InFlight(made)
+        self.head = made.state
+
+        def settled(outcome: Durable | Failed) -> None:
+            del self._in_flight[index]
+            match outcome:
+                case Durable(records):
+                    # The last one's state is head's, less what was forgotten meanwhile.
+                    self.durable = flight.made.state if self._in_flight else self.head
+                    self._position = records[-1].position
+                    self.deltas.add(flight.made.delta)
+                    self._unsaved.set()
+                case Failed(reason):
+                    self.head = self.durable
+                    flight.failure = reason
+            flight.settled.set()
+
+        self.journal.submit([dump_record(made.record)], settled)
+        return flight
+
+    async def outcome(self, key: Key) -> Committed | NeverSeen:
+        """Say whether a change with a key counts; waits for one that is being written."""
+        keys = self.head.jobs.get(key.job)
+        answer = None if keys is None else keys.answers.get(key)
+        if answer is None:
+            return NeverSeen()
+        flight = self._in_flight.get(answer.index)
+        if flight is not None:
+            await flight.settled.wait()
+            if flight.failure is not None:
+                return NeverSeen()
+        return Committed(answer.index)
+
+    def forget(self, job: JobId) -> None:
+        """Forget the keys of a job that is over.
+
+        In memory only: after a restart LuxiD names the jobs that are not over.
+        """
+        self.head, self.durable = forget(self.head, job), forget(self.durable, job)
+
+    def forget_all_but(self, living: Container[JobId]) -> None:
+        """Forget the keys of all jobs that are over."""
+        for job in [job for job in self.head.jobs if job not in living]:
+            self.forget(job)
+
+    # --- what subscribers see --------------------------------------------------------------------
+
+    async def snapshot(self) -> Snapshot:
+        """Return the whole configuration."""
+        state = self.durable
+        return Snapshot(state.index, state.epoch, await dumped(state.configuration))
+
+    async def changes(self, since: Index) -> Deltas | Snapshot:
+        """Wait for changes; see :meth:`gantry.protocols.wconfd.WConfD.deltas`."""
+        later = await self.deltas.after(since)
+        return await self.snapshot() if later is None else Deltas(later)
+
+    # --- the snapshot's file ---------------------------------------------------------------------
+
+    async def keep_saving(self) -> None:
+        """Rewrite ``config.data`` in the background until cancelled, then a last time."""
+        pause = BEHIND_SECONDS
+        try:
+            while True:
+                await self._unsaved.wait()
+                await trio.sleep(pause)
+                began = trio.current_time()
+                try:
+                    await self.save()
+                    spent = trio.current_time() - began
+                    pause = max(BEHIND_SECONDS, DURATIONS_BETWEEN * spent)
+                except NotDurable as error:
+                    LOG.error("config.data not rewritten", reason=error.reason)
+                    pause = RETRY_SECONDS
+        finally:
+            with trio.CancelScope(shield=True):  # one rewrite, bounded by the stop's own deadline
+                try:
+                    await self.save()
+                except NotDurable as error:  # the journal has it all
+                    LOG.error("config.data not rewritten", reason=error.reason)
+
+    async def save(self) -> None:
+        """Rewrite ``config.data`` if something has changed, and cut a long journal.
+
+        Raises:
+            NotDurable: it could not be written; the old file and the journal are as they were.
+        """
+        async with self._saving:
+            state, position = self.durable, self._position
+            self._unsaved = trio.Event()
+            if position.index == self.saved.position.index:
+                return
+            try:
+                await self._write(state, position)
+            except BaseException:
+                self._unsaved.set()
+                raise
+
+    async def saved_after(self, saved: Saved) -> Saved:
+        """Wait until ``config.data`` holds something else than this."""
+        while self.saved is saved:
+            await self._just_saved.wait()
+        return self.saved
+
+    async def _write(self, state: State, position: Position) -> None:
+        data = await rendered(to_file(state, position))
+        try:
+            await self._env.files.write(self._env.paths.config, data)
+        except OSError as error:
+            raise NotDurable(_reason(error)) from error
+        self.saved = Saved(state, position)
+        self._just_saved.set()
+        self._just_saved = trio.Event()
+        self.bytes_saved += len(data)
+        if self.journal.figures.file_bytes > max(JOURNAL_BYTES_KEPT, len(data)):
+            try:
+                await self.journal.start_over(position.index)
+            except AppendFailed as error:
+                LOG.error("journal not cut", reason=str(error))
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or errno.errorcode.get(error.errno or 0, str(error))
+
+
+def _replayed(state: State, record: Record) -> State:
+    try:
+        return replay(state, record.epoch, load_record(record.payload))
+    except Malformed as error:
+        raise StartRefused(
+            f"record {record.index} of {JOURNAL} is not understood: {error}; "
+            "it was written by a newer version, or is damaged"
+        ) from error
+
+
+def _require_master(env: Environment, state: State) -> None:
+    configuration = state.configuration
+    master = configuration.nodes.get(configuration.cluster.master_node)
+    if master is None or master.name != env.node:
+        name = "no node" if master is None else master.name
+        raise StartRefused(
+            f"this node, {env.node}, is not the master: {name} is; WConfD runs on the master only",
+            EXIT_NOT_MASTER,
+        )
+
+
+async def _read_snapshot(env: Environment) -> tuple[State, Position]:
+    path = env.paths.config
+    try:
+        data = await env.files.read(path)
+    except FileNotFoundError:
+        raise StartRefused(
+            f"there is no cluster on this node: {path} does not exist; "
+            "run gnt-cluster init, or gnt-node add on the master",
+            EXIT_NOT_CLUSTER,
+        ) from None
+    try:
+        configuration = load_configuration(from_bytes(data))
+        state, position = from_file(configuration)
+    except Malformed as error:
+        raise StartRefused(
+            f"{path} is not a configuration that this version reads: {error}"
+        ) from error
+    return state, position

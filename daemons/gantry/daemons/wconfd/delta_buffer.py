@@ -1,0 +1,45 @@
+"""The latest deltas, kept for subscribers that were away for a moment."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+import trio
+from attrs import define, field
+
+from gantry.protocols.records import Index
+from gantry.protocols.wconfd import Delta
+
+KEPT_MAX: Final = 1000
+"""Deltas kept; whoever missed more gets a snapshot, which is then about as cheap."""
+
+ANSWER_MAX: Final = 200
+"""Deltas in one answer; the subscriber asks at once for the rest."""
+
+
+@define
+class DeltaBuffer:
+    """Committed deltas without gaps, up to the newest one."""
+
+    newest: Index
+    """The index of the last delta, or of the state that this began with."""
+    _kept: deque[Delta] = field(factory=lambda: deque(maxlen=KEPT_MAX), init=False)
+    _news: trio.Event = field(factory=trio.Event, init=False)
+
+    def add(self, delta: Delta) -> None:
+        """Add the next delta and wake everybody who waits for it."""
+        self._kept.append(delta)
+        self.newest = delta.index
+        self._news.set()
+        self._news = trio.Event()
+
+    async def after(self, since: Index) -> tuple[Delta, ...] | None:
+        """Wait for deltas later than ``since``; ``None`` if they are not (all) there any more."""
+        while since == self.newest:
+            await self._news.wait()
+        oldest = self._kept[0].index if self._kept else self.newest + 1
+        if since > self.newest or since + 1 < oldest:
+            return None
+        later = [delta for delta in self._kept if delta.index > since]
+        return tuple(later[:ANSWER_MAX])

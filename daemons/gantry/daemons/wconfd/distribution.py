@@ -1,0 +1,151 @@
+"""Copies for the other nodes: the configuration for master candidates, ssconf values for all.
+
+Copies follow each rewrite of ``config.data``; no change waits for them, and a node that does not
+answer is tried again, later and later, without holding up the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import trio
+from attrs import define, field, frozen
+
+from gantry.core.config.transaction import to_file
+from gantry.core.ssconf import ssconf_values
+from gantry.daemons.wconfd.config_file import dumped
+from gantry.daemons.wconfd.config_store import ConfigStore, Saved
+from gantry.protocols.codec import Json
+from gantry.protocols.errors import ConfigurationError, GantryError
+from gantry.protocols.identity import Epoch, NodeUuid
+from gantry.protocols.objects.configuration import Configuration
+from gantry.protocols.objects.node import Node
+from gantry.protocols.records import Index
+from gantry.runtime.environment import Environment
+from gantry.runtime.logs import Log
+from gantry.runtime.node_links import NodeLinks
+
+DEADLINE_SECONDS: Final = 30.0
+"""A node that takes longer to store a copy counts as down."""
+
+RETRY_SECONDS_FIRST: Final = 1.0
+RETRY_SECONDS_MAX: Final = 60.0
+
+NODES_AT_ONCE: Final = 16
+"""Nodes written to at the same time: more would need memory and be no faster."""
+
+LOG: Final = Log("wconfd.distribution")
+
+
+@frozen
+class _Copy:
+    """What the nodes should have."""
+
+    epoch: Epoch
+    index: Index
+    configuration: Configuration
+    replica: Mapping[str, Json]
+    """The content of ``config.data``; empty if no other node is a master candidate."""
+    ssconf: Mapping[str, str]
+
+
+@define
+class _Delivered:
+    """What one node has."""
+
+    copy: _Copy | None = None
+    ssconf: Mapping[str, str] | None = None
+    delay_seconds: float = RETRY_SECONDS_FIRST
+
+
+@define
+class Distribution:
+    """Brings the nodes up to date while :meth:`run` runs."""
+
+    _env: Environment
+    _config: ConfigStore
+    _newest: _Copy | None = field(default=None, init=False)
+    _news: trio.Event = field(factory=trio.Event, init=False)
+    _attended: dict[NodeUuid, trio.CancelScope] = field(factory=dict, init=False)
+    _room: trio.Semaphore = field(factory=lambda: trio.Semaphore(NODES_AT_ONCE), init=False)
+
+    async def run(self) -> None:
+        """Follow the rewrites of ``config.data`` until cancelled."""
+        async with NodeLinks.opened(self._env, self._find) as links, trio.open_nursery() as nursery:
+            saved = self._config.saved
+            while True:
+                self._newest = await _copy_of(saved)
+                self._attend(links, nursery, self._newest.configuration)
+                self._news.set()
+                self._news = trio.Event()
+                saved = await self._config.saved_after(saved)
+
+    async def _find(self, uuid: NodeUuid) -> Node:
+        await trio.lowlevel.checkpoint()
+        node = self._config.durable.configuration.nodes.get(uuid)
+        if node is None:
+            raise ConfigurationError(f"there is no node {uuid}")
+        return node
+
+    def _attend(
+        self, links: NodeLinks, nursery: trio.Nursery, configuration: Configuration
+    ) -> None:
+        """Begin with nodes that are new or back, and leave those that are gone."""
+        wanted = {node.uuid for node in configuration.nodes.values() if not node.offline}
+        for uuid in self._attended.keys() - wanted:
+            self._attended.pop(uuid).cancel()
+        for uuid in wanted - self._attended.keys():
+            scope = self._attended[uuid] = trio.CancelScope()
+            nursery.start_soon(self._keep_up_to_date, links, uuid, scope)
+
+    async def _keep_up_to_date(
+        self, links: NodeLinks, uuid: NodeUuid, scope: trio.CancelScope
+    ) -> None:
+        delivered = _Delivered()
+        with scope:
+            while True:
+                newest = self._newest
+                if newest is None or newest is delivered.copy:
+                    await self._news.wait()
+                else:
+                    await self._deliver(links, newest, newest.configuration.nodes[uuid], delivered)
+
+    async def _deliver(
+        self, links: NodeLinks, copy: _Copy, node: Node, delivered: _Delivered
+    ) -> None:
+        try:
+            async with self._room:
+                await _store(links, copy, node, delivered)
+        except (GantryError, OSError) as error:
+            delay = delivered.delay_seconds
+            LOG.warning("no copy stored", node=node.name, reason=str(error), retry_seconds=delay)
+            delivered.delay_seconds = min(2 * delay, RETRY_SECONDS_MAX)
+            await trio.sleep(delay)
+        else:
+            delivered.copy, delivered.delay_seconds = copy, RETRY_SECONDS_FIRST
+
+
+async def _copy_of(saved: Saved) -> _Copy:
+    state, configuration = saved.state, saved.state.configuration
+    master = configuration.cluster.master_node
+    others = [n for n in configuration.nodes.values() if n.master_candidate and n.uuid != master]
+    replica = await dumped(to_file(state, saved.position)) if others else {}
+    return _Copy(state.epoch, state.index, configuration, replica, ssconf_values(configuration))
+
+
+async def _store(links: NodeLinks, copy: _Copy, node: Node, delivered: _Delivered) -> None:
+    if node.master_candidate and node.uuid != copy.configuration.cluster.master_node:
+        await links.ask_at(
+            node,
+            lambda noded: noded.store_replica(copy.epoch, copy.index, copy.replica),
+            DEADLINE_SECONDS,
+        )
+    if delivered.ssconf != copy.ssconf:
+        serial = copy.configuration.serial_no
+        await links.ask_at(
+            node,
+            lambda noded: noded.store_ssconf(copy.epoch, serial, copy.ssconf),
+            DEADLINE_SECONDS,
+        )
+        delivered.ssconf = copy.ssconf

@@ -1,0 +1,50 @@
+"""WConfD: sole owner of the cluster's configuration and locks. Runs on the master."""
+
+from __future__ import annotations
+
+from typing import Final, NoReturn
+
+import trio
+
+from gantry.daemons.wconfd.config_store import ConfigStore
+from gantry.daemons.wconfd.distribution import Distribution
+from gantry.daemons.wconfd.lock_store import LockStore
+from gantry.daemons.wconfd.server import WConfDServer
+from gantry.protocols.codec import Malformed
+from gantry.protocols.records import CorruptRecord
+from gantry.protocols.wconfd import GANETI_LINK, SOCKET_NAME, WCONFD
+from gantry.runtime.daemon import Daemon, StartRefused, run
+from gantry.runtime.environment import Environment
+from gantry.runtime.journal import JournalGap
+from gantry.runtime.rpc import serve
+
+SOCKET_MODE: Final = 0o600
+
+
+async def main(env: Environment) -> None:
+    """Serve until cancelled; then write ``config.data`` and ``locks.data`` a last time.
+
+    Raises:
+        StartRefused: there is no cluster on this node, it is not the master, or a file is
+            damaged: the text says what to do.
+    """
+    try:
+        config, held = await ConfigStore.open(env), await LockStore.open(env)
+    except (CorruptRecord, JournalGap, Malformed) as error:
+        raise StartRefused(str(error)) from error
+    path = env.paths.socket(SOCKET_NAME)
+    listener = await env.network.listen_unix(path, SOCKET_MODE)
+    link = env.paths.run / GANETI_LINK
+    await env.files.make_folder(link.parent)
+    await env.files.link(link, path)
+    async with config.journal.running(), held.journal.running(), trio.open_nursery() as nursery:
+        nursery.start_soon(config.keep_saving)
+        nursery.start_soon(held.keep_short)
+        nursery.start_soon(Distribution(env, config).run)
+        env.readiness.notify("READY=1")
+        await serve(WCONFD, WConfDServer(config, held), listener)
+
+
+def entry() -> NoReturn:
+    """Run the daemon: ``gantry-wconfd``."""
+    run(Daemon("gantry-wconfd", "wconf-daemon", main))
