@@ -131,3 +131,14 @@ async def test_the_probe_believes_only_what_ran(node: Node) -> None:
     assert probe.acceleration == "kvm" or probe.note != ""
     assert await node.restarted().kvm.probe() == probe
     assert [path.name for path in facts.parent.iterdir()] == [facts.name]
+
+
+async def test_what_is_missing_for_a_start_is_named(node: Node, spec: InstanceSpec) -> None:
+    lost = evolve(spec, hvparams={**spec.hvparams, "kernel_path": "/no/such/kernel"})
+    with pytest.raises(DriverFailed, match="its kernel_path /no/such/kernel does not exist"):
+        await node.kvm.start(lost)
+    (disk,) = spec.disks
+    await node.environment.files.remove(node.environment.paths.below(disk.path))
+    with pytest.raises(DriverFailed, match=r"its disk .*/disk0 does not exist"):
+        await node.kvm.accept(spec)
+    assert await node.kvm.list() == ()

@@ -9,6 +9,7 @@ import trio
 from attrs import frozen
 from typing_extensions import override
 
+from gantry.drivers.file_sizes import size_bytes
 from gantry.drivers.storage.allowed import DEFAULT_FOLDERS, check_path, parse_allowed
 from gantry.drivers.storage.port import Storage
 from gantry.protocols.runtime_types import DiskExists, DiskSpec, DriverFailed, FileTemplate
@@ -16,8 +17,6 @@ from gantry.runtime.environment import Environment
 
 MIB: Final = 1024 * 1024
 DISK_MODE: Final = 0o600
-STAT_DEADLINE_SECONDS: Final = 30.0
-"""Shared storage may be slow to answer; a hung one must not hold a call for ever."""
 
 
 @frozen
@@ -50,14 +49,10 @@ class FileStorage(Storage):
     @override
     async def size_mib(self, disk: DiskSpec) -> int:
         path = self.path(disk)
-        if not await self.environment.files.exists(path):
+        size = await size_bytes(self.environment.processes, path)
+        if size is None:
             raise DriverFailed(f"disk {path}", "it does not exist")
-        ended = await self.environment.processes.run(
-            ["stat", "-L", "-c", "%s", str(path)], deadline_seconds=STAT_DEADLINE_SECONDS
-        )
-        if ended.status != 0:
-            raise DriverFailed(f"disk {path}", ended.output.decode(errors="replace").strip())
-        return int(ended.output) // MIB
+        return size // MIB
 
     @override
     async def create(self, disk: DiskSpec) -> None:

@@ -9,8 +9,9 @@ from typing import Final
 import orjson
 from attrs import frozen
 
-from gantry.drivers.hypervisor.kvm.parameters import DiskCache, KvmParameters
+from gantry.drivers.hypervisor.kvm.parameters import DISK_DEVICES
 from gantry.drivers.network.backends import NicBackend, Tap
+from gantry.protocols.parameters.kvm import KvmParameters
 from gantry.protocols.runtime_types import Acceleration, InstanceSpec
 
 TRANSLATION_BUFFER_MIB: Final = 32
@@ -138,29 +139,23 @@ def _boot(launch: Launch) -> tuple[str, ...]:
     return ("-kernel", str(launch.kernel), *initrd, "-append", appended)
 
 
-def _cache(cache: DiskCache, *, shared: bool) -> tuple[bool, bool, bool]:
-    """Return (bypass the host's cache, ignore flushes, guest sees a write-back cache)."""
-    if cache == "default":
-        return shared, False, True
-    return (
-        cache in ("none", "directsync"),
-        cache == "unsafe",
-        cache not in ("writethrough", "directsync"),
-    )
+def _bypasses_cache(p: KvmParameters, *, shared: bool) -> bool:
+    """Whether the host's cache is bypassed: it must be where another node has its own."""
+    return shared if p.disk_cache == "default" else p.disk_cache == "none"
 
 
 def _disks(launch: Launch) -> tuple[str, ...]:
     p, arguments = launch.parameters, list[str]()
     from_kernel = launch.kernel is not None
-    if p.disk_type == "scsi-hd" and launch.disks:
-        arguments += "-device", "virtio-scsi-pci,id=scsi0"
+    if DISK_DEVICES[p.disk_type] == "scsi-hd" and launch.disks:
+        arguments += "-device", f"{p.scsi_controller_type},id=scsi0"
     for disk, path in zip(launch.spec.disks, launch.disks, strict=True):
-        direct, no_flush, write_back = _cache(p.disk_cache, shared=disk.template == "sharedfile")
+        direct = _bypasses_cache(p, shared=disk.template == "sharedfile")
         node = f"disk{disk.index}"
         image = {
             "driver": "file",
             "filename": str(path),
-            "cache": {"direct": direct, "no-flush": no_flush},
+            "cache": {"direct": direct, "no-flush": False},
             "aio": p.disk_aio,
             "locking": "auto",
         }
@@ -168,7 +163,7 @@ def _disks(launch: Launch) -> tuple[str, ...]:
         block = {"driver": "raw", "node-name": node, "read-only": disk.mode == "ro"}
         arguments += "-blockdev", _json(block | {"discard": discard, "file": image})
         first = disk.index == 0 and p.boot_order == "disk" and not from_kernel
-        arguments += "-device", _disk_device(p, disk.index, write_back=write_back, boot=first)
+        arguments += "-device", _disk_device(p, disk.index, boot=first)
     if launch.cdrom is not None:
         source = {"driver": "file", "filename": str(launch.cdrom)}
         block = {"driver": "raw", "node-name": "cdrom", "read-only": True}
@@ -178,18 +173,12 @@ def _disks(launch: Launch) -> tuple[str, ...]:
     return tuple(arguments)
 
 
-def _disk_device(p: KvmParameters, index: int, *, write_back: bool, boot: bool) -> str:
-    model = {
-        "paravirtual": "virtio-blk-pci",
-        "ide": "ide-hd",
-        "ioemu": "ide-hd",
-        "scsi-hd": "scsi-hd,bus=scsi0.0",
-    }[p.disk_type]
+def _disk_device(p: KvmParameters, index: int, *, boot: bool) -> str:
     parts = [
-        model,
+        DISK_DEVICES[p.disk_type],
         f"drive=disk{index}",
         f"id=hd{index}",
-        f"write-cache={'on' if write_back else 'off'}",
+        f"write-cache={'off' if p.disk_cache == 'writethrough' else 'on'}",
     ]
     if boot:
         parts.append("bootindex=0")

@@ -14,7 +14,6 @@ from gantry.drivers.hypervisor.kvm import monitor, parameters
 from gantry.drivers.hypervisor.kvm.machines import Machine, Machines
 from gantry.drivers.hypervisor.kvm.migration import Sending, break_off, capabilities
 from gantry.drivers.hypervisor.kvm.monitor import RunState
-from gantry.drivers.hypervisor.kvm.parameters import KvmParameters
 from gantry.drivers.hypervisor.kvm.planning import Planner
 from gantry.drivers.hypervisor.kvm.probe import Prober
 from gantry.drivers.hypervisor.kvm.record import KvmFiles, KvmRecord
@@ -22,6 +21,7 @@ from gantry.drivers.hypervisor.port import Hypervisor, OnProgress, no_progress
 from gantry.drivers.hypervisor.qmp import Qmp, QmpError, QmpRefused, open_qmp
 from gantry.drivers.network.taps import Taps
 from gantry.protocols.noded import RebootKind
+from gantry.protocols.parameters.kvm import KvmParameters
 from gantry.protocols.runtime_types import (
     ConsoleAccess,
     DriverFailed,

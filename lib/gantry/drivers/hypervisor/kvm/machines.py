@@ -14,6 +14,7 @@ from typing import Final
 import trio
 from attrs import evolve, frozen
 
+from gantry.drivers.file_sizes import size_bytes
 from gantry.drivers.hypervisor.kvm import monitor
 from gantry.drivers.hypervisor.kvm.command import Launch, command_line
 from gantry.drivers.hypervisor.kvm.processes import TICKS_PER_SECOND, process_times
@@ -102,19 +103,20 @@ class Machines:
         await self.files.store(record)
         try:
             await self.taps.connect(record.nics)
+            logged = await size_bytes(self.environment.processes, self.files.log(name)) or 0
             pid = await self.environment.processes.daemonize(
                 command_line(launch),
                 environment=_inherited(self.environment),
                 folder=Path("/"),
                 log=self.files.log(name),
             )
-            return await self._ready(record, pid)
+            return await self._ready(record, pid, logged)
         except BaseException:
             with trio.CancelScope(shield=True):  # bounded by the deadlines of quitting and killing
                 await self.end(record)
             raise
 
-    async def _ready(self, record: KvmRecord, pid: int) -> Machine:
+    async def _ready(self, record: KvmRecord, pid: int, logged: int) -> Machine:
         subject = f"instance {record.spec.name}"
         path = self.files.sockets(record.spec.name).queries
         with trio.move_on_after(START_DEADLINE_SECONDS):
@@ -130,21 +132,21 @@ class Machines:
                 seen = evolve(record, start_ticks=times.start_ticks)
                 await self.files.store(seen)
                 return Machine(seen, pid, 0.0)
-            raise DriverFailed(subject, f"QEMU ended: {await self._last_words(record.spec.name)}")
+            words = await self._last_words(record.spec.name, logged)
+            raise DriverFailed(subject, f"QEMU ended: {words}")
         limit = f"{START_DEADLINE_SECONDS:g} s"
         raise DriverFailed(subject, f"QEMU's monitor did not answer within {limit}")
 
-    async def _last_words(self, instance: str) -> str:
+    async def _last_words(self, instance: str, since: int) -> str:
         log = self.files.log(instance)
-        lines = (await self.environment.files.read(log)).decode(errors="replace").splitlines()
+        data = (await self.environment.files.read(log))[since:]
+        lines = data.decode(errors="replace").splitlines()
         return " | ".join(lines[-LOG_LINES:]) or f"it wrote nothing to {log}"
 
     async def _rotate_serial_log(self, instance: str) -> None:
-        log, files = self.files.serial_log(instance), self.environment.files
-        if not await files.exists(log):
-            return
-        if len(await files.read(log)) > SERIAL_LOG_BYTES_MAX:
-            await files.rename(log, log.with_suffix(".log.1"))
+        log = self.files.serial_log(instance)
+        if (await size_bytes(self.environment.processes, log) or 0) > SERIAL_LOG_BYTES_MAX:
+            await self.environment.files.rename(log, log.with_suffix(".log.1"))
 
     async def end(self, record: KvmRecord) -> None:
         """End an instance's process at once, if it lives, and remove what it leaves."""

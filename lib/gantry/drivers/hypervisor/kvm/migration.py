@@ -9,13 +9,15 @@ from attrs import frozen
 
 from gantry.drivers.hypervisor.kvm import monitor
 from gantry.drivers.hypervisor.kvm.monitor import MIGRATION_ENDS, MigrationInfo
-from gantry.drivers.hypervisor.kvm.parameters import KvmParameters
 from gantry.drivers.hypervisor.port import OnProgress
 from gantry.drivers.hypervisor.qmp import Event, Qmp, QmpGone
+from gantry.protocols.parameters.kvm import KvmParameters
 from gantry.protocols.runtime_types import MigrationProgress, MigrationReport
 
 PROGRESS_SECONDS: Final = 0.5
 """Between two reports of progress; QEMU has no event for it."""
+
+UNLIMITED_MIB_PER_SECOND: Final = 1024 * 1024
 
 BASIC_CAPABILITIES: Final = ("events", "auto-converge")
 """Report by events; slow down a guest that dirties memory faster than it is sent."""
@@ -55,9 +57,8 @@ class Sending:
     async def _begin(self, uri: str, *, live: bool) -> None:
         p = self.parameters
         await monitor.set_migration_capabilities(self.qmp, capabilities(p))
-        await monitor.set_migration_limits(
-            self.qmp, p.migration_bandwidth * 1024 * 1024, p.migration_downtime
-        )
+        bandwidth = p.migration_bandwidth or UNLIMITED_MIB_PER_SECOND
+        await monitor.set_migration_limits(self.qmp, bandwidth * 1024 * 1024, p.migration_downtime)
         if not live:
             await monitor.stop(self.qmp)
         await monitor.migrate(self.qmp, uri)

@@ -8,10 +8,10 @@ from attrs import evolve, frozen
 
 from gantry.drivers.hypervisor.kvm import parameters
 from gantry.drivers.hypervisor.kvm.command import Launch
-from gantry.drivers.hypervisor.kvm.parameters import KvmParameters
 from gantry.drivers.hypervisor.kvm.probe import QEMU, QEMU_PART, MachineFacts, Prober
 from gantry.drivers.hypervisor.kvm.record import KvmFiles, KvmRecord
 from gantry.drivers.network.taps import Taps
+from gantry.protocols.parameters.kvm import KvmParameters
 from gantry.protocols.runtime_types import (
     DriverFailed,
     InstanceSpec,

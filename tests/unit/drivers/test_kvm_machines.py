@@ -1,0 +1,106 @@
+"""Finding QEMU processes again, where the answer does not need a QEMU."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from attrs import evolve, frozen
+from typing_extensions import override
+
+from gantry.drivers.hypervisor.kvm.driver import KvmHypervisor
+from gantry.drivers.hypervisor.kvm.processes import process_times
+from gantry.drivers.hypervisor.kvm.record import KvmRecord
+from gantry.drivers.network.backends import Tap, UserMode
+from gantry.protocols.runtime_types import DriverFailed, InstanceSpec, MachineLacks, PathRefused
+from gantry.runtime.environment import Environment
+from gantry.runtime.processes import RealProcesses
+
+
+@pytest.fixture
+def kvm(environment: Environment) -> KvmHypervisor:
+    return KvmHypervisor(environment, "127.0.0.2")
+
+
+@pytest.fixture
+def record(spec: InstanceSpec) -> KvmRecord:
+    return KvmRecord(spec, "pc-q35-7.2", "tcg", (UserMode(),), launched_at=7.0, start_ticks=12345)
+
+
+async def test_a_pid_that_was_given_to_another_process(
+    kvm: KvmHypervisor, record: KvmRecord
+) -> None:
+    files, name = kvm.machines.files, record.spec.name
+    await files.prepare(name)
+    await files.store(record)
+    await kvm.environment.files.write(files.pid_file(name), f"{os.getpid()}\n".encode())
+    found = await kvm.find(name)
+    assert found is not None
+    assert (found.state, found.started_at) == ("crashed", None)
+
+    times = await process_times(kvm.environment.files, os.getpid())
+    assert times is not None
+    await files.store(evolve(record, start_ticks=times.start_ticks))
+    found = await kvm.find(name)  # it has no monitor, but it is the process: it counts as running
+    assert found is not None
+    assert (found.state, found.started_at) == ("running", 7.0)
+
+
+async def test_cleanup_removes_what_a_dead_process_left(
+    kvm: KvmHypervisor, record: KvmRecord
+) -> None:
+    files, name = kvm.machines.files, record.spec.name
+    await files.prepare(name)
+    await files.store(record)
+    assert await files.names() == (name,)
+    await kvm.cleanup(name)
+    await kvm.cleanup(name)
+    assert await kvm.list() == ()
+    left = [path for path in files.folder.rglob("*") if not path.is_dir()]
+    assert left == []
+
+
+async def test_the_record_names_the_taps(kvm: KvmHypervisor, record: KvmRecord) -> None:
+    record = evolve(record, nics=(Tap("gnt00000000.0", "br0"),))
+    files = kvm.machines.files
+    await files.prepare(record.spec.name)
+    await files.store(record)
+    assert await files.load(record.spec.name) == record
+    name = await kvm.environment.files.read(files.nic_folder(record.spec.name) / "0")
+    assert name == b"gnt00000000.0"
+
+
+async def test_a_broken_record_is_named(kvm: KvmHypervisor, record: KvmRecord) -> None:
+    files = kvm.machines.files
+    await files.prepare(record.spec.name)
+    await kvm.environment.files.write(files.record(record.spec.name), b"{}")
+    with pytest.raises(DriverFailed, match=r"web1\.example\.com\.runtime"):
+        await kvm.list()
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "", ".x", "a b"])
+async def test_names_that_are_no_file_names(kvm: KvmHypervisor, name: str) -> None:
+    with pytest.raises(PathRefused):
+        await kvm.find(name)
+
+
+@frozen
+class WithoutPrograms(RealProcesses):
+    """A machine on which nothing is installed."""
+
+    @override
+    def find(self, program: str) -> Path | None:
+        return None
+
+
+async def test_without_qemu(environment: Environment, spec: InstanceSpec) -> None:
+    bare = KvmHypervisor(evolve(environment, processes=WithoutPrograms()), "127.0.0.2")
+    probe = await bare.probe()
+    assert not probe.usable
+    spec = evolve(spec, hypervisor="kvm", hvparams={})
+    with pytest.raises(MachineLacks, match="apt install qemu-system-x86"):
+        await bare.start(spec)
+    with pytest.raises(MachineLacks):
+        await bare.accept(spec)
+    assert await bare.list() == ()
