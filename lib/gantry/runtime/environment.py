@@ -59,6 +59,13 @@ class AppendFile(Protocol):
         """Close without flushing."""
 
 
+class FileChanges(Protocol):
+    """Tells of changes to files. Opened by :meth:`Files.watch`."""
+
+    async def wait(self) -> None:
+        """Return once a file may have changed since the watch was opened or this last returned."""
+
+
 class Files(Protocol):
     """The file system. All methods raise :class:`OSError` as the operating system does."""
 
@@ -95,6 +102,12 @@ class Files(Protocol):
 
     async def link(self, path: Path, target: Path) -> None:
         """Make or replace a symbolic link at ``path`` to ``target``."""
+
+    def watch(self, *paths: Path) -> AbstractAsyncContextManager[FileChanges]:
+        """Watch files that may come, change and go; links are not followed.
+
+        Open the watch, read the files, and read them again whenever it tells of a change.
+        """
 
 
 class DatagramSocket(Protocol):

@@ -10,6 +10,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,7 +18,8 @@ import trio
 from attrs import define, field
 from typing_extensions import override
 
-from gantry.runtime.environment import AppendFile, Files
+from gantry.runtime.environment import AppendFile, FileChanges, Files
+from gantry.runtime.file_watch import watching
 
 T = TypeVar("T")
 
@@ -167,3 +169,7 @@ class RealFiles(Files):
     @override
     async def link(self, path: Path, target: Path) -> None:
         await _in_thread(lambda: _link(path, target))
+
+    @override
+    def watch(self, *paths: Path) -> AbstractAsyncContextManager[FileChanges]:
+        return watching(paths)

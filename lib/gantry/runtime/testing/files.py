@@ -7,7 +7,8 @@ when the power goes; everything else the contract calls durable is kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +16,7 @@ import trio
 from attrs import define, field, frozen
 from typing_extensions import override
 
-from gantry.runtime.environment import AppendFile, Files
+from gantry.runtime.environment import AppendFile, FileChanges, Files
 
 Operation = Literal["write", "append", "sync", "truncate", "remove", "rename", "open", "folder"]
 
@@ -52,6 +53,7 @@ class MemoryFiles(Files):
     operations: int = field(default=0, init=False)
     """How many changing operations were begun."""
     _entries: dict[Path, _Entry] = field(factory=lambda: {Path("/"): "folder"}, init=False)
+    _watchers: list[_MemoryChanges] = field(factory=list, init=False)
 
     def survivors(self, kept: Callable[[int], int]) -> MemoryFiles:
         """Return the machine after power is back.
@@ -73,6 +75,7 @@ class MemoryFiles(Files):
         for parent in path.parents:
             self._entries.setdefault(parent, "folder")
         self._entries[path] = _Inode(bytearray(data), len(data))
+        self._tell(path)
 
     def content(self, path: Path) -> bytes:
         """Return a file's content, for a test's assertions."""
@@ -89,6 +92,7 @@ class MemoryFiles(Files):
         self._folder_of(path)
         if not lost:  # the power went before the rename: the old content is still there
             self._entries[self._resolve(path)] = _Inode(bytearray(data), len(data))
+            self._tell(path)
         self.end(lost=lost)
 
     @override
@@ -106,6 +110,7 @@ class MemoryFiles(Files):
         lost = await self.begin("remove", path)
         if not lost:
             self._entries.pop(path, None)
+            self._tell(path)
         self.end(lost=lost)
 
     @override
@@ -116,6 +121,7 @@ class MemoryFiles(Files):
             raise FileNotFoundError(2, "no such file", str(old))
         if not lost:
             self._entries[new] = self._entries.pop(old)
+            self._tell(old, new)
         self.end(lost=lost)
 
     @override
@@ -132,6 +138,7 @@ class MemoryFiles(Files):
         for each in [each for each in self._entries if each == path or path in each.parents]:
             if not lost:
                 del self._entries[each]
+                self._tell(each)
         self.end(lost=lost)
 
     @override
@@ -150,7 +157,23 @@ class MemoryFiles(Files):
         self._folder_of(path)
         if not lost:
             self._entries[path] = _Link(target)
+            self._tell(path)
         self.end(lost=lost)
+
+    @override
+    @asynccontextmanager
+    async def watch(self, *paths: Path) -> AsyncIterator[FileChanges]:
+        changes = _MemoryChanges(frozenset(paths))
+        self._watchers.append(changes)
+        try:
+            yield changes
+        finally:
+            self._watchers.remove(changes)
+
+    def _tell(self, *changed: Path) -> None:
+        for watcher in self._watchers:
+            if not watcher.paths.isdisjoint(changed):
+                watcher.changed.set()
 
     def _resolve(self, path: Path) -> Path:
         entry = self._entries.get(path)
@@ -184,6 +207,17 @@ class MemoryFiles(Files):
         """End an operation: with the power, if that goes."""
         if lost:
             raise PowerLost
+
+
+@define(eq=False)
+class _MemoryChanges(FileChanges):
+    paths: frozenset[Path]
+    changed: trio.Event = field(factory=trio.Event, init=False)
+
+    @override
+    async def wait(self) -> None:
+        await self.changed.wait()
+        self.changed = trio.Event()
 
 
 @define

@@ -1,0 +1,96 @@
+"""RConfD: answers signed questions about the cluster, on every node that has a replica."""
+
+from __future__ import annotations
+
+import errno
+from collections import Counter
+from typing import Final, NoReturn
+
+import trio
+from attrs import define, field
+
+from gantry.core.confd.answers import answer
+from gantry.daemons.rconfd.door import Door, Dropped
+from gantry.daemons.rconfd.replica import Replica
+from gantry.protocols.rconfd import PORT, Request
+from gantry.runtime.daemon import Daemon
+from gantry.runtime.daemon import run as run_daemon
+from gantry.runtime.environment import DatagramSocket, Environment
+from gantry.runtime.logs import Log
+
+LOG: Final = Log("rconfd")
+
+TALLY_SECONDS: Final = 60.0
+"""Dropped datagrams are counted and logged this often: a flood must not become a flood of logs."""
+
+
+@define
+class Server:
+    """Answers the datagrams of one socket."""
+
+    env: Environment
+    replica: Replica
+    socket: DatagramSocket
+    dropped: Counter[Dropped] = field(factory=Counter, init=False)
+    _door: Door | None = field(default=None, init=False)
+
+    async def serve(self) -> None:
+        """Answer until cancelled."""
+        while True:
+            datagram, sender = await self.socket.receive()
+            reply = self.answer(datagram)
+            if reply is not None:
+                await self._send(reply, sender)
+
+    def answer(self, datagram: bytes) -> bytes | None:
+        """Return the datagram to send back, or ``None`` for silence."""
+        key, view = self.replica.key, self.replica.view
+        if key is None or view is None:
+            return None
+        if self._door is None or self._door.key != key:
+            self._door = Door(key)
+        request = self._door.admit(datagram, self.env.clock.now())
+        if not isinstance(request, Request):
+            self.dropped[request] += 1
+            return None
+        return self._door.sealed(answer(view, request), request.rsalt)
+
+    async def _send(self, reply: bytes, sender: tuple[str, int]) -> None:
+        try:
+            await self.socket.send(reply, sender)
+        except OSError as error:  # its route is gone, or a firewall refuses: a lost datagram
+            LOG.debug("not sent", peer=sender[0], reason=errno.errorcode.get(error.errno or 0))
+
+    async def tally(self) -> None:
+        """Log what was dropped, from time to time, until cancelled."""
+        while True:
+            await trio.sleep(TALLY_SECONDS)
+            if self.dropped:
+                LOG.info("datagrams dropped", **dict(self.dropped))
+                self.dropped.clear()
+
+
+async def main(env: Environment) -> None:
+    """Run RConfD until cancelled.
+
+    Raises:
+        OSError: the port is taken.
+    """
+    port = PORT if env.options.port is None else env.options.port
+    socket = await env.network.udp(await env.address(), port)
+    replica = Replica(env)
+    server = Server(env, replica, socket)
+    try:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(replica.follow)
+            nursery.start_soon(server.tally)
+            LOG.info("serving", port=socket.port(), replica=replica.view is not None)
+            env.readiness.notify("READY=1")
+            await server.serve()
+    finally:
+        socket.close()
+
+
+def run() -> NoReturn:
+    """Run the daemon: the entry point."""
+    run_daemon(Daemon("gantry-rconfd", "conf-daemon", main))
