@@ -22,7 +22,8 @@ from gantry.cli.devcluster.bringing_up import (
 )
 from gantry.cli.devcluster.control import ProcessStatus, supervisor_of
 from gantry.cli.devcluster.found import FoundProcess, processes_of, rss_kib
-from gantry.cli.devcluster.layout import DevClusterError, Layout, existing
+from gantry.cli.devcluster.layout import DevClusterError, Layout, existing, find
+from gantry.cli.devcluster.namespaces import HOLDER_TITLE
 from gantry.cli.devcluster.taking_down import take_down
 from gantry.protocols.errors import ServiceError
 
@@ -109,7 +110,11 @@ def _up(given: argparse.Namespace) -> int:
 
 
 def _down(given: argparse.Namespace) -> int:
-    take_down(existing(given.dir), keep_files=given.keep_files)
+    layout = find(given.dir)
+    if layout is None:
+        _say(f"there is no cluster in {given.dir}: nothing to take down")
+    else:
+        take_down(layout, keep_files=given.keep_files)
     return exit_codes.SUCCESS
 
 
@@ -171,6 +176,8 @@ def _other_row(layout: Layout, found: FoundProcess) -> tuple[str, ...]:
     name = Path(words[0]).name
     if "gantry.cli.devcluster.supervisor" in words:
         name = "supervisor"
+    elif words[-1].startswith(HOLDER_TITLE):
+        name = words[-1]
     elif name.startswith("gantry-job"):
         name = found.command
     return (node, name[:40], "running", str(found.pid), "-", "-", _mib(found.rss_kib))

@@ -27,6 +27,9 @@ SUBNET: Final = "10.77.0"
 BRIDGE: Final = "br0"
 SWITCH: Final = "switch"
 
+HOLDER_TITLE: Final = "namespaces-of-"
+"""How a holder shows in process lists, followed by whose namespaces it keeps."""
+
 NEEDED: Final = {"unshare": "util-linux", "nsenter": "util-linux", "ip": "iproute2"}
 
 _HOLD: Final = "import os, signal; os.write(1, b'held'); os.close(1); signal.pause()"
@@ -109,7 +112,7 @@ def _make_node(layout: Layout, number: int, node: DevNode) -> None:
 def _hold(layout: Layout, name: str, unshare: Sequence[str]) -> None:
     variables = {**os.environ, MARK: str(layout.folder)}
     holder = subprocess.Popen(
-        [*unshare, sys.executable, "-c", _HOLD],
+        [*unshare, sys.executable, "-c", _HOLD, f"{HOLDER_TITLE}{name}"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         env=variables,
