@@ -1,0 +1,153 @@
+"""Run opcodes on a twin cluster with the real job process, and break it where a test wants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import trio
+from attrs import define, evolve, field
+from tests.unit.operations.twin_cluster import NOW, TwinCluster, TwinLink, TwinNodeLinks
+
+from gantry.daemons.job.process import JobServer
+from gantry.daemons.job.work import Work
+from gantry.protocols.codec import Json
+from gantry.protocols.identity import Attempt, Epoch, JobId
+from gantry.protocols.jobproc import (
+    Assignment,
+    BlockedBy,
+    Ended,
+    EventNumber,
+    JobsWanted,
+    Logged,
+    Numbered,
+    OpcodeChanged,
+    Recorded,
+    Submitted,
+)
+from gantry.protocols.opcodes.opcode import Opcode
+from gantry.protocols.opcodes.rendering import dump_opcode
+from gantry.protocols.steps import Planned, StepRecord
+from gantry.runtime.environment import Environment
+from gantry.runtime.real import real_environment
+
+
+@define
+class Ran:
+    """What came of a job."""
+
+    statuses: dict[int, str] = field(factory=dict)
+    results: dict[int, Json] = field(factory=dict)
+    log: list[Json] = field(factory=list)
+    records: list[StepRecord] = field(factory=list)
+    submitted: list[tuple[Mapping[str, Json], ...]] = field(factory=list)
+    killed: bool = False
+
+    @property
+    def steps(self) -> int:
+        """How many steps the first opcode planned."""
+        return next((len(r.plan.steps) for r in self.records if isinstance(r, Planned)), 0)
+
+
+class StandingClock:
+    """It is always the same time, so that two runs can be compared."""
+
+    def now(self) -> float:
+        return NOW
+
+
+@define
+class JobBench:
+    """One cluster on which jobs are run one after the other."""
+
+    folder: Path
+    cluster: TwinCluster = field(factory=TwinCluster.sample)
+    dead: set[str] = field(factory=set)
+    _next: int = 1
+
+    def environment(self) -> Environment:
+        root = self.folder / "node1.gnt.test"
+        (root / "var/lib/ganeti/queue").mkdir(parents=True, exist_ok=True)
+        return evolve(real_environment({"GANTRY_ROOT": str(root)}), clock=StandingClock())
+
+    async def run(
+        self,
+        *opcodes: Opcode,
+        kill_after: int | None = None,
+        cancel_after: int | None = None,
+    ) -> Ran:
+        """Run a job; a killed one is followed by an attempt that rolls back.
+
+        Args:
+            opcodes: the job.
+            kill_after: kill the process when it has recorded that many step records.
+            cancel_after: ask it to stop then.
+        """
+        job, self._next = JobId(self._next), self._next + 1
+        ran = Ran()
+        wire = tuple(dump_opcode(opcode) for opcode in opcodes)
+        first = Assignment(job, Attempt(1), Epoch(1), "run", wire, 0, (), 0, 0)
+        await self._attempt(first, ran, kill_after, cancel_after)
+        if ran.killed:
+            finished = sum(status == "success" for status in ran.statuses.values())
+            again = Assignment(
+                job, Attempt(2), Epoch(1), "roll back", wire, finished, tuple(ran.records), 0, 0
+            )
+            await self._attempt(again, ran, None, None)
+        return ran
+
+    async def _attempt(
+        self, assignment: Assignment, ran: Ran, kill_after: int | None, cancel_after: int | None
+    ) -> None:
+        server = JobServer(assignment.job)
+        nodes = TwinNodeLinks(self.cluster.nodes, self.cluster.wconfd)
+        nodes.dead = {n.uuid for n in self.cluster.all() if n.name in self.dead}
+        link = TwinLink(self.cluster.wconfd)
+        work = Work(self.environment(), assignment, server, link, nodes)
+        async with trio.open_nursery() as nursery:
+            listener = Listener(server, ran, kill_after, cancel_after, nursery.cancel_scope)
+            nursery.start_soon(listener.listen)
+            await work.do()
+            nursery.cancel_scope.cancel()
+
+
+@define
+class Listener:
+    """LuxiD's part: hear the events, commit them, answer."""
+
+    server: JobServer
+    ran: Ran
+    kill_after: int | None
+    cancel_after: int | None
+    process: trio.CancelScope
+
+    async def listen(self) -> None:
+        last = EventNumber(0)
+        while True:
+            for each in await self.server.events(last):
+                await self._hear(each)
+                if self.process.cancel_called:
+                    return
+                last = each.number
+            await self.server.committed(last)
+
+    async def _hear(self, numbered: Numbered) -> None:
+        match numbered.event:
+            case OpcodeChanged(opcode=opcode, status=status, result=result):
+                self.ran.statuses[opcode] = status
+                self.ran.results[opcode] = result
+            case Logged(payload=payload):
+                self.ran.log.append(payload)
+            case Recorded(record=record):
+                self.ran.records.append(record)
+                if len(self.ran.records) == self.cancel_after:
+                    await self.server.cancel()
+                if len(self.ran.records) == self.kill_after:
+                    self.ran.killed = True
+                    self.process.cancel()
+            case JobsWanted(key=key, jobs=jobs):
+                self.ran.submitted.extend(jobs)
+                ids = tuple(Submitted(JobId(100 + n)) for n in range(len(jobs)))
+                await self.server.submitted(key, ids)
+            case BlockedBy() | Ended():
+                pass

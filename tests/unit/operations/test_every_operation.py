@@ -1,0 +1,117 @@
+"""What holds for the steps of every operation: undone, they leave nothing; redone, they do nothing.
+
+Each scenario is one opcode on the sample cluster. It is run to its end, cancelled and killed
+after each of its step records; afterwards either everything is as it was before, or the job has
+succeeded; never anything between.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.unit.operations.job_bench import JobBench
+
+from gantry.core.config.verify import verify
+from gantry.protocols.opcodes.instance import (
+    OpInstanceCreate,
+    OpInstanceReboot,
+    OpInstanceRemove,
+    OpInstanceRename,
+    OpInstanceShutdown,
+    OpInstanceStartup,
+)
+from gantry.protocols.opcodes.opcode import Opcode
+from gantry.protocols.opcodes.relocation import OpInstanceMigrate
+from gantry.protocols.opcodes.tags import OpTagsDel, OpTagsSet
+from gantry.protocols.opcodes.testing import OpTestDelay
+
+NEW = "new.gnt.test"
+
+
+def create(template: str = "file", **more: object) -> OpInstanceCreate:
+    return OpInstanceCreate(
+        instance_name=NEW,
+        mode="create",
+        disks=({"size": 1024}, {"size": 2048}),
+        nics=({},),
+        disk_template=template,  # type: ignore[arg-type] # a literal
+        os_type="noop",
+        pnode="node1.gnt.test",
+        name_check=False,
+        ip_check=False,
+        ignore_ipolicy=True,
+        **more,  # type: ignore[arg-type] # by name
+    )
+
+
+MIGRATE = OpInstanceMigrate(instance_name=NEW, target_node="node2.gnt.test")
+
+SCENARIOS: dict[str, tuple[list[Opcode], Opcode]] = {
+    "add": ([], create()),
+    "add without start": ([], create(start=False)),
+    "remove": ([create()], OpInstanceRemove(instance_name=NEW)),
+    "remove a stopped one": ([create(start=False)], OpInstanceRemove(instance_name=NEW)),
+    "start": ([create(start=False)], OpInstanceStartup(instance_name=NEW)),
+    "start a running one": ([create()], OpInstanceStartup(instance_name=NEW)),
+    "stop": ([create()], OpInstanceShutdown(instance_name=NEW)),
+    "reboot": ([create()], OpInstanceReboot(instance_name=NEW, reboot_type="hard")),
+    "reboot a stopped one": (
+        [create(start=False)],
+        OpInstanceReboot(instance_name=NEW, reboot_type="hard"),
+    ),
+    "rename": (
+        [create(start=False)],
+        OpInstanceRename(instance_name=NEW, new_name="newer.gnt.test", name_check=False),
+    ),
+    "migrate": ([create("sharedfile")], MIGRATE),
+    "tag": ([], OpTagsSet(kind="instance", name="inst1.gnt.test", tags=("a", "b"))),
+    "untag": (
+        [OpTagsSet(kind="instance", name="inst1.gnt.test", tags=("a", "b"))],
+        OpTagsDel(kind="instance", name="inst1.gnt.test", tags=("a",)),
+    ),
+    "delay": ([], OpTestDelay(duration=0.0, repeat=2, on_nodes=("node2.gnt.test",))),
+}
+
+
+async def prepared(folder: Path, before: list[Opcode]) -> JobBench:
+    bench = JobBench(folder)
+    for opcode in before:
+        ran = await bench.run(opcode)
+        assert ran.statuses == {0: "success"}, ran.results
+    return bench
+
+
+def is_clean(bench: JobBench) -> bool:
+    return not list(verify(bench.cluster.wconfd.state))
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+async def test_it_succeeds(name: str, tmp_path: Path) -> None:
+    before, opcode = SCENARIOS[name]
+    bench = await prepared(tmp_path, before)
+    ran = await bench.run(opcode)
+    assert ran.statuses == {0: "success"}, (ran.results, ran.log)
+    assert is_clean(bench)
+
+
+@pytest.mark.parametrize("how", ["kill_after", "cancel_after"])
+@pytest.mark.parametrize("name", SCENARIOS)
+async def test_broken_off_anywhere_it_leaves_all_or_nothing(
+    name: str, how: str, tmp_path: Path, autojump_clock: object
+) -> None:
+    before, opcode = SCENARIOS[name]
+    whole = await prepared(tmp_path / "whole", before)
+    begun = whole.cluster.picture()
+    ran = await whole.run(opcode)
+    ended, moments = whole.cluster.picture(), len(ran.records)
+    for moment in range(1, moments + 1):
+        bench = await prepared(tmp_path / f"{how}-{moment}", before)
+        broken = await bench.run(opcode, **{how: moment})
+        picture = bench.cluster.picture()
+        if broken.statuses[0] == "success":
+            assert picture == ended, (moment, broken.log)
+        else:
+            assert broken.statuses[0] in ("error", "canceled")
+            assert picture == begun, (moment, broken.log, broken.results)
+        assert is_clean(bench)
