@@ -95,11 +95,11 @@ class TwinWConfD:
         return ConfigPart(
             self.state.index,
             c.cluster,
-            {**c.nodes},
-            {**c.nodegroups},
-            {**c.instances},
-            {**c.disks},
-            {**c.networks},
+            dict(c.nodes.items()),
+            dict(c.nodegroups.items()),
+            dict(c.instances.items()),
+            dict(c.disks.items()),
+            dict(c.networks.items()),
         )
 
     async def commit(self, ticket: Ticket, change: Change) -> Committed | Refused:
