@@ -27,6 +27,7 @@ LONGEST_SECONDS = LIMITS.header_seconds + LIMITS.body_seconds + LIMITS.write_sec
 
 VALID = (
     b"GET /2/instances?bulk=1 HTTP/1.1\r\nHost: n\r\nAccept: */*\r\n\r\n",
+    b"DELETE /%C3%BC/a%20b?x=%20&y HTTP/1.1\r\nHost: n\r\n\r\n",
     b"POST /x HTTP/1.1\r\nHost: n\r\nContent-Length: 11\r\n\r\nhello world",
     b"POST /x HTTP/1.1\r\nHost: n\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
     b"PUT /x HTTP/1.1\r\nHost: n\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nok",
