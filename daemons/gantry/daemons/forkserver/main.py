@@ -16,7 +16,7 @@ from typing import Final, NoReturn
 
 from gantry.daemons.forkserver.child import Output
 from gantry.daemons.forkserver.preload import CannotPreload, preload
-from gantry.daemons.forkserver.server import ForkServer
+from gantry.daemons.forkserver.server import ForkServer, Heartbeat
 from gantry.protocols.jobproc import FORK_SERVER_SOCKET
 from gantry.runtime import logs
 from gantry.runtime.paths import Paths, SocketPathTooLong
@@ -59,8 +59,16 @@ def serve(paths: Paths, job_main: str, readiness: NotifySocket) -> None:
     paths.sockets.mkdir(parents=True, exist_ok=True, mode=0o750)
     output = Output(Path(paths.logs / "job-processes.log"), OUTPUT_BYTES_MAX)
     server = ForkServer(run_job, paths.socket(FORK_SERVER_SOCKET), output)
-    server.run(ready=lambda: readiness.notify("READY=1"))
+    server.run(ready=lambda: readiness.notify("READY=1"), alive=_heartbeat(readiness))
     readiness.notify("STOPPING=1")
+
+
+def _heartbeat(readiness: NotifySocket) -> Heartbeat | None:
+    """Feed systemd's watchdog at half the interval that it asks for (sd_watchdog_enabled(3))."""
+    microseconds = int(os.environ.get("WATCHDOG_USEC") or 0)
+    if not microseconds:
+        return None
+    return Heartbeat(microseconds / 2_000_000, lambda: readiness.notify("WATCHDOG=1"))
 
 
 if __name__ == "__main__":

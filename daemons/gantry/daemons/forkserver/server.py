@@ -58,6 +58,14 @@ class Child:
         return bool(poll.poll(0))
 
 
+@frozen
+class Heartbeat:
+    """How a watchdog is told that the loop turns, and the longest that it may hear nothing."""
+
+    seconds: float
+    tell: Callable[[], None]
+
+
 def listen_packets(path: Path) -> socket.socket:
     """Bind the server's own socket, which only the same user may connect to.
 
@@ -102,7 +110,7 @@ class ForkServer:
     """By process id."""
     _stopping: bool = field(default=False, init=False)
 
-    def run(self, ready: Callable[[], None]) -> None:
+    def run(self, ready: Callable[[], None], alive: Heartbeat | None = None) -> None:
         """Serve until told to stop; ``ready`` is called once the socket listens."""
         listening, (woken, wakes) = listen_packets(self.path), socket.socketpair()
         for end in (woken, wakes):
@@ -114,8 +122,10 @@ class ForkServer:
         try:
             ready()
             while not self._stopping:
-                for key, _ in self._selector.select():
+                for key, _ in self._selector.select(alive.seconds if alive else None):
                     key.data()
+                if alive:
+                    alive.tell()
         finally:
             signal.set_wakeup_fd(previous)
             for number, handler in handlers.items():

@@ -115,9 +115,9 @@ def command(request: SpawnRequest, text: str) -> bytes:
         return b"".join(iter(lambda: stream.recv(65536), b""))
 
 
-def start(root: Path, job_main: str = SCRIPTED_JOB) -> Server:
+def start(root: Path, job_main: str = SCRIPTED_JOB, **more: str) -> Server:
     """Start a server and wait until it says READY=1."""
-    variables = {**os.environ, "GANTRY_ROOT": str(root), "XDG_RUNTIME_DIR": str(root)}
+    variables = {**os.environ, "GANTRY_ROOT": str(root), "XDG_RUNTIME_DIR": str(root), **more}
     notified = root / "notify"
     manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     manager.bind(str(notified))
@@ -290,6 +290,15 @@ def test_jobs_outlive_the_server(tmp_path: Path) -> None:
     assert orjson.loads(command(request, "describe"))["job"] == 1
     command(request, "return")
     client.close()
+
+
+def test_the_watchdog_hears_of_it_while_nothing_happens(tmp_path: Path) -> None:
+    server = start(tmp_path, WATCHDOG_USEC="20000")
+    heard = [server.manager.recv(100) for _ in range(3)]
+    assert heard == [b"WATCHDOG=1"] * 3
+    server.process.terminate()
+    assert server.process.wait(PATIENCE_SECONDS) == 0
+    server.manager.close()
 
 
 def test_a_second_server_refuses_to_start(server: Server) -> None:
