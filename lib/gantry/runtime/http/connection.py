@@ -1,7 +1,7 @@
 """One connection of the server: requests in, responses out, until one side has had enough.
 
 The protocol's state machine is h11's (RFC 9112); here are the deadlines, the limits and what
-happens when something goes wrong. Two exceptions steer: :class:`_Rejected` ends in an answer,
+happens when something goes wrong. Two exceptions steer: :class:`Rejected` ends in an answer,
 :class:`_Gone` ends without one.
 """
 
@@ -16,14 +16,13 @@ import trio
 from attrs import define, evolve, field, frozen
 
 from gantry.runtime.environment import Clock, Randomness
+from gantry.runtime.http.heads import Rejected, parsed_head
 from gantry.runtime.http.limits import RECEIVE_BYTES, WRITE_BYTES, Limits
 from gantry.runtime.http.messages import (
-    BadTarget,
     Handler,
     HeadCheck,
     Request,
     Response,
-    Target,
     error_response,
     phrase_of,
 )
@@ -54,14 +53,6 @@ _UNREAD: Final = frozenset({h11.IDLE, h11.SEND_BODY, h11.ERROR})
 
 class _Gone(Exception):
     """The peer left, or is treated as if it had."""
-
-
-class _Rejected(Exception):
-    """The peer's request is refused; the connection ends after the answer."""
-
-    def __init__(self, status: int, explain: str) -> None:
-        super().__init__(status, explain)
-        self.response = error_response(status, explain)
 
 
 @frozen
@@ -136,18 +127,18 @@ class Connection:
                     raise _Gone("left in the middle of a request")
                 self._h11.receive_data(data)
         except h11.RemoteProtocolError as error:
-            raise _Rejected(error.error_status_hint, str(error)) from error
+            raise Rejected(error.error_status_hint, str(error)) from error
         return event
 
     async def _within(self, seconds: float, what: str, read: Callable[[], Awaitable[T]]) -> T:
         """Read something in time.
 
         Raises:
-            _Rejected: it took too long (408), or what ``read`` raises.
+            Rejected: it took too long (408), or what ``read`` raises.
         """
         with trio.move_on_after(seconds):
             return await read()
-        raise _Rejected(408, f"the {what} took longer than {seconds:g} seconds")
+        raise Rejected(408, f"the {what} took longer than {seconds:g} seconds")
 
     async def _head(self) -> h11.Request:
         event = await self._event()
@@ -163,37 +154,8 @@ class Connection:
         while isinstance(event := await self._event(), h11.Data):
             body += event.data
             if len(body) > limit:
-                raise _Rejected(413, f"the body is larger than {limit} bytes")
+                raise Rejected(413, f"the body is larger than {limit} bytes")
         return bytes(body)
-
-    def _parsed(self, head: h11.Request) -> Request:
-        """Check a head against the limits and our taste.
-
-        Raises:
-            _Rejected: it fails.
-        """
-        limits = self.options.limits
-        size = len(head.target) + sum(len(n) + len(v) + 4 for n, v in head.headers)
-        if size > limits.header_bytes or len(head.headers) > limits.header_count:
-            raise _Rejected(431, "the request has too many or too long headers")
-        if not head.http_version.startswith(b"1."):
-            raise _Rejected(505, "this server speaks HTTP/1")
-        if head.method == b"CONNECT":
-            raise _Rejected(501, "this server is no proxy")
-        try:
-            target = Target.of(head.target.decode("ascii"))
-        except (BadTarget, UnicodeDecodeError) as error:
-            raise _Rejected(400, str(error)) from error
-        headers = tuple((n.decode("ascii"), v.decode("latin-1")) for n, v in head.headers)
-        request = Request(
-            method=head.method.decode("ascii"),
-            target=target,
-            headers=headers,
-            peer=self.peer,
-            peer_address=self.peer_address,
-        )
-        _check_framing(request, limits.body_bytes)
-        return request
 
     # --- one exchange ------------------------------------------------------------------------
 
@@ -203,12 +165,12 @@ class Connection:
         try:
             head = await self._within(limits.header_seconds, "head", self._head)
             is_head = head.method == b"HEAD"
-            request = self._parsed(head)
+            request = parsed_head(head, limits, self.peer, self.peer_address)
             response = self._early_answer(request)
             if response is None:
                 body = await self._within(limits.body_seconds, "body", self._body)
                 request = evolve(request, body=body)
-        except _Rejected as rejection:
+        except Rejected as rejection:
             response, request = rejection.response, None
         await self._answer(request, response, is_head=is_head)
         if self._h11.our_state is h11.DONE and self._h11.their_state is h11.DONE:
@@ -381,23 +343,6 @@ async def linger(stream: trio.abc.Stream) -> None:
             if not data:
                 return
             thrown += len(data)
-
-
-def _check_framing(request: Request, body_bytes_max: int) -> None:
-    """Refuse bodies that are too large or ambiguous before reading them.
-
-    Raises:
-        _Rejected: with status 400, 413 or 417.
-    """
-    length = request.header("content-length")
-    if length is not None and request.header("transfer-encoding") is not None:
-        # h11 would go by the chunks; a proxy in front that goes by the length would be fooled.
-        raise _Rejected(400, "a body has a length or is chunked, not both")
-    if length is not None and int(length) > body_bytes_max:
-        raise _Rejected(413, f"the body is larger than {body_bytes_max} bytes")
-    expected = request.header("expect")
-    if expected is not None and expected.lower() != "100-continue":
-        raise _Rejected(417, "only 100-continue can be expected")
 
 
 async def _close_body(body: AsyncIterable[bytes]) -> None:

@@ -187,6 +187,39 @@ async def test_old_tls_is_refused(keys: Keys, autojump_clock: trio.abc.Clock) ->
     assert keys.client().minimum_version == ssl.TLSVersion.TLSv1_2
 
 
+@pytest.mark.parametrize("version", TLS_VERSIONS)
+async def test_a_client_that_gives_up_is_noticed(keys: Keys, version: ssl.TLSVersion) -> None:
+    asked, cancelled = trio.Event(), trio.Event()
+
+    async def handler(request: Request) -> Response:
+        if request.path == "/fast":
+            return json_response("done")
+        asked.set()
+        try:
+            await trio.sleep_forever()
+        finally:
+            cancelled.set()
+        raise AssertionError
+
+    client = keys.client()
+    client.maximum_version = version
+    async with trio.open_nursery() as nursery:
+        options = ServerOptions(cancel_on_disconnect=True)
+        network = MemoryNetwork(new_server(handler, options, keys.server()), nursery)
+        async with HttpClient(network, "127.0.0.1", 1811, client) as http:
+            for _ in range(3):
+                reply = await http.request("GET", "/fast", deadline_seconds=10)
+                assert reply.body == b'"done"'
+            assert network.connects == 1
+            async with trio.open_nursery() as asking:
+                asking.start_soon(lambda: http.request("GET", "/slow", deadline_seconds=10))
+                await asked.wait()
+                asking.cancel_scope.cancel()
+            with trio.fail_after(5):
+                await cancelled.wait()
+        nursery.cancel_scope.cancel()
+
+
 # --- the server's patience -----------------------------------------------------------------------
 
 
