@@ -100,9 +100,8 @@ class RealNetwork(Network):
 
     @override
     async def listen_unix(self, path: Path, mode: int) -> trio.abc.Listener[trio.abc.Stream]:
-        listening = trio.socket.from_stdlib_socket(_bind_unix(path, mode))
-        await trio.lowlevel.checkpoint()
-        return trio.SocketListener(listening)
+        await trio.lowlevel.checkpoint()  # before the socket is there: it must not get lost
+        return trio.SocketListener(trio.socket.from_stdlib_socket(_bind_unix(path, mode)))
 
     @override
     async def connect_tcp(
