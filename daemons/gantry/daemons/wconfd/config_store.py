@@ -58,7 +58,7 @@ RETRY_SECONDS: Final = 10.0
 """When a rewrite that failed is tried again."""
 
 JOURNAL_BYTES_KEPT: Final = 1024 * 1024
-"""A journal that is longer (and longer than the snapshot) is cut after the next rewrite."""
+"""A journal that is shorter is left alone."""
 
 LOG: Final = Log("wconfd.config")
 
@@ -276,11 +276,19 @@ class ConfigStore:
         self._just_saved.set()
         self._just_saved = trio.Event()
         self.bytes_saved += len(data)
-        if self.journal.figures.file_bytes > max(JOURNAL_BYTES_KEPT, len(data)):
+        if self.journal.figures.file_bytes > cut_after(len(data)):
             try:
                 await self.journal.start_over(position.index)
             except AppendFailed as error:
                 LOG.error("journal not cut", reason=str(error))
+
+
+def cut_after(snapshot_bytes: int) -> int:
+    """Return how long the journal may become beside a snapshot of a size.
+
+    Cutting it costs a flush; a journal as long as the snapshot doubles the time of a start.
+    """
+    return max(JOURNAL_BYTES_KEPT, snapshot_bytes)
 
 
 def _reason(error: OSError) -> str:

@@ -6,8 +6,8 @@ answer is tried again, later and later, without holding up the others.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, Protocol
 
 import trio
 from attrs import define, field, frozen
@@ -17,14 +17,13 @@ from gantry.core.ssconf import ssconf_values
 from gantry.daemons.wconfd.config_file import dumped
 from gantry.daemons.wconfd.config_store import ConfigStore, Saved
 from gantry.protocols.codec import Json
-from gantry.protocols.errors import ConfigurationError, GantryError
+from gantry.protocols.errors import GantryError
 from gantry.protocols.identity import Epoch, NodeUuid
+from gantry.protocols.noded import NodeD
 from gantry.protocols.objects.configuration import Configuration
 from gantry.protocols.objects.node import Node
 from gantry.protocols.records import Index
-from gantry.runtime.environment import Environment
 from gantry.runtime.logs import Log
-from gantry.runtime.node_links import NodeLinks
 
 DEADLINE_SECONDS: Final = 30.0
 """A node that takes longer to store a copy counts as down."""
@@ -59,12 +58,21 @@ class _Delivered:
     delay_seconds: float = RETRY_SECONDS_FIRST
 
 
+class Nodes(Protocol):
+    """The way to the nodes; see :class:`gantry.runtime.node_links.NodeLinks`."""
+
+    async def ask_at(
+        self, node: Node, question: Callable[[NodeD], Awaitable[None]], deadline_seconds: float
+    ) -> None:
+        """Call a method of a node."""
+
+
 @define
 class Distribution:
     """Brings the nodes up to date while :meth:`run` runs."""
 
-    _env: Environment
     _config: ConfigStore
+    _nodes: Nodes
     _newest: _Copy | None = field(default=None, init=False)
     _news: trio.Event = field(factory=trio.Event, init=False)
     _attended: dict[NodeUuid, trio.CancelScope] = field(factory=dict, init=False)
@@ -72,36 +80,25 @@ class Distribution:
 
     async def run(self) -> None:
         """Follow the rewrites of ``config.data`` until cancelled."""
-        async with NodeLinks.opened(self._env, self._find) as links, trio.open_nursery() as nursery:
+        async with trio.open_nursery() as nursery:
             saved = self._config.saved
             while True:
                 self._newest = await _copy_of(saved)
-                self._attend(links, nursery, self._newest.configuration)
+                self._attend(nursery, self._newest.configuration)
                 self._news.set()
                 self._news = trio.Event()
                 saved = await self._config.saved_after(saved)
 
-    async def _find(self, uuid: NodeUuid) -> Node:
-        await trio.lowlevel.checkpoint()
-        node = self._config.durable.configuration.nodes.get(uuid)
-        if node is None:
-            raise ConfigurationError(f"there is no node {uuid}")
-        return node
-
-    def _attend(
-        self, links: NodeLinks, nursery: trio.Nursery, configuration: Configuration
-    ) -> None:
+    def _attend(self, nursery: trio.Nursery, configuration: Configuration) -> None:
         """Begin with nodes that are new or back, and leave those that are gone."""
         wanted = {node.uuid for node in configuration.nodes.values() if not node.offline}
         for uuid in self._attended.keys() - wanted:
             self._attended.pop(uuid).cancel()
         for uuid in wanted - self._attended.keys():
             scope = self._attended[uuid] = trio.CancelScope()
-            nursery.start_soon(self._keep_up_to_date, links, uuid, scope)
+            nursery.start_soon(self._keep_up_to_date, uuid, scope)
 
-    async def _keep_up_to_date(
-        self, links: NodeLinks, uuid: NodeUuid, scope: trio.CancelScope
-    ) -> None:
+    async def _keep_up_to_date(self, uuid: NodeUuid, scope: trio.CancelScope) -> None:
         delivered = _Delivered()
         with scope:
             while True:
@@ -109,14 +106,12 @@ class Distribution:
                 if newest is None or newest is delivered.copy:
                     await self._news.wait()
                 else:
-                    await self._deliver(links, newest, newest.configuration.nodes[uuid], delivered)
+                    await self._deliver(newest, newest.configuration.nodes[uuid], delivered)
 
-    async def _deliver(
-        self, links: NodeLinks, copy: _Copy, node: Node, delivered: _Delivered
-    ) -> None:
+    async def _deliver(self, copy: _Copy, node: Node, delivered: _Delivered) -> None:
         try:
             async with self._room:
-                await _store(links, copy, node, delivered)
+                await _store(self._nodes, copy, node, delivered)
         except (GantryError, OSError) as error:
             delay = delivered.delay_seconds
             LOG.warning("no copy stored", node=node.name, reason=str(error), retry_seconds=delay)
@@ -134,16 +129,16 @@ async def _copy_of(saved: Saved) -> _Copy:
     return _Copy(state.epoch, state.index, configuration, replica, ssconf_values(configuration))
 
 
-async def _store(links: NodeLinks, copy: _Copy, node: Node, delivered: _Delivered) -> None:
+async def _store(nodes: Nodes, copy: _Copy, node: Node, delivered: _Delivered) -> None:
     if node.master_candidate and node.uuid != copy.configuration.cluster.master_node:
-        await links.ask_at(
+        await nodes.ask_at(
             node,
             lambda noded: noded.store_replica(copy.epoch, copy.index, copy.replica),
             DEADLINE_SECONDS,
         )
     if delivered.ssconf != copy.ssconf:
         serial = copy.configuration.serial_no
-        await links.ask_at(
+        await nodes.ask_at(
             node,
             lambda noded: noded.store_ssconf(copy.epoch, serial, copy.ssconf),
             DEADLINE_SECONDS,

@@ -11,11 +11,14 @@ from gantry.daemons.wconfd.distribution import Distribution
 from gantry.daemons.wconfd.lock_store import LockStore
 from gantry.daemons.wconfd.server import WConfDServer
 from gantry.protocols.codec import Malformed
+from gantry.protocols.identity import NodeUuid
+from gantry.protocols.objects.node import Node
 from gantry.protocols.records import CorruptRecord
 from gantry.protocols.wconfd import GANETI_LINK, SOCKET_NAME, WCONFD
 from gantry.runtime.daemon import Daemon, StartRefused, run
 from gantry.runtime.environment import Environment
 from gantry.runtime.journal import JournalGap
+from gantry.runtime.node_links import NodeLinks
 from gantry.runtime.rpc import serve
 
 SOCKET_MODE: Final = 0o600
@@ -37,10 +40,21 @@ async def main(env: Environment) -> None:
     link = env.paths.run / GANETI_LINK
     await env.files.make_folder(link.parent)
     await env.files.link(link, path)
-    async with config.journal.running(), held.journal.running(), trio.open_nursery() as nursery:
+
+    async def find(uuid: NodeUuid) -> Node:
+        """Look a node up for :class:`NodeLinks`, which is only ever asked for known ones."""
+        await trio.lowlevel.checkpoint()
+        return config.durable.configuration.nodes[uuid]
+
+    async with (
+        config.journal.running(),
+        held.journal.running(),
+        NodeLinks.opened(env, find) as nodes,
+        trio.open_nursery() as nursery,
+    ):
         nursery.start_soon(config.keep_saving)
         nursery.start_soon(held.keep_short)
-        nursery.start_soon(Distribution(env, config).run)
+        nursery.start_soon(Distribution(config, nodes).run)
         env.readiness.notify("READY=1")
         await serve(WCONFD, WConfDServer(config, held), listener)
 

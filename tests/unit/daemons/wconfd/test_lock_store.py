@@ -1,0 +1,266 @@
+"""Locks on disk: what a job was given it has, whatever dies; what nobody owns is freed."""
+
+from __future__ import annotations
+
+import errno
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+from tests.unit.core.config.small_cluster import sample_state
+from tests.unit.daemons.wconfd.running_wconfd import lock_store, master_files
+
+from gantry.daemons.wconfd import lock_store as module
+from gantry.daemons.wconfd.lock_store import LockStore
+from gantry.protocols.errors import BadCall, StaleAttempt
+from gantry.protocols.identity import Attempt, JobId
+from gantry.protocols.locks import (
+    Blocked,
+    Granted,
+    Held,
+    LockOwner,
+    LockRequest,
+    lock_name,
+)
+from gantry.protocols.wconfd import NotDurable, NotReady, Reserved, Taken, Want
+from gantry.runtime.nursery import open_plain_nursery
+from gantry.runtime.testing.files import MemoryFiles, PowerLost
+
+ONE, TWO, THREE = JobId(1), JobId(2), JobId(3)
+A, B = lock_name("instance", "a"), lock_name("instance", "b")
+SHOWN = Path("/var/lib/ganeti/locks.data")
+
+
+def owner(job: JobId, attempt: int = 1) -> LockOwner:
+    return LockOwner(job, Attempt(attempt))
+
+
+async def take(store: LockStore, job: JobId, *names: str, attempt: int = 1) -> Granted:
+    requests = tuple(LockRequest(lock_name("instance", name), "exclusive") for name in names)
+    return await store.lock(owner(job, attempt), requests, 0)
+
+
+def held(store: LockStore, job: JobId) -> set[str]:
+    return {lock.name for lock in store.locks.allocation.held(job)}
+
+
+async def test_nothing_is_given_before_the_unfinished_jobs_are_named() -> None:
+    async with lock_store(master_files(), ready=False) as store, open_plain_nursery() as nursery:
+        with pytest.raises(NotReady):
+            await store.try_lock(owner(ONE), ())
+        nursery.start_soon(take, store, ONE, "a")
+        await trio.testing.wait_all_tasks_blocked()
+        assert held(store, ONE) == set()
+        await store.name_jobs([owner(ONE)])
+        await trio.testing.wait_all_tasks_blocked()
+        assert held(store, ONE) == {A}
+
+
+async def test_a_job_waits_for_its_turn() -> None:
+    async with lock_store(master_files()) as store, open_plain_nursery() as nursery:
+        assert await take(store, ONE, "a") == Granted((Held(A, "exclusive"),))
+        nursery.start_soon(take, store, TWO, "a", "b")
+        await trio.testing.wait_all_tasks_blocked()
+        assert held(store, TWO) == set()
+        assert await store.try_lock(owner(THREE), (LockRequest(B, "shared"),)) == Blocked((TWO,))
+        store.release(owner(ONE), "instance")
+        await trio.testing.wait_all_tasks_blocked()
+        assert held(store, TWO) == {A, B}
+
+
+async def test_who_gives_up_leaves_the_line() -> None:
+    async with lock_store(master_files()) as store, open_plain_nursery() as nursery:
+        await take(store, ONE, "a")
+        async with open_plain_nursery() as waiting:
+            waiting.start_soon(take, store, TWO, "a", "b")
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.start_soon(take, store, THREE, "b")
+            await trio.testing.wait_all_tasks_blocked()
+            assert held(store, THREE) == set()
+            waiting.cancel_scope.cancel()
+        await trio.testing.wait_all_tasks_blocked()
+        assert held(store, THREE) == {B}
+        assert not store.locks.waiting
+
+
+async def test_a_second_call_of_a_job_takes_the_place_of_its_first() -> None:
+    async with lock_store(master_files()) as store, open_plain_nursery() as nursery:
+        await take(store, ONE, "a")
+        refused: list[str] = []
+
+        async def first() -> None:
+            try:
+                await take(store, TWO, "a")
+            except BadCall as error:
+                refused.append(error.message)
+
+        nursery.start_soon(first)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(take, store, TWO, "a")
+        await trio.testing.wait_all_tasks_blocked()
+        assert refused == ["the waiting request of job 2 was taken back"]
+        store.drop_job(ONE)
+        await trio.testing.wait_all_tasks_blocked()
+        assert held(store, TWO) == {A}
+
+
+async def test_a_new_attempt_ends_the_wait_of_the_old_one() -> None:
+    async with lock_store(master_files()) as store, open_plain_nursery() as nursery:
+        await take(store, ONE, "a")
+        stale: list[StaleAttempt] = []
+
+        async def old() -> None:
+            try:
+                await take(store, TWO, "a")
+            except StaleAttempt as error:
+                stale.append(error)
+
+        nursery.start_soon(old)
+        await trio.testing.wait_all_tasks_blocked()
+        await store.adopt(owner(TWO, 2))
+        await trio.testing.wait_all_tasks_blocked()
+        assert [(error.attempt, error.newest) for error in stale] == [(1, 2)]
+        with pytest.raises(StaleAttempt):
+            await take(store, TWO, "b")
+
+
+async def test_after_a_restart_living_jobs_have_what_they_had_and_others_nothing() -> None:
+    files = master_files()
+    async with lock_store(files) as store:
+        await take(store, ONE, "a")
+        await store.adopt(owner(ONE, 2))
+        await take(store, TWO, "b")
+        for job in (ONE, TWO):
+            name = Want("instance name", f"new{job}")
+            assert isinstance(
+                await store.reserve(owner(job, 3 - job), (name,), sample_state()), Reserved
+            )
+
+    async with lock_store(files, ready=False) as store:
+        await store.name_jobs([owner(ONE, 2)])
+        assert held(store, ONE) == {A}
+        assert held(store, TWO) == set()
+        with pytest.raises(StaleAttempt):
+            await take(store, ONE, "b", attempt=1)
+        want = Want("instance name", "new1")
+        taken = await store.reserve(owner(THREE), (want,), sample_state())
+        assert taken == Taken("instance name", "new1", "job 1")
+        free = await store.reserve(owner(THREE), (Want("instance name", "new2"),), sample_state())
+        assert free == Reserved(("new2",))
+
+
+async def test_release_of_all_ends_reservations_too() -> None:
+    async with lock_store(master_files()) as store:
+        await take(store, ONE, "a")
+        want = Want("instance name", "new")
+        await store.reserve(owner(ONE), (want,), sample_state())
+        store.release(owner(ONE), None)
+        assert not store.reservations.holders
+        assert not store.locks.allocation.owned
+
+
+async def test_a_release_costs_no_flush() -> None:
+    async with lock_store(master_files()) as store:
+        await take(store, ONE, "a")
+        flushes = store.journal.figures.flushes
+        store.release(owner(ONE), None)
+        store.drop_job(ONE)
+        await trio.testing.wait_all_tasks_blocked()
+        assert store.journal.figures.flushes == flushes
+        await take(store, TWO, "a")
+        assert store.journal.figures.flushes == flushes + 1
+
+
+async def test_a_grant_that_can_not_be_stored_is_said_and_stays() -> None:
+    files = master_files()
+    async with lock_store(files) as store:
+        files.fault = lambda operation, _: (
+            OSError(errno.ENOSPC, "full") if operation == "append" else None
+        )
+        with pytest.raises(NotDurable, match="full"):
+            await take(store, ONE, "a")
+        files.fault = None
+        assert await take(store, ONE, "a") == Granted((Held(A, "exclusive"),))
+    async with lock_store(files, ready=False) as store:
+        assert held(store, ONE) == {A}
+
+
+async def test_the_journal_is_kept_short_and_locks_data_has_ganetis_form(
+    autojump_clock: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "JOURNAL_BYTES_MAX", 2000)
+    files = master_files()
+    async with lock_store(files) as store, open_plain_nursery() as nursery:
+        nursery.start_soon(store.keep_short)
+        await take(store, ONE, "a")
+        for number in range(50):
+            await take(store, TWO, f"x{number:02}")
+        await trio.sleep(module.COMPACT_SECONDS + 1)
+        assert store.journal.figures.records == 1
+        nursery.start_soon(take, store, THREE, "a")
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+
+    first = json.loads(files.content(SHOWN))[0][0]
+    assert first == [[1, "attempt 1", 0], [["instance/a", "exclusive"]]]
+    async with lock_store(files, ready=False) as store:
+        assert held(store, ONE) == {A}
+        assert len(held(store, TWO)) == 50
+
+
+# --- power lost anywhere -------------------------------------------------------------------------
+
+
+class Known:
+    """What jobs have heard of: granted, and not let go since."""
+
+    def __init__(self) -> None:
+        self.granted: dict[JobId, set[str]] = {}
+
+    async def take(self, store: LockStore, job: JobId, *names: str) -> None:
+        await take(store, job, *names)
+        mine = self.granted.setdefault(job, set())
+        mine.update(f"instance/{name}" for name in names)
+
+    def release(self, store: LockStore, job: JobId) -> None:
+        self.granted.pop(job, None)
+        store.release(owner(job), None)
+
+
+async def history(files: MemoryFiles, known: Known) -> None:
+    async with lock_store(files) as store, open_plain_nursery() as nursery:
+        await known.take(store, ONE, "a", "b")
+        nursery.start_soon(known.take, store, TWO, "b")
+        nursery.start_soon(known.take, store, THREE, "c")
+        await trio.testing.wait_all_tasks_blocked()
+        known.release(store, ONE)
+        await trio.testing.wait_all_tasks_blocked()
+        await store._compact()
+        await known.take(store, ONE, "d")
+
+
+def clashes(store: LockStore, jobs: Iterable[JobId]) -> bool:
+    names = [name for job in jobs for name in held(store, job)]
+    return len(names) != len(set(names))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0], ids=["lost", "torn", "kept"])
+async def test_power_lost_at_any_operation_takes_no_granted_lock(share: float) -> None:
+    whole = master_files()
+    await history(whole, Known())
+    jobs = (ONE, TWO, THREE)
+    for number in range(whole.operations):
+        files, known = master_files(), Known()
+        files.power_lost_at = number
+        with pytest.RaisesGroup(PowerLost, flatten_subgroups=True, allow_unwrapped=True):
+            await history(files, known)
+
+        after = files.survivors(lambda unsynced: int(unsynced * share))
+        async with lock_store(after, ready=False) as store:
+            await store.name_jobs([owner(job) for job in jobs])
+            assert not clashes(store, jobs)
+            for job, names in known.granted.items():
+                assert names <= held(store, job), f"power lost at operation {number}"
