@@ -73,7 +73,6 @@ class LuxiServer:
     front: Callable[[Caller], Luxi]
     start: str
     """A unique name of this run of the daemon."""
-    connections_max: int = CONNECTIONS_MAX
     _idle: OrderedDict[int, trio.CancelScope] = field(factory=OrderedDict, init=False)
     """The connections that wait for a request, the longest idle first."""
     _open: int = field(default=0, init=False)
@@ -89,7 +88,7 @@ class LuxiServer:
         self._count += 1
         self._open += 1
         try:
-            if self._open > self.connections_max and not self._close_idle():
+            if self._open > CONNECTIONS_MAX and not self._close_idle():
                 LOG.warning("too many busy connections", connections=self._open)
                 return
             caller = Caller(_user_of(stream), f"{self.start}/{self._count}")

@@ -1,0 +1,187 @@
+"""LUXI on the wire, against what Ganeti's LuxiD was recorded saying."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Final, cast
+
+import orjson
+import pytest
+import trio
+from tests.unit.daemons.luxid.luxid_bench import PATIENCE_SECONDS, SAMPLES, bench, delay
+
+from gantry.daemons.luxid import connection
+from gantry.protocols.framing import ETX
+
+RECORDED: Final = {
+    each["name"]: each for each in orjson.loads((SAMPLES / "luxi.json").read_bytes())
+}
+
+REFUSED_OR_IGNORED: Final = [
+    # requests that can not be read
+    "unknown_method", "no_method", "no_args", "method_int", "bad_json", "json_not_object",
+    "empty_message", "newline_only", "bad_utf8", "too_few_args", "wrong_arg_type",
+    "submit_not_list", "tags_cluster_None", "tags_badkind_x",
+    # opcodes that are none
+    "submit_missing_reason", "submit_unknown_opcode", "submit_no_op_id",
+    "submit_bad_param_type", "submit_unknown_param", "submit_missing_param",
+    # requests that fail
+    "pickup_missing", "wfjc_missing_job", "query_jobs_bad_field", "tags_instance_nosuch",
+    "filters_all", "delete_filter_missing",
+    # what is forgiven
+    "args_object", "args_null", "too_many_args", "no_version", "wrong_version",
+    "version_string", "extra_key",
+    # what does not exist
+    "cancel_missing", "archive_missing", "change_priority_missing", "filters_unknown",
+    "query_jobs_missing", "config_values_bad",
+    # settings
+    "drain_on", "watcher_pause", "watcher_unpause", "watcher_pause_past", "autoarchive_old",
+]  # fmt: skip
+
+
+def sent(recorded: dict[str, object]) -> bytes:
+    """Return a recorded request as it went over the wire."""
+    request = recorded["request"]
+    if not recorded.get("request_is_raw"):
+        return orjson.dumps(request) + ETX
+    text = cast(str, request)
+    return (b"\xff\xfe\x00" if text.startswith("b'") else text.encode()) + ETX
+
+
+@pytest.mark.parametrize("name", REFUSED_OR_IGNORED)
+async def test_an_answer_has_the_recorded_form(name: str, tmp_path: Path) -> None:
+    recorded = RECORDED[name]
+    expected = cast("dict[str, object]", recorded["response"])
+    async with bench(tmp_path) as world, world.running() as client:
+        await client.send(sent(recorded))
+        answer = await client.receive()
+        assert answer is not None
+        assert set(answer) == {"success", "result"}
+        assert answer["success"] == expected["success"]
+        assert shape(answer["result"]) == shape(expected["result"])
+        if recorded["server_closes_after"]:
+            assert await client.receive() is None
+        else:
+            assert await client.call("QueryConfigValues", ["nosuch"]) == [None]
+
+
+def shape(result: object) -> object:
+    """Return what of a result has to be the same: all but sentences and large objects."""
+    match result:
+        case [str(cls), [str(), *rest]]:
+            return [cls, ["", *rest]]
+        case [bool(success), str()]:
+            return [success, ""]
+        case str():
+            return "Failed to parse request" if result.startswith("Failed to parse") else result
+        case dict():
+            return sorted(result)
+        case _:
+            return result
+
+
+async def test_requests_may_come_in_one_piece_or_in_many(tmp_path: Path) -> None:
+    request = orjson.dumps({"method": "QueryConfigValues", "args": [["cluster_name"]]}) + ETX
+    async with bench(tmp_path) as world, world.running() as client:
+        await client.send(request + request)
+        for _ in range(2):
+            assert await client.receive() == {"success": True, "result": ["cluster.gnt.test"]}
+        for byte in request:
+            await client.send(bytes([byte]))
+        assert await client.receive() == {"success": True, "result": ["cluster.gnt.test"]}
+
+
+async def test_a_client_that_cuts_a_request_off_disturbs_nobody(tmp_path: Path) -> None:
+    async with bench(tmp_path) as world, world.running() as client:
+        async with world.client() as rude:
+            await rude.send(b'{"method": "Que')
+        assert await client.call("QueryConfigValues", ["nosuch"]) == [None]
+
+
+async def test_an_oversized_request_costs_the_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "REQUEST_BYTES_MAX", 100)
+    async with bench(tmp_path) as world:
+        await world.start_wconfd()
+        async with world.luxid(), world.client() as client:
+            await client.send(b"x" * 101)
+            answer = await client.receive()
+            assert answer is not None
+            assert not answer["success"]
+            assert await client.receive() is None
+
+
+async def test_a_crowd_pushes_out_only_whoever_is_idle_for_longest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "CONNECTIONS_MAX", 3)
+    async with (
+        bench(tmp_path) as world,
+        world.running() as first,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        others = [await stack.enter_async_context(world.client()) for _ in range(2)]
+        for client in others:
+            await client.call("QueryConfigValues", ["nosuch"])
+        crowd = [await stack.enter_async_context(world.client()) for _ in range(2)]
+        for client in crowd:
+            await client.call("QueryConfigValues", ["nosuch"])
+        assert await first.receive() is None
+        assert await others[0].receive() is None
+        await others[1].call("QueryConfigValues", ["nosuch"])
+
+
+async def test_without_a_configuration_every_call_fails_but_one(tmp_path: Path) -> None:
+    async with bench(tmp_path) as world, world.luxid(), world.client() as client:
+        calls: list[tuple[str, list[object]]] = [
+            ("SubmitJob", [[delay()]]),
+            ("SubmitManyJobs", [[]]),
+            ("Query", ["job", ["id"], None]),
+            ("QueryFields", ["job", None]),
+            ("QueryJobs", [None, ["id"]]),
+            ("QueryNodes", [[], ["name"], False]),
+            ("QueryTags", ["cluster", ""]),
+            ("QueryClusterInfo", []),
+            ("QueryConfigValues", [["cluster_name"]]),
+            ("CancelJob", [1, False]),
+            ("ArchiveJob", [1]),
+            ("AutoArchiveJobs", [1, 1]),
+            ("SetDrainFlag", [True]),
+            ("SetWatcherPause", [None]),
+            ("PickupJob", [1]),
+            ("WaitForJobChange", [1, ["id", "status"], None, None, 1]),
+        ]
+        for method, args in calls:
+            error = cast("list[object]", await client.fail(method, *args))
+            assert error[0] == "ConfigurationError", method
+        lost = await client.fail("WaitForJobChange", 1, ["status"], None, None, 1)
+        assert cast("list[object]", lost)[0] == "JobLost"
+
+
+async def test_the_configuration_comes_when_wconfd_does(tmp_path: Path) -> None:
+    async with bench(tmp_path) as world, world.luxid(), world.client() as client:
+        await client.fail("QueryClusterInfo")
+        await world.start_wconfd()
+        await world.known(client)
+        await world.stop_wconfd()
+        assert await client.call("QueryConfigValues", ["cluster_name"]) == ["cluster.gnt.test"]
+
+
+async def test_ganetis_clients_find_the_socket(tmp_path: Path) -> None:
+    async with bench(tmp_path) as world, world.running():
+        link = world.env.paths.run / "socket" / "ganeti-query"
+        real = world.env.paths.socket("query")
+        assert await world.files.exists(link.parent)
+        assert real.stat().st_mode & 0o777 == 0o660
+
+
+async def test_a_slow_reader_is_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "SEND_SECONDS_MAX", 0.01)
+    request = orjson.dumps({"method": "QueryClusterInfo", "args": []}) + ETX
+    async with bench(tmp_path) as world, world.running() as client:
+        async with world.client() as slow:
+            with pytest.raises(trio.BrokenResourceError), trio.fail_after(PATIENCE_SECONDS):
+                await slow.send(request * 10_000)
+        assert await client.call("QueryConfigValues", ["nosuch"]) == [None]
