@@ -22,6 +22,7 @@ from gantry.cli.devcluster import layout as layouts
 from gantry.cli.devcluster import namespaces, subnets
 from gantry.cli.devcluster.control import StartFailed, Supervisor, supervisor_of
 from gantry.cli.devcluster.entering import entered
+from gantry.cli.devcluster.guests import guest_parameters
 from gantry.cli.devcluster.layout import (
     CLUSTER_NAME,
     DevClusterError,
@@ -154,7 +155,8 @@ async def _bring_up(layout: Layout, supervisor: Supervisor, say: Say) -> None:
     master = layout.master
     if not (master.root / "var/lib/ganeti/config.data").exists():
         say(f"making the cluster {CLUSTER_NAME} on {master.name}")
-        await run_on(layout, master, _init_command(layout))
+        guests = await guest_parameters(say) if layout.hypervisor == "kvm" else []
+        await run_on(layout, master, [*_init_command(layout), *guests, CLUSTER_NAME])
     say(f"starting the daemons of {master.name}")
     await _start(layout, supervisor, master)
     room = trio.Semaphore(JOINING_MAX)
@@ -176,7 +178,6 @@ def _init_command(layout: Layout) -> list[str]:
         "--ipolicy-bounds-specs=min:memory-size=4,cpu-count=1,disk-size=1,disk-count=0,"
         "nic-count=0,spindle-use=1/max:memory-size=32768,cpu-count=8,disk-size=1048576,"
         "disk-count=16,nic-count=8,spindle-use=12",
-        CLUSTER_NAME,
     ]
 
 

@@ -5,7 +5,6 @@ The shipped definitions come last in the search: an administrator's own of the s
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -15,6 +14,7 @@ from attrs import frozen
 from gantry.drivers.scripts.executables import executables
 from gantry.protocols.runtime_types import OsDefinition, OsUnusable
 from gantry.runtime.environment import Environment
+from gantry.runtime.shipped import OS_FOLDER
 
 API_VERSIONS: Final = frozenset({10, 15, 20})
 SEARCH_FOLDERS: Final = (
@@ -29,9 +29,6 @@ REQUIRED_SCRIPTS: Final = ("import", "export", "rename")
 CREATE_SCRIPTS: Final = ("create", "create_untrusted")
 VARIANTS_SINCE_API: Final = 15
 PARAMETERS_SINCE_API: Final = 20
-
-_CHECKOUT: Final = Path(__file__).parents[4] / "os"
-_INSTALLED: Final = Path(sys.prefix) / "share" / "ganeti" / "os"
 
 
 def split_name(os: str) -> tuple[str, str]:
@@ -118,7 +115,7 @@ class OsDefinitions:
     """The OS definitions of one node."""
 
     environment: Environment
-    shipped: tuple[Path, ...] = (_CHECKOUT, _INSTALLED)
+    shipped: tuple[Path, ...] = (OS_FOLDER,)
     """Folders of definitions that come with Gantry; those that do not exist do not count."""
 
     def _folders(self) -> tuple[Path, ...]:
