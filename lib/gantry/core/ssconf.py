@@ -40,9 +40,9 @@ def _lines(lines: Iterable[str]) -> str:
     return "\n".join(lines)
 
 
-def _nice(name: str) -> list[tuple[int, str]]:
+def _nice(name: str) -> list[tuple[str, int]]:
     """Sort ``node10`` after ``node9``."""
-    return [(int(part or 0), text) for text, part in re.findall(r"(\D*)(\d*)", name)]
+    return [(text, int(part or 0)) for text, part in re.findall(r"(\D*)(\d*)", name)]
 
 
 def _cluster_values(configuration: Configuration) -> dict[str, str]:

@@ -72,10 +72,14 @@ class MemoryFiles(Files):
 
     def put(self, path: Path, data: bytes) -> None:
         """Set up a file with its folders, as a test's beginning."""
-        for parent in path.parents:
-            self._entries.setdefault(parent, "folder")
+        self.put_folder(path.parent)
         self._entries[path] = _Inode(bytearray(data), len(data))
         self._tell(path)
+
+    def put_folder(self, path: Path) -> None:
+        """Set up a folder with its parents, as a test's beginning."""
+        for each in (path, *path.parents):
+            self._entries.setdefault(each, "folder")
 
     def content(self, path: Path) -> bytes:
         """Return a file's content, for a test's assertions."""

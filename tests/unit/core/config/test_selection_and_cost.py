@@ -1,0 +1,146 @@
+"""Reading a part of the configuration; finding what is wrong in it; what a change costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from attrs import evolve
+from immutables import Map
+from tests.unit.core.config.small_cluster import (
+    GROUP,
+    INST1,
+    INST2,
+    MASTER,
+    NETWORK,
+    NODE2,
+    NODE3,
+    NOW,
+    a_drbd_disk,
+    a_nic,
+    an_instance,
+    fake_uuid,
+    sample,
+    sample_state,
+)
+
+from gantry.core.config import draft, rules, state
+from gantry.core.config.apply import apply
+from gantry.core.config.draft import Changed
+from gantry.core.config.selection import select
+from gantry.core.config.state import Indexes, State
+from gantry.core.config.verify import verify
+from gantry.protocols.changes import AddInstance, RemoveInstance, SetInstanceState
+from gantry.protocols.identity import InstanceUuid, NodeUuid
+from gantry.protocols.wconfd import Selection
+
+
+def test_objects_are_found_by_name_and_by_uuid() -> None:
+    wanted = Selection(
+        nodes=("node2.gnt.test", MASTER, "nobody"),
+        groups=("default",),
+        instances=("inst2.gnt.test",),
+        networks=(NETWORK, "net1"),
+    )
+    part = select(sample_state(), wanted)
+    assert set(part.nodes) == {NODE2, MASTER}
+    assert set(part.groups) == {GROUP}
+    assert set(part.instances) == {INST2}
+    assert set(part.disks) == set(sample().instances[INST2].disks)
+    assert set(part.networks) == {NETWORK}
+    assert part.cluster == sample().cluster
+
+
+def test_a_name_finds_only_its_own_kind() -> None:
+    part = select(sample_state(), Selection(nodes=(INST1,), instances=(MASTER,)))
+    assert (part.nodes, part.instances) == ({}, {})
+
+
+def test_all_means_all() -> None:
+    part = select(sample_state(), Selection("all", "all", "all", "all"))
+    assert part.nodes == dict(sample().nodes)
+    assert part.instances == dict(sample().instances)
+    assert part.disks == dict(sample().disks)
+
+
+def test_instances_of_a_node_are_its_primaries_and_secondaries() -> None:
+    disk = a_drbd_disk("new", 11000, 0)
+    added = apply(sample_state(), AddInstance(an_instance("new", disk), (disk,)), NOW)
+    assert isinstance(added, Changed)
+    after = State.of(added.configuration)
+
+    def names(node: NodeUuid) -> set[str]:
+        part = select(after, Selection(instances_of_nodes=(node,)))
+        return {instance.name for instance in part.instances.values()}
+
+    assert names(NODE3) == {"new"}
+    assert names(NODE2) == {"new", "tmpl.gnt.test"}
+    assert names(MASTER) == {"inst1.gnt.test", "inst2.gnt.test"}
+
+
+def test_verify_finds_every_broken_rule() -> None:
+    configuration = sample()
+    broken = evolve(
+        configuration,
+        nodes=configuration.nodes.delete(NODE2),
+        cluster=evolve(configuration.cluster, enabled_hypervisors=()),
+    )
+    found = {(each.rule, each.object) for each in verify(State.of(broken))}
+    assert ("references resolve", "tmpl.gnt.test") in found
+    assert ("some hypervisor is enabled", "cluster.gnt.test") in found
+
+
+def test_verify_finds_wrong_indexes() -> None:
+    wrong = evolve(sample_state(), indexes=Indexes(Map(), Map()))
+    assert [each.rule for each in verify(wrong)] == ["indexes are right"]
+
+
+def grown(count: int) -> State:
+    """Return the sample cluster with more instances."""
+    instances = {}
+    for number in range(count):
+        name = f"extra{number}"
+        instances[InstanceUuid(fake_uuid(name))] = an_instance(name, nic=a_nic(name))
+    configuration = sample()
+    return State.of(evolve(configuration, instances=configuration.instances.update(instances)))
+
+
+def test_the_cost_of_a_change_does_not_grow_with_the_cluster(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Counted in objects looked at, which is what a change's time goes into."""
+    looks = 0
+
+    def counted(function: Callable[..., Any]) -> Callable[..., Any]:
+        def counting(*args: object) -> object:
+            nonlocal looks
+            looks += 1
+            return function(*args)
+
+        return counting
+
+    for module, name in (
+        (draft, "claims_of"),
+        (state, "claims_of"),
+        (rules, "claims_of"),
+        (state, "find"),
+        (state, "references_of"),
+    ):
+        monkeypatch.setattr(module, name, counted(getattr(module, name)))
+
+    def cost(start: State) -> list[int]:
+        nonlocal looks
+        costs = []
+        new = an_instance("new", port=11000, nic=a_nic("new", "10.77.5.9"))
+        for change in (
+            AddInstance(new, ()),
+            SetInstanceState(INST1, admin_state="up"),
+            RemoveInstance(INST1),
+        ):
+            looks = 0
+            assert isinstance(apply(start, change, NOW), Changed)
+            costs.append(looks)
+        return costs
+
+    assert cost(grown(0)) == cost(grown(300))
