@@ -27,6 +27,7 @@ from tests.unit.core.config.small_cluster import (
 
 from gantry.core.config import draft, rules, state
 from gantry.core.config.apply import apply
+from gantry.core.config.claims import Claim, Ref
 from gantry.core.config.draft import Changed
 from gantry.core.config.selection import select
 from gantry.core.config.state import Indexes, State
@@ -92,8 +93,18 @@ def test_verify_finds_every_broken_rule() -> None:
 
 
 def test_verify_finds_wrong_indexes() -> None:
-    wrong = evolve(sample_state(), indexes=Indexes(Map(), Map()))
-    assert [each.rule for each in verify(wrong)] == ["indexes are right"]
+    right = sample_state()
+    claims, referrers = right.indexes.claims, right.indexes.referrers
+    node, user = Ref("node", NODE3), Ref("instance", INST1)
+    for indexes in (
+        Indexes(Map(), Map()),
+        Indexes(claims.delete(Claim("uuid", INST1)), referrers),
+        Indexes(claims.set(Claim("uuid", "nobody's"), user), referrers),
+        Indexes(claims, referrers.set(node, Map({user: None}))),
+        Indexes(claims, referrers.delete(Ref("node", MASTER))),
+    ):
+        wrong = evolve(right, indexes=indexes)
+        assert [each.rule for each in verify(wrong)] == ["indexes are right"]
 
 
 def grown(count: int) -> State:
