@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.cluster.conftest import NewCluster
-from tests.cluster.development import DevCluster, down
+from tests.cluster.development import DevCluster, down, up
 
 from gantry.cli.devcluster.found import processes_of
 from gantry.cli.devcluster.main import main
@@ -63,7 +63,7 @@ def test_status_shows_every_process(cluster: DevCluster, capfd: pytest.CaptureFi
 
 def test_a_second_up_is_refused(cluster: DevCluster, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["up", "--dir", str(cluster.folder)]) == 1
-    assert "runs already" in capfd.readouterr().err
+    assert "already; see: status" in capfd.readouterr().err
 
 
 def test_clusters_run_side_by_side_and_leave_nothing(
@@ -97,8 +97,7 @@ def test_a_stopped_cluster_starts_again_with_its_files(new_cluster: NewCluster) 
     uuid = lone.run("gnt-node", "list", "--no-headers", "-o", "uuid")
     assert main(["down", "--dir", str(lone.folder), "--keep-files"]) == 0
     assert processes_of(lone.folder) == ()
-    arguments = ["--dir", str(lone.folder), "--nodes", "1", "--hypervisor", "fake"]
-    assert main(["up", *arguments]) == 0
+    up(lone.folder, "--nodes", "1", "--hypervisor", "fake")
     assert lone.run("gnt-node", "list", "--no-headers", "-o", "uuid") == uuid
 
 

@@ -174,9 +174,4 @@ async def _write(env: Environment, configuration: Configuration, secrets: _Secre
 
 def _storage_folders(configuration: Configuration) -> list[str]:
     cluster = configuration.cluster
-    folders = {
-        "file": cluster.file_storage_dir,
-        "sharedfile": cluster.shared_file_storage_dir,
-    }
-    enabled = cluster.enabled_disk_templates
-    return [folder for template, folder in folders.items() if template in enabled and folder]
+    return [path for path in (cluster.file_storage_dir, cluster.shared_file_storage_dir) if path]

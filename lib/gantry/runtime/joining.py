@@ -37,6 +37,7 @@ JOIN_SECONDS_MAX: Final = 30.0
 """For each of the two questions; the master makes one signature."""
 
 SSCONF_MODE: Final = 0o444
+STORAGE_KEYS: Final = ("file_storage_dir", "shared_file_storage_dir")
 _SSCONF_KEY: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _SECRET_FILES: Final = frozenset({HMAC_KEY, RAPI_PEM})
 
@@ -164,6 +165,9 @@ async def _write(env: Environment, admission: Admission, request: SigningRequest
         if not _SSCONF_KEY.fullmatch(key):
             raise CanNotJoin(f"the master sent an ssconf value with the odd name {key!r:.80}")
         await files.write(data / f"{FILE_PREFIX}{key}", f"{value}\n".encode(), SSCONF_MODE)
+    for key in STORAGE_KEYS:
+        if folder := admission.ssconf.get(key):
+            await files.make_folder(env.paths.below(folder))
     credential = request.completed(admission.certificate_pem.encode())
     secrets = tuple(
         SecurityFile(name, SHARED_KEY_MODE, content.encode())

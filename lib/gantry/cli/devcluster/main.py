@@ -104,9 +104,13 @@ def _up(given: argparse.Namespace) -> int:
             _say("that did not work; everything is taken down again")
             take_down(layout)
         raise
-    _say(f"{len(layout.nodes)} nodes are up; to use them in this shell:")
+    _say(f"{_nodes(len(layout.nodes))} up; to use them in this shell:")
     print(f'eval "$(gantry devcluster env --dir {shlex.quote(str(layout.folder))})"')
     return exit_codes.SUCCESS
+
+
+def _nodes(count: int) -> str:
+    return "1 node is" if count == 1 else f"{count} nodes are"
 
 
 def _down(given: argparse.Namespace) -> int:

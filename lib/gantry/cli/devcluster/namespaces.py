@@ -115,6 +115,7 @@ def _hold(layout: Layout, name: str, unshare: Sequence[str]) -> None:
         [*unshare, sys.executable, "-c", _HOLD, f"{HOLDER_TITLE}{name}"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # whoever reads ours must not wait for a sleeper
         env=variables,
         start_new_session=True,
     )
