@@ -20,6 +20,7 @@ from gantry.protocols.steps import (
     Delay,
     Done,
     Leftover,
+    NodeCall,
     NoUndo,
     Plan,
     Planned,
@@ -80,6 +81,8 @@ class Stepper:
             await self._do(number, step)
 
     async def _do(self, number: int, step: Step) -> None:
+        if isinstance(step.do, NodeCall):
+            self.performer.say(f"* {step.name}")
         announced = await self.record(Started(self.opcode, number, self.attempt))
         if step.kind != "idempotent":
             await self.outbox.until_committed(announced)
