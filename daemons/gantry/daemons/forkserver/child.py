@@ -113,4 +113,7 @@ def _keep_only(listener: socket.socket, output: Output) -> None:
 
 
 def _name_process(request: SpawnRequest) -> None:
+    # The title may use the room of the arguments only: by its environment a process is known to
+    # belong to a node, and what ends a node finds it so.
+    os.environ["SPT_NOENV"] = "1"
     setproctitle.setproctitle(f"gantry-job {request.job}")

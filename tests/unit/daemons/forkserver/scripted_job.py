@@ -51,6 +51,7 @@ def describe(spawn: SpawnRequest, stream: socket.socket) -> dict[str, object]:
         "session": os.getsid(0),
         "descriptors": sorted(descriptors - {stream.fileno()}),
         "cmdline": (own / "cmdline").read_bytes().rstrip(b"\0").decode(),
+        "environment": (own / "environ").read_bytes().decode().split("\0"),
         "comm": (own / "comm").read_text().strip(),
         "blocked": status["SigBlk"],
         "sigterm": signal.getsignal(signal.SIGTERM) == signal.SIG_DFL,

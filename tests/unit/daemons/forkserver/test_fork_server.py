@@ -162,6 +162,7 @@ def test_a_child_has_nothing_of_the_server(server: Server) -> None:
     assert known["descriptors"] == [0, 1, 2, 3]
     assert known["cmdline"] == "gantry-job 7"
     assert known["comm"] == "gantry-job 7"
+    assert f"GANTRY_ROOT={server.paths.root}" in known["environment"]
     assert known["sigterm"]
     assert int(known["blocked"], 16) == 0
     assert known["umask"] == "0027"
