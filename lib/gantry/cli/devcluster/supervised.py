@@ -16,6 +16,7 @@ import trio
 from attrs import define, field, frozen
 
 from gantry.cli.devcluster.control import ProcessStatus, StartFailed, State
+from gantry.runtime.daemon import EXIT_NOT_CLUSTER, EXIT_NOT_MASTER
 from gantry.runtime.logs import Log
 
 RETRY_SECONDS_FIRST: Final = 0.1
@@ -25,6 +26,9 @@ STEADY_SECONDS: Final = 10.0
 
 FAILED_STARTS_MAX: Final = 3
 """A daemon that was never ready and ended so often will not be: whoever waits is told."""
+
+FINAL_STATUSES: Final = frozenset({EXIT_NOT_CLUSTER, EXIT_NOT_MASTER})
+"""A daemon that ends so is not to run on this node; starting it again would not help."""
 
 STOP_SECONDS_MAX: Final = 25.0
 """Above the daemons' own limit for an orderly stop."""
@@ -79,7 +83,7 @@ class Supervised:
         while True:
             if self.state == "ready" and self.pid is not None and self.pid != other_than:
                 return self.pid
-            if self._failed_starts >= FAILED_STARTS_MAX:
+            if self._failed_starts >= FAILED_STARTS_MAX or self._ended is None:
                 raise self._start_failed()
             await self._changed.wait()
 
@@ -123,8 +127,8 @@ class Supervised:
                     await self._stopping.wait()
                 delay = min(2 * delay, RETRY_SECONDS_MAX)
         finally:
-            self._enter("stopped", None)
             self._ended = None
+            self._enter("stopped", None)
             ended.set()
 
     def _enter(self, state: State, pid: int | None) -> None:
@@ -153,6 +157,8 @@ class Supervised:
         finally:
             notifications.close()
             self.command.notify.unlink(missing_ok=True)
+        if self._last_status in FINAL_STATUSES:
+            self._stopping.set()
         if not self._stopping.is_set():
             self._failed_starts += self.state == "starting"
             LOG.warning(

@@ -75,6 +75,14 @@ async def test_a_daemon_that_never_becomes_ready_is_told_with_its_last_words(
         await daemon.stop()
 
 
+async def test_a_daemon_that_does_not_belong_here_is_not_started_again(tmp_path: Path) -> None:
+    async with supervised(tmp_path, "import sys; print('no cluster'); sys.exit(5)") as daemon:
+        with pytest.raises(StartFailed, match="no cluster"):
+            await daemon.ready()
+        assert daemon.status().state == "stopped"
+        assert daemon.status().restarts == 0
+
+
 async def test_cancellation_kills(tmp_path: Path) -> None:
     async with supervised(tmp_path, READY) as daemon:
         pid = await daemon.ready()
