@@ -80,4 +80,4 @@ bench: $(READY) ## measure; the figures go to bench/results
 
 .PHONY: docs
 docs: $(READY) ## write the generated tables of doc/design anew
-	@$(PYTHON) doc/generate.py
+	@$(PYTHON) -m doc.generate
