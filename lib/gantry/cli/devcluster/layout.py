@@ -33,7 +33,7 @@ CLUSTER_HOST: Final = 254
 MARK: Final = "GANTRY_DEVCLUSTER"
 """The environment variable by which every process of a cluster can be told from others."""
 
-ALL_NODES: Final = ("gantry-noded", "gantry-rconfd")
+ALL_NODES: Final = ("gantry-noded", "gantry-rconfd", "gantry-mond")
 """The daemons of every node, in the order in which they are started."""
 
 MASTER: Final = ("gantry-wconfd", "gantry-forkserver", "gantry-luxid")
