@@ -23,12 +23,12 @@ from immutables import Map
 from gantry.protocols.codec import Json, dump, load
 from gantry.protocols.errors import Fault, KeyConflict, StaleAttempt, StaleEpoch
 from gantry.protocols.identity import Attempt, Epoch, JobId, Key, Ticket
-from gantry.protocols.noded import Interrupted, Missing, StepFailed
+from gantry.protocols.noded import Interrupted, Missing, NothingToUndo, StepFailed
 
 Failure = StepFailed | Missing | Fault
 """The errors that are the outcome of a call: a repeat fails in the same way."""
 
-Refusal = StaleAttempt | StaleEpoch | KeyConflict | Interrupted
+Refusal = StaleAttempt | StaleEpoch | KeyConflict | Interrupted | NothingToUndo
 
 FORGOTTEN_JOBS_MAX: Final = 10_000
 """How many ended jobs are remembered, so that a straggler's call is not taken for a new one;
@@ -79,7 +79,7 @@ class EpochSeen:
 
 @frozen
 class AttemptSeen:
-    """A newer attempt of a job has asked for a call that was in flight already."""
+    """A newer attempt of a job has asked for something that did not have to be begun."""
 
     job: JobId
     attempt: Attempt
@@ -170,6 +170,8 @@ class Refuse:
     """The call may not act, or failed before."""
 
     error: Refusal | Failure
+    record: AttemptSeen | None = None
+    """To be made durable before the error is told."""
 
 
 Decision = Begin | Attach | Answer | Refuse
@@ -180,15 +182,18 @@ def admit(book: KeyBook, ticket: Ticket) -> tuple[KeyBook, Decision]:
     stale = _stale(book, ticket)
     if stale is not None:
         return book, Refuse(stale)
+    if ticket.key.undo and not _may_have_acted(book, ticket.key):
+        # Noted, so that the call that is not to happen any more is refused if it arrives late.
+        noted, record = _note_attempt(book, ticket)
+        return noted, Refuse(NothingToUndo(str(ticket.key)), record)
     entry = book.entry(ticket.key)
     if entry is not None and entry.digest != ticket.digest:
         return book, Refuse(KeyConflict(str(ticket.key)))
     superseded = _superseded(book, ticket)
     match None if entry is None else entry.state:
         case "running":
-            newer = AttemptSeen(ticket.key.job, ticket.attempt)
-            changed = apply(book, newer)
-            return changed, Attach(None if changed is book else newer, superseded)
+            noted, record = _note_attempt(book, ticket)
+            return noted, Attach(record, superseded)
         case Finished(result=result):
             return book, Answer(result)
         case Failed(failure=failure) if not ticket.redo:
@@ -207,6 +212,22 @@ def _stale(book: KeyBook, ticket: Ticket) -> StaleEpoch | StaleAttempt | None:
     if ticket.attempt < newest:
         return StaleAttempt(ticket.key.job, ticket.attempt, newest)
     return None
+
+
+def _note_attempt(book: KeyBook, ticket: Ticket) -> tuple[KeyBook, AttemptSeen | None]:
+    record = AttemptSeen(ticket.key.job, ticket.attempt)
+    noted = apply(book, record)
+    return noted, None if noted is book else record
+
+
+def _may_have_acted(book: KeyBook, undo: Key) -> bool:
+    """Whether the step that is to be undone has, or may have, changed anything here.
+
+    A failed call has tidied up after itself: to undo it could only harm what it met, such as
+    a file of somebody else's where a disk was to be made.
+    """
+    done = book.entry(evolve(undo, undo=False))
+    return done is not None and not isinstance(done.state, Failed)
 
 
 def _newest_attempt(book: KeyBook, job: JobId) -> Attempt:
@@ -298,8 +319,8 @@ def apply(book: KeyBook, record: KeyRecord) -> KeyBook:
         case EpochSeen(epoch=epoch):
             return evolve(book, epoch=max(book.epoch, epoch))
         case AttemptSeen(job=job, attempt=attempt):
-            keys = book.jobs.get(job)
-            if keys is None or keys.newest >= attempt:
+            keys = book.jobs.get(job, JobKeys(Attempt(0)))
+            if keys.newest >= attempt or _newest_attempt(book, job) > attempt:
                 return book
             return evolve(book, jobs=book.jobs.set(job, evolve(keys, newest=attempt)))
 

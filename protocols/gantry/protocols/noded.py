@@ -132,11 +132,23 @@ class Interrupted(ServiceError):
         return f"{self.key} was broken off midway: NodeD was restarted, or the deadline passed"
 
 
+@frozen
+class NothingToUndo(ServiceError):
+    """What is to be undone never happened on this node, or failed and left nothing."""
+
+    key: str
+
+    @override
+    def sentence(self) -> str:
+        return f"{self.key}: there is nothing to undo on this node"
+
+
 CHANGING: Final = (
     StaleAttempt,
     StaleEpoch,
     KeyConflict,
     Interrupted,
+    NothingToUndo,
     StepFailed,
     Missing,
     Fault,

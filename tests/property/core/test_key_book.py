@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,7 +22,7 @@ from gantry.core.keys import (
 from gantry.protocols.codec import dump, from_bytes, load, to_bytes
 from gantry.protocols.errors import KeyConflict, StaleAttempt, StaleEpoch
 from gantry.protocols.identity import Attempt, Epoch, JobId, Key, Ticket
-from gantry.protocols.noded import Interrupted, StepFailed
+from gantry.protocols.noded import Interrupted, NothingToUndo, StepFailed
 
 small = st.integers(1, 3)
 tickets = st.builds(
@@ -42,6 +43,11 @@ events = st.lists(
     ),
     max_size=40,
 )
+
+
+def replace_undo(key: Key) -> Key:
+    """Return the key of the step that an undo is for."""
+    return Key(key.job, key.opcode, key.step)
 
 
 def stored_form(book: KeyBook) -> bytes:
@@ -70,10 +76,18 @@ class Node:
         assert ticket.epoch >= self.epoch
         assert ticket.attempt >= self.newest.get(key.job, 0)
         match decision:
+            case Refuse(error=NothingToUndo(), record=record):
+                step = replace_undo(key)
+                assert key.undo
+                assert not self.begun[step] or isinstance(self.outcomes.get(step), str)
+                if record is not None:
+                    self.records.append(record)
+                self.newest[key.job] = ticket.attempt
             case Begin(record=record):
                 assert key not in self.running
                 assert not self.begun[key] or ticket.redo
                 assert not isinstance(self.outcomes.get(key), int)
+                assert self.may_have_acted(key)
                 self.begun[key] += 1
                 self.records.append(record)
                 self.running.append(key)
@@ -87,6 +101,8 @@ class Node:
                 self.end_superseded(decision.superseded, ticket)
             case Answer(result=result):
                 assert self.outcomes[key] == result
+            case Refuse(error=NothingToUndo()):
+                assert not self.may_have_acted(key)
             case Refuse(error=KeyConflict()):
                 assert self.begun[key]
             case Refuse(error=Interrupted()):
@@ -95,6 +111,14 @@ class Node:
                 assert key not in self.outcomes
             case Refuse(error=error):
                 assert self.outcomes[key] == str(error)
+
+    def may_have_acted(self, key: Key) -> bool:
+        """Whether there is something to undo; every key that is none of an undo may act."""
+        if not key.undo:
+            return True
+        done = evolve(key, undo=False)
+        has_failed = isinstance(self.outcomes.get(done), str) and done not in self.running
+        return bool(self.begun[done]) and not has_failed
 
     def end_superseded(self, superseded: tuple[Key, ...], ticket: Ticket) -> None:
         for key in superseded:
@@ -165,8 +189,18 @@ def test_a_key_acts_once_and_a_restart_forgets_nothing(happenings: list[object])
 
 @given(tickets)
 def test_a_call_that_could_not_be_made_durable_is_taken_back(ticket: Ticket) -> None:
-    book, decision = admit(KeyBook(epoch=Epoch(1)), ticket)
+    done = evolve(ticket, key=evolve(ticket.key, undo=False))
+    book, decision = admit(KeyBook(epoch=Epoch(1)), done)
     assert isinstance(decision, Begin)
-    again, decision = admit(keys.withdraw(book, decision), ticket)
+    again, decision = admit(keys.withdraw(book, decision), done)
     assert isinstance(decision, Begin)
     assert again == book
+
+
+@given(tickets)
+def test_what_never_began_here_is_not_undone(ticket: Ticket) -> None:
+    undo = evolve(ticket, key=evolve(ticket.key, undo=True))
+    book, decision = admit(KeyBook(epoch=Epoch(1)), undo)
+    assert book == KeyBook()
+    assert isinstance(decision, Refuse)
+    assert isinstance(decision.error, NothingToUndo)

@@ -30,6 +30,7 @@ from gantry.protocols.noded import (
     HookPhase,
     NodeInfo,
     NodeVersion,
+    NothingToUndo,
     StepFailed,
 )
 from gantry.protocols.objects.configuration import load_configuration
@@ -285,7 +286,7 @@ class TwinNode:
         if key in self.answers:
             return self.answers[key]
         if key is not None and key.undo and not self._did(key):
-            return None
+            raise NothingToUndo(str(key))
         if key is not None:
             self.begun.add(key)
         try:

@@ -22,7 +22,7 @@ from gantry.protocols.errors import (
 )
 from gantry.protocols.identity import Attempt, Epoch, JobId, Key, NodeUuid, Ticket, digest_of
 from gantry.protocols.jobproc import JobsWanted, Logged, NotSubmitted, Submitted
-from gantry.protocols.noded import Interrupted
+from gantry.protocols.noded import Interrupted, NothingToUndo
 from gantry.protocols.runtime_types import HookResult
 from gantry.protocols.steps import (
     Action,
@@ -135,6 +135,8 @@ class Performer:
             return await self.nodes.call(call.node, call.method, sent, call.deadline_seconds)
         except (*ENDS_ATTEMPT, Interrupted):
             raise
+        except NothingToUndo:
+            return None
         except (ServiceError, ConnectionLost) as error:
             raise OpExecError(f"node {await self.nodes.name(call.node)}: {error}") from error
 
