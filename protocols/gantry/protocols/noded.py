@@ -193,7 +193,7 @@ class NodeD(Protocol):
 
     @raises(*CHANGING)
     async def create_disk(self, ticket: Ticket, instance: str, disk: DiskSpec) -> None:
-        """Create a disk; one that exists already (and is not this key's) is an error."""
+        """Create a disk; one that exists already is an error, unless this is done again."""
 
     @raises(*CHANGING)
     async def remove_disk(self, ticket: Ticket, instance: str, disk: DiskSpec) -> None:
@@ -213,7 +213,7 @@ class NodeD(Protocol):
         reinstall: bool,  # noqa: FBT001 - always passed by name
         secrets: Mapping[str, str],
     ) -> None:
-        """Run the OS definition's create script."""
+        """Run the OS definition's create script; done again, the disks are wiped before."""
 
     @raises(*CHANGING)
     async def rename_os(self, ticket: Ticket, instance: InstanceSpec, old_name: str) -> None:

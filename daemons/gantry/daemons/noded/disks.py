@@ -44,9 +44,16 @@ class Disks:
         """Whether a disk's data is there."""
         return await self._storage(disk).exists(disk)
 
-    async def create(self, disk: DiskSpec) -> None:
-        """Create a disk."""
+    async def create(self, disk: DiskSpec, *, again: bool) -> None:
+        """Create a disk; ``again`` if this was begun before, so that what is there is ours."""
+        if again:
+            await self._storage(disk).remove(disk)
         await self._storage(disk).create(disk)
+
+    async def wipe(self, spec: InstanceSpec) -> None:
+        """Make an instance's disks empty again, after an installation that broke off."""
+        for disk in spec.disks:
+            await self.create(disk, again=True)
 
     async def remove(self, disk: DiskSpec) -> None:
         """Remove a disk."""

@@ -160,7 +160,7 @@ class NodeService(NodeD):
 
     @override
     async def create_disk(self, ticket: Ticket, instance: str, disk: DiskSpec) -> None:
-        await self._change(ticket, type(None), lambda: self._disks.create(disk))
+        await self._change(ticket, type(None), lambda: self._disks.create(disk, again=ticket.redo))
 
     @override
     async def remove_disk(self, ticket: Ticket, instance: str, disk: DiskSpec) -> None:
@@ -181,6 +181,8 @@ class NodeService(NodeD):
         secrets: Mapping[str, str],
     ) -> None:
         async def create() -> None:
+            if ticket.redo:
+                await self._disks.wipe(instance)
             disks = self._disks.paths(instance)
             await self._os.create(instance, disks, reinstall=reinstall, secrets=secrets)
 
