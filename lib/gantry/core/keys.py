@@ -224,10 +224,14 @@ def _may_have_acted(book: KeyBook, undo: Key) -> bool:
     """Whether the step that is to be undone has, or may have, changed anything here.
 
     A failed call has tidied up after itself: to undo it could only harm what it met, such as
-    a file of somebody else's where a disk was to be made.
+    a file of somebody else's where a disk was to be made. After a defect of ours nobody knows.
     """
     done = book.entry(evolve(undo, undo=False))
-    return done is not None and not isinstance(done.state, Failed)
+    match None if done is None else done.state:
+        case None | Failed(failure=StepFailed() | Missing()):
+            return False
+        case _:
+            return True
 
 
 def _newest_attempt(book: KeyBook, job: JobId) -> Attempt:

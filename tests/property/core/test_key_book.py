@@ -45,11 +45,6 @@ events = st.lists(
 )
 
 
-def replace_undo(key: Key) -> Key:
-    """Return the key of the step that an undo is for."""
-    return Key(key.job, key.opcode, key.step)
-
-
 def stored_form(book: KeyBook) -> bytes:
     """Render a book; compared instead of the book, since errors compare by identity."""
     return to_bytes(dump(keys.stored(book)))
@@ -77,12 +72,8 @@ class Node:
         assert ticket.attempt >= self.newest.get(key.job, 0)
         match decision:
             case Refuse(error=NothingToUndo(), record=record):
-                step = replace_undo(key)
-                assert key.undo
-                assert not self.begun[step] or isinstance(self.outcomes.get(step), str)
-                if record is not None:
-                    self.records.append(record)
-                self.newest[key.job] = ticket.attempt
+                assert not self.may_have_acted(key)
+                self.note(ticket, record)
             case Begin(record=record):
                 assert key not in self.running
                 assert not self.begun[key] or ticket.redo
@@ -95,22 +86,28 @@ class Node:
                 self.end_superseded(decision.superseded, ticket)
             case Attach(record=record):
                 assert key in self.running
-                if record is not None:
-                    self.records.append(record)
-                self.newest[key.job] = ticket.attempt
+                self.note(ticket, record)
                 self.end_superseded(decision.superseded, ticket)
             case Answer(result=result):
                 assert self.outcomes[key] == result
-            case Refuse(error=NothingToUndo()):
-                assert not self.may_have_acted(key)
-            case Refuse(error=KeyConflict()):
+            case Refuse(error=error):
+                self.refused(key, error)
+
+    def refused(self, key: Key, error: Exception) -> None:
+        match error:
+            case KeyConflict():
                 assert self.begun[key]
-            case Refuse(error=Interrupted()):
+            case Interrupted():
                 assert self.begun[key]
                 assert key not in self.running
                 assert key not in self.outcomes
-            case Refuse(error=error):
+            case _:
                 assert self.outcomes[key] == str(error)
+
+    def note(self, ticket: Ticket, record: KeyRecord | None) -> None:
+        if record is not None:
+            self.records.append(record)
+        self.newest[ticket.key.job] = ticket.attempt
 
     def may_have_acted(self, key: Key) -> bool:
         """Whether there is something to undo; every key that is none of an undo may act."""
@@ -201,6 +198,10 @@ def test_a_call_that_could_not_be_made_durable_is_taken_back(ticket: Ticket) -> 
 def test_what_never_began_here_is_not_undone(ticket: Ticket) -> None:
     undo = evolve(ticket, key=evolve(ticket.key, undo=True))
     book, decision = admit(KeyBook(epoch=Epoch(1)), undo)
-    assert book == KeyBook()
+    assert book.entry(undo.key) is None
     assert isinstance(decision, Refuse)
     assert isinstance(decision.error, NothingToUndo)
+    late = evolve(ticket, attempt=Attempt(ticket.attempt - 1))
+    _, decision = admit(book, late)  # the step's own call, of the attempt before
+    assert isinstance(decision, Refuse)
+    assert isinstance(decision.error, StaleAttempt)

@@ -86,7 +86,9 @@ class KeyedCalls:
         while True:
             self._keys.book, decision = admit(self._keys.book, ticket)
             match decision:
-                case Refuse(error=error):
+                case Refuse(error=error, record=record):
+                    if record is not None:
+                        await self._append(record)
                     raise error
                 case Answer(result=done):
                     return load(result, done)
