@@ -6,11 +6,12 @@ import json
 import stat
 
 import pytest
+from attrs import evolve
 from tests.unit.daemons.noded.conftest import Machines, calling, running, ticket
 
 from gantry.protocols.errors import ConnectionLost, Forbidden, StaleEpoch
 from gantry.protocols.identity import DiskUuid, Epoch, InstanceUuid, JobId, NodeUuid
-from gantry.protocols.noded import PORT, Check, StepFailed
+from gantry.protocols.noded import PORT, Check, NothingToUndo, StepFailed
 from gantry.protocols.runtime_types import DiskSpec, HookResult, InstanceSpec
 from gantry.runtime.daemon import EXIT_NOT_CLUSTER, StartRefused
 from gantry.runtime.http.client import HttpClient
@@ -82,6 +83,30 @@ async def test_a_disk_that_exists_is_refused_but_not_to_its_own_key(machines: Ma
         await node.create_disk(ticket(1), WEB1.name, DISK)
         with pytest.raises(StepFailed, match="already exists"):
             await node.create_disk(ticket(2), WEB1.name, DISK)
+
+
+async def test_a_disk_that_broke_off_is_made_afresh(machines: Machines) -> None:
+    env = await machines.founded()
+    image = env.paths.below(DISK.path)
+    async with running(env), calling(env, env) as node:
+        await node.create_disk(ticket(1), WEB1.name, DISK)
+        image.write_bytes(b"half an installation")
+        await node.create_disk(evolve(ticket(2), redo=True), WEB1.name, DISK)
+    assert image.stat().st_size == DISK.size_mib * 2**20
+    assert image.read_bytes()[:4] == b"\0\0\0\0"
+
+
+async def test_a_disk_that_was_met_is_not_undone(machines: Machines) -> None:
+    env = await machines.founded()
+    async with running(env), calling(env, env) as node:
+        await node.create_disk(ticket(1), WEB1.name, DISK)
+        met = ticket(2)
+        with pytest.raises(StepFailed, match="already exists"):
+            await node.create_disk(met, WEB1.name, DISK)
+        with pytest.raises(NothingToUndo):
+            undo = evolve(met, key=evolve(met.key, undo=True))
+            await node.remove_disk(undo, WEB1.name, DISK)
+        assert await node.disk_exists(WEB1.name, DISK)
 
 
 async def test_hooks_run_with_their_environment(machines: Machines) -> None:
