@@ -50,7 +50,7 @@ check-layers: $(READY)
 
 .PHONY: check-fast
 check-fast: $(READY)
-	@$(PYTEST) -q -m "not slow" $(FAST_TESTS)
+	@$(PYTEST) -q -n 2 --dist worksteal -m "not slow" $(FAST_TESTS)
 
 .PHONY: check-static
 check-static: $(READY)
