@@ -40,6 +40,10 @@ from gantry.runtime.node_links import NodeLinks
 
 SOCKET_MODE: Final = 0o660
 
+CONFIGURATION_SECONDS_MAX: Final = 10.0
+"""LuxiD counts as ready once it knows the configuration; without WConfD it still has its jobs to
+tell about, so it does not wait for ever."""
+
 LOG: Final = Log("luxid")
 
 
@@ -74,6 +78,8 @@ async def main(env: Environment, launcher: Launcher | None = None) -> None:
             nursery.start_soon(mirror.run)
             nursery.start_soon(files.run)
             nursery.start_soon(server.serve, listener)
+            with trio.move_on_after(CONFIGURATION_SECONDS_MAX):
+                await mirror.named()
             env.readiness.notify("READY=1")
             LOG.info("ready", jobs=len(store.head.entries), active=len(store.head.active))
 
