@@ -11,8 +11,11 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
+from gantry.operations.registry import OPERATIONS
 from gantry.protocols.errors import GantryError
 from gantry.protocols.jobproc import SpawnRequest
+from gantry.protocols.opcodes.parsing import prepare
+from gantry.runtime.logs import Log
 
 JobMain = Callable[[int, SpawnRequest], None]
 """A job's whole life, given its listening socket and who it is; blocks until the job is over."""
@@ -22,28 +25,41 @@ MODULES: Final = (
     "trio",
     "trio._subprocess",  # trio loads these two lazily, at the first process
     "trio._unix_pipes",
-    "gantry.protocols.wconfd",
-    "gantry.protocols.noded",
     "gantry.runtime.real",
 )
 """What jobs load lazily or late; the job's own modules come with its entry point."""
+
+
+PREPARE: Final = "prepare"
+"""The function of the entry point's module that loads what its import does not."""
+
+
+LOG: Final = Log("forkserver")
 
 
 class CannotPreload(GantryError):
     """The fork server can not make jobs; the text says why."""
 
 
-def load_entry_point(reference: str) -> JobMain:
-    """Load ``module:function``, the job's entry point.
+def _nothing() -> None:
+    """Prepare nothing."""
 
-    It is named by a string because a daemon never imports another daemon.
+
+def load_entry_point(reference: str) -> JobMain:
+    """Load ``module:function``, the job's entry point, and let its module prepare itself.
+
+    It is named by a string because a daemon never imports another daemon. If the module has a
+    function :data:`PREPARE`, that is called: what it does once, no job has to do.
 
     Raises:
         CannotPreload: there is no such module or function.
     """
-    module, _, function = reference.partition(":")
+    name, _, function = reference.partition(":")
     try:
-        main: JobMain = getattr(importlib.import_module(module), function)
+        module = importlib.import_module(name)
+        main: JobMain = getattr(module, function)
+        prepare: Callable[[], None] = getattr(module, PREPARE, _nothing)
+        prepare()
     except (ImportError, AttributeError, ValueError) as error:
         raise CannotPreload(
             f"the job's entry point {reference!r} can not be loaded: {error}"
@@ -64,9 +80,23 @@ def preload(reference: str) -> JobMain:
     for name in MODULES:
         importlib.import_module(name)
     main = load_entry_point(reference)
+    _preload_operations()
     if threading.active_count() > 1:
         names = ", ".join(thread.name for thread in threading.enumerate())
         raise CannotPreload(f"a module has started threads ({names}); a server that forks may not")
     gc.collect()
     gc.freeze()
     return main
+
+
+def _preload_operations() -> None:
+    """Load all operations and what parses their opcodes; both are lazy otherwise.
+
+    One that can not be loaded fails the jobs that need it, not those that do not.
+    """
+    for op_id, module in OPERATIONS.items():
+        try:
+            importlib.import_module(module)
+            prepare(op_id)
+        except ImportError as error:
+            LOG.error("an operation can not be loaded", opcode=op_id, reason=str(error))

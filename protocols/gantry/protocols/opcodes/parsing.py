@@ -68,6 +68,24 @@ def parse_opcode(value: Json) -> Opcode:
     return build(**{name: _parse(op_id, name, hooks[name], each) for name, each in sent.items()})
 
 
+def prepare_opcode(op_id: str) -> None:
+    """Load an opcode's class and make its hooks, which otherwise the first parsing pays for.
+
+    Raises:
+        KeyError: there is no such opcode.
+    """
+    _hooks(opcode_class(op_id))
+
+
+def prepare(op_id: str) -> None:
+    """Make now what parses an opcode, which is made at the first use otherwise.
+
+    Raises:
+        KeyError: there is no such opcode.
+    """
+    _hooks(opcode_class(op_id))
+
+
 def _recognise(value: Json) -> tuple[type[Opcode], Mapping[str, Json]]:
     if not isinstance(value, dict):
         raise BadOpcode(None, None, f"an opcode is an object, got {type(value).__name__}")
