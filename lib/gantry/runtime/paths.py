@@ -13,6 +13,8 @@ from typing import Final
 
 from attrs import frozen
 
+from gantry.protocols.identity import JobId
+
 SOCKET_PATH_BYTES_MAX: Final = 107
 """sizeof(sun_path) - 1 on Linux, unix(7)."""
 
@@ -93,3 +95,12 @@ class Paths:
     def queue(self) -> Path:
         """The job queue's folder."""
         return self.data / "queue"
+
+    @property
+    def step_journals(self) -> Path:
+        """The folder of the step journals of jobs that are not over."""
+        return self.queue / "steps"
+
+    def step_journal(self, job: JobId) -> Path:
+        """Return where a job's process writes what it is about to do and has done."""
+        return self.step_journals / f"job-{job}"

@@ -2,14 +2,13 @@
 
 LuxiD commits the records to the queue; until it has, this file is the only place where they
 are. A later attempt merges both: the queue's records and those that the queue never heard of.
+LuxiD removes the file when the job is over, since the process may die just before it could.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Final
 
 import trio
 from attrs import define
@@ -18,15 +17,6 @@ from gantry.protocols.identity import Epoch, JobId
 from gantry.protocols.steps import StepRecord, dump_record, load_record
 from gantry.runtime.environment import Environment
 from gantry.runtime.journal import Journal
-from gantry.runtime.paths import Paths
-
-FOLDER: Final = "steps"
-"""Below the queue's folder."""
-
-
-def path_of(paths: Paths, job: JobId) -> Path:
-    """Return where a job's step journal is."""
-    return paths.queue / FOLDER / f"job-{job}"
 
 
 @define
@@ -55,7 +45,7 @@ async def opened(
     Raises:
         gantry.protocols.records.CorruptRecord: the file is damaged.
     """
-    path = path_of(env.paths, job)
+    path = env.paths.step_journal(job)
     await env.files.make_folder(path.parent)
     journal, found = await Journal.open(env.files, path, epoch)
     local = [load_record(record.payload) for record in found]
@@ -68,8 +58,3 @@ async def opened(
             await opened_journal.add(*committed[len(local) :])
         yield opened_journal
         nursery.cancel_scope.cancel()
-
-
-async def forget(env: Environment, job: JobId) -> None:
-    """Remove a job's journal, once LuxiD has committed its end."""
-    await env.files.remove(path_of(env.paths, job))

@@ -53,7 +53,6 @@ class Work:
                 await self._roll_back(journal)
             ended = self.server.outbox.put(Ended())
             await self.server.outbox.until_committed(ended)
-        await step_journal.forget(self.env, job.job)
 
     async def _run(self, journal: StepJournal) -> None:
         for number in range(self.assignment.finished, len(self.assignment.opcodes)):

@@ -6,6 +6,7 @@ the process says goes to the queue; what the queue wants of the process comes as
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final, assert_never
@@ -63,6 +64,9 @@ RETRY_SECONDS: Final = 0.2
 DISK_RETRY_SECONDS: Final = 2.0
 """Between attempts to commit what a process said, while the journal can not be written."""
 
+_JOB_FILE: Final = re.compile(r"job-[1-9][0-9]*")
+"""The name of a job's socket and of its step journal."""
+
 LOG: Final = Log("luxid.jobs")
 
 Message = Callable[[JobProcess], Awaitable[object]]
@@ -99,6 +103,7 @@ class Supervisor:
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             nursery.start_soon(self.launcher.run)
+            await self._sweep()
             for job in self.store.head.active:
                 nursery.start_soon(self._adopt, job, self.store.head.entries[job].attempt)
             task_status.started()
@@ -167,6 +172,16 @@ class Supervisor:
         except ConnectionLost:
             LOG.debug("nothing was dropped: WConfD is away", job=job)
         await self.env.files.remove(self._path(job))
+        await self.env.files.remove(self.env.paths.step_journal(job))
+
+    async def _sweep(self) -> None:
+        """Remove the files of jobs that were over before an earlier LuxiD could do so."""
+        paths, files = self.env.paths, self.env.files
+        kept = {f"job-{job}" for job in self.store.head.active}
+        for folder in (paths.step_journals, paths.sockets):
+            for name in await files.list(folder):
+                if _JOB_FILE.fullmatch(name) and name not in kept:
+                    await files.remove(folder / name)
 
     # --- the life of an attempt ------------------------------------------------------------------
 

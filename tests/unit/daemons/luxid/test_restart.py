@@ -268,3 +268,27 @@ async def test_the_queue_that_ganeti_left_is_taken_over(tmp_path: Path) -> None:
         async with world.luxid(), world.client() as client:
             await world.known(client)
             assert await client.status(416) == "error"
+
+
+async def test_files_of_jobs_that_are_over_go_whoever_died_before(tmp_path: Path) -> None:
+    async with bench(tmp_path) as world:
+        paths = world.env.paths
+        await world.start_wconfd()
+        await world.files.make_folder(paths.step_journals)
+        for job in (1, 7):
+            await world.files.write(paths.step_journal(JobId(job)), b"left")
+        async with world.luxid(), world.client() as client:
+            await world.known(client)
+            assert await world.files.list(paths.step_journals) == ()
+            await client.call("SubmitJob", [delay()])
+            process = await world.launcher.process(1)
+            await world.files.write(paths.step_journal(JobId(1)), b"its own")
+            await process.run()
+        async with world.luxid():  # the job still runs
+            assert await world.files.list(paths.step_journals) == ("job-1",)
+            await process.finish()
+
+            async def is_gone() -> bool:
+                return await world.files.list(paths.step_journals) == ()
+
+            await world.eventually(is_gone)
