@@ -227,14 +227,46 @@ def _union_unstructure(converter: cattrs.Converter, hint: Any) -> Callable[[obje
     members = _Members.of(hint)
     tagged = len(members.classes) > 1
     by_class = {m: (name, converter.get_unstructure_hook(m)) for name, m in members.classes.items()}
+    lone = members.others[0] if len(members.others) == 1 else None
+    other = None if lone is None else converter.get_unstructure_hook(lone)
 
     def unstructure(value: object) -> object:
         if type(value) in by_class:
             name, hook = by_class[type(value)]
             return {TAG: name, **hook(value)} if tagged else hook(value)
+        if other is not None and type(value) not in SCALARS:
+            return cast(object, other(value))
         return converter.unstructure(value)
 
     return unstructure
+
+
+# cattrs' own hooks for containers register themselves when they are made, which throws away what
+# the converter has compiled until then: classes would be compiled again at each new type of list.
+
+
+def _is_bare(hint: Any) -> bool:
+    return hint in (tuple, list, dict)
+
+
+def _bare_unstructure(converter: cattrs.Converter, hint: Any) -> Callable[[Any], object]:
+    render = converter.unstructure
+    if hint is dict:
+        return lambda value: {render(k): render(v) for k, v in value.items()}
+    return lambda value: [render(item) for item in value]
+
+
+def _sequence_unstructure(converter: cattrs.Converter, hint: Any) -> Callable[[Any], object]:
+    origin, arguments = get_origin(hint), get_args(hint)
+    hooks = [converter.get_unstructure_hook(a) for a in arguments if a is not Ellipsis]
+    if origin is tuple and Ellipsis not in arguments:
+        return lambda value: [hook(item) for hook, item in zip(hooks, value, strict=True)]
+    return lambda value: [hooks[0](item) for item in value]
+
+
+def _mapping_unstructure(converter: cattrs.Converter, hint: Any) -> Callable[[Any], object]:
+    key_hook, value_hook = map(converter.get_unstructure_hook, get_args(hint))
+    return lambda value: {key_hook(k): value_hook(v) for k, v in value.items()}
 
 
 def _shown_type(hint: object) -> str:
@@ -260,10 +292,7 @@ def _object_hook(value: object, _: object) -> object:
 
 def new_converter(*, forbid_extra_keys: bool = True) -> cattrs.Converter:
     """Make a strict converter; the hooks of more classes may be registered on it."""
-    converter = cattrs.Converter(
-        forbid_extra_keys=forbid_extra_keys,
-        unstruct_collection_overrides={tuple: list},  # JSON knows no tuples
-    )
+    converter = cattrs.Converter(forbid_extra_keys=forbid_extra_keys)
     for kind in (int, str, bool, type(None)):
         converter.register_structure_hook(kind, _exactly(kind))
     converter.register_structure_hook(float, _float)
@@ -279,9 +308,15 @@ def new_converter(*, forbid_extra_keys: bool = True) -> cattrs.Converter:
         converter.register_structure_hook_factory(
             predicate, lambda hint, factory=factory: factory(converter, hint)
         )
-    converter.register_unstructure_hook_factory(
-        _is_union, lambda hint: _union_unstructure(converter, hint)
-    )
+    for predicate, renderer in (
+        (_is_bare, _bare_unstructure),
+        (_is_sequence, _sequence_unstructure),
+        (_is_mapping, _mapping_unstructure),
+        (_is_union, _union_unstructure),
+    ):
+        converter.register_unstructure_hook_factory(
+            predicate, lambda hint, renderer=renderer: renderer(converter, hint)
+        )
     converter.register_unstructure_hook_func(_is_set, lambda value: sorted(value))
     converter.register_unstructure_hook_factory(
         attrs.has, lambda cls: make_dict_unstructure_fn(cls, converter)
@@ -310,6 +345,13 @@ def load(hint: type[T], value: object, converter: cattrs.Converter = OURS) -> T:
 def dump(value: object, hint: Any = None, converter: cattrs.Converter = OURS) -> object:
     """Return the JSON value of a typed object; give ``hint`` where the type is a union."""
     return converter.unstructure(value, unstructure_as=hint)
+
+
+def prepare(*hints: Any, converter: cattrs.Converter = OURS) -> None:
+    """Make what loading and dumping these types need, which otherwise the first use pays for."""
+    for hint in hints:
+        converter.get_structure_hook(hint)
+        converter.get_unstructure_hook(hint)
 
 
 def to_bytes(value: object) -> bytes:

@@ -29,7 +29,6 @@ MODULES: Final = (
 )
 """What jobs load lazily or late; the job's own modules come with its entry point."""
 
-
 PREPARE: Final = "prepare"
 """The function of the entry point's module that loads what its import does not."""
 

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import socket
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import trio
 
 from gantry.daemons.job.performer import ENDS_ATTEMPT
 from gantry.daemons.job.process import JobServer
 from gantry.daemons.job.work import Work
+from gantry.operations.registry import OPERATIONS, load_all
+from gantry.protocols import codec
 from gantry.protocols.errors import OpExecError
-from gantry.protocols.identity import NodeUuid
+from gantry.protocols.identity import NodeUuid, Ticket
 from gantry.protocols.jobproc import JOB_PROCESS, SpawnRequest
+from gantry.protocols.noded import NODED
 from gantry.protocols.objects.node import Node
+from gantry.protocols.opcodes.parsing import prepare_opcode
+from gantry.protocols.service import Hello, Service
+from gantry.protocols.steps import Action, StepRecord
 from gantry.protocols.wconfd import SOCKET_NAME, WCONFD, Selection, WConfD
 from gantry.runtime import logs
 from gantry.runtime.environment import Environment
@@ -27,7 +33,24 @@ from gantry.runtime.rpc import serve
 ASSIGN_SECONDS_MAX: Final = 60.0
 """A process to which LuxiD hands no work in this time leaves; LuxiD makes another."""
 
+SERVICES: Final[tuple[Service[Any], ...]] = (JOB_PROCESS, WCONFD, NODED)
+"""What a job process speaks."""
+
 LOG: Final = logs.Log("job")
+
+
+def prepare() -> None:
+    """Load what any job may need; called once, in the process that jobs are forked from.
+
+    What is left out here every job pays for: converters are compiled at their first use, and
+    modules of opcodes and operations are loaded by name.
+    """
+    for op_id in OPERATIONS:
+        prepare_opcode(op_id)
+    load_all()
+    methods = [m for service in SERVICES for m in service.methods.values()]
+    errors = {error for method in methods for error in method.raises.values()}
+    codec.prepare(Hello, StepRecord, Action, Ticket, *errors)
 
 
 def run(listener_fd: int, spawn: SpawnRequest) -> None:

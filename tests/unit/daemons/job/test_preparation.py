@@ -1,0 +1,35 @@
+"""What the process that jobs are forked from has loaded before the first fork."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Final
+
+SCRIPT: Final = """
+import sys
+from gantry.daemons.job.main import prepare
+from gantry.operations.registry import OPERATIONS, operation
+from gantry.protocols.codec import OURS
+from gantry.protocols.identity import Attempt
+from gantry.protocols.opcodes.parsing import parse_opcode
+from gantry.protocols.steps import NoUndo, Plan, Planned, Say, Started, Step, dump_record
+
+prepare()
+loaded, compiled = {*sys.modules}, OURS._unstructure_func.dispatch.cache_info().misses
+for op_id in OPERATIONS:
+    operation(op_id)
+parse_opcode({"OP_ID": "OP_TEST_DELAY", "duration": 1.5, "reason": []})
+step = Step("speak", "idempotent", Say("hello"), NoUndo("it was said"))
+dump_record(Planned(0, Plan("OP_TEST_DELAY", 1, (step,))))
+dump_record(Started(0, 0, Attempt(1)))
+print(sorted({*sys.modules} - loaded))
+print(OURS._unstructure_func.dispatch.cache_info().misses - compiled)
+"""
+
+
+def test_a_prepared_process_loads_and_compiles_nothing_for_a_job() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ran.stdout.splitlines() == ["[]", "0"], ran.stderr
