@@ -12,6 +12,7 @@ import trio
 from tests.unit.daemons.luxid.luxid_bench import PATIENCE_SECONDS, SAMPLES, bench, delay
 
 from gantry.daemons.luxid import connection
+from gantry.daemons.luxid import main as luxid
 from gantry.protocols.framing import ETX
 
 RECORDED: Final = {
@@ -133,6 +134,12 @@ async def test_a_crowd_pushes_out_only_whoever_is_idle_for_longest(
         await others[1].call("QueryConfigValues", ["nosuch"])
 
 
+@pytest.fixture
+def ready_without_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(luxid, "CONFIGURATION_SECONDS_MAX", 0.0)
+
+
+@pytest.mark.usefixtures("ready_without_configuration")
 async def test_without_a_configuration_every_call_fails_but_one(tmp_path: Path) -> None:
     async with bench(tmp_path) as world, world.luxid(), world.client() as client:
         calls: list[tuple[str, list[object]]] = [
@@ -160,6 +167,7 @@ async def test_without_a_configuration_every_call_fails_but_one(tmp_path: Path) 
         assert cast("list[object]", lost)[0] == "JobLost"
 
 
+@pytest.mark.usefixtures("ready_without_configuration")
 async def test_the_configuration_comes_when_wconfd_does(tmp_path: Path) -> None:
     async with bench(tmp_path) as world, world.luxid(), world.client() as client:
         await client.fail("QueryClusterInfo")
