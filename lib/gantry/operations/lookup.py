@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from gantry.operations.world import World
 from gantry.protocols.errors import OpPrereqError
+from gantry.protocols.names import is_short_for
 from gantry.protocols.objects.disk import Disk
 from gantry.protocols.objects.group import NodeGroup
 from gantry.protocols.objects.instance import Instance
@@ -21,14 +22,20 @@ def _find(kind: str, objects: Mapping[str, Named], name: str) -> Named:
     for uuid, each in objects.items():
         if name in (uuid, each.name):
             return each
+    meant = [each for each in objects.values() if is_short_for(name, each.name)]
+    if len(meant) > 1:
+        names = ", ".join(sorted(each.name for each in meant))
+        raise OpPrereqError(f"{kind} '{name}' is ambiguous: {names}")
+    if meant and kind in ("instance", "node"):
+        return meant[0]
     raise OpPrereqError(f"{kind} '{name}' is not known", "unknown_entity")
 
 
 def find_instance(part: ConfigPart, name: str) -> Instance:
-    """Return an instance by name or UUID.
+    """Return an instance by name, by the beginning of its name up to a dot, or by UUID.
 
     Raises:
-        OpPrereqError: there is none; so say all functions here.
+        OpPrereqError: there is none, or several are meant; so say all functions here.
     """
     return _find("instance", part.instances, name)
 

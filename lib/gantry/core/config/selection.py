@@ -7,6 +7,7 @@ from typing import Literal, TypeVar
 
 from gantry.core.config.claims import Claim, Ref, Space
 from gantry.core.config.state import State
+from gantry.protocols.names import is_short_for
 from gantry.protocols.objects.disk import Disk
 from gantry.protocols.objects.group import NodeGroup
 from gantry.protocols.objects.instance import Instance
@@ -60,6 +61,8 @@ def _found(
         found = state.owner_of(Claim(space, name)) or state.get(Ref(kind, name))
         if isinstance(found, cls):
             yield found.uuid, found
+        elif cls in (Node, Instance):
+            yield from ((each.uuid, each) for each in everything if is_short_for(name, each.name))
 
 
 def _instances_of(state: State, node: str) -> Iterator[tuple[str, Instance]]:
