@@ -21,6 +21,7 @@ from gantry.protocols.opcodes.instance import (
     OpInstanceShutdown,
     OpInstanceStartup,
 )
+from gantry.protocols.opcodes.node import OpNodeRemove
 from gantry.protocols.opcodes.opcode import Opcode
 from gantry.protocols.opcodes.relocation import OpInstanceMigrate
 from gantry.protocols.opcodes.tags import OpTagsDel, OpTagsSet
@@ -69,6 +70,10 @@ SCENARIOS: dict[str, tuple[list[Opcode], Opcode]] = {
     "untag": (
         [OpTagsSet(kind="instance", name="inst1.gnt.test", tags=("a", "b"))],
         OpTagsDel(kind="instance", name="inst1.gnt.test", tags=("a",)),
+    ),
+    "remove a node": (
+        [],
+        OpNodeRemove(node_name="node3.gnt.test"),
     ),
     "delay": ([], OpTestDelay(duration=0.0, repeat=2, on_nodes=("node2.gnt.test",))),
 }

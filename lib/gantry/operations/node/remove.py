@@ -1,4 +1,9 @@
-"""OP_NODE_REMOVE: take a node without instances out of the cluster."""
+"""OP_NODE_REMOVE: take a node without instances out of the cluster.
+
+The node drops its keys first, while the cluster still knows where it is; from then on there is
+only one way. A node that does not answer is removed all the same: its certificate is no longer
+listed then, and it keeps keys that open nothing but questions.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +18,11 @@ from gantry.protocols.errors import OpPrereqError
 from gantry.protocols.identity import NodeUuid
 from gantry.protocols.noded import call
 from gantry.protocols.opcodes.node import OpNodeRemove
-from gantry.protocols.steps import Commit, NoUndo, Plan
+from gantry.protocols.steps import Commit, NoUndo, Plan, StepName
 from gantry.protocols.wconfd import Selection
+
+
+LEAVE: Final = StepName("have the node leave")
 
 
 async def plan(opcode: OpNodeRemove, world: World) -> Plan:
@@ -39,8 +47,8 @@ async def plan(opcode: OpNodeRemove, world: World) -> Plan:
     back = NoUndo("the node has dropped its keys; it joins again with a token")
     forget, remember = Commit(RemoveNode(node.uuid)), Commit(AddNode(node, digest))
     steps = (
+        step(LEAVE, "idempotent", leave, back, tolerate=True),
         step(f"remove node {node.name}", "idempotent", forget, remember),
-        step("have the node leave", "idempotent", leave, back, tolerate=True),
     )
     others = tuple(NodeUuid(uuid) for uuid in part.nodes if uuid != node.uuid)
     hooks = Hooks(
@@ -50,7 +58,8 @@ async def plan(opcode: OpNodeRemove, world: World) -> Plan:
         others,
         {"OP_TARGET": node.name, "NODE_NAME": node.name},
     )
-    return with_hooks(Plan(opcode.op_id(), OPERATION.version, steps), hooks, part)
+    made = Plan(opcode.op_id(), OPERATION.version, steps, no_return=LEAVE)
+    return with_hooks(made, hooks, part)
 
 
 OPERATION: Final = Operation(OpNodeRemove, the_whole_cluster, plan)
