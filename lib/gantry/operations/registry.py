@@ -62,9 +62,3 @@ def operation(op_id: str) -> AnyOperation:
     """
     check_available(op_id)
     return cast(AnyOperation, importlib.import_module(OPERATIONS[op_id]).OPERATION)
-
-
-def load_all() -> None:
-    """Load every operation, for a process that is forked to carry out any of them."""
-    for module in OPERATIONS.values():
-        importlib.import_module(module)

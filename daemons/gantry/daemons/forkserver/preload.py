@@ -11,11 +11,8 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from gantry.operations.registry import OPERATIONS
 from gantry.protocols.errors import GantryError
 from gantry.protocols.jobproc import SpawnRequest
-from gantry.protocols.opcodes.parsing import prepare
-from gantry.runtime.logs import Log
 
 JobMain = Callable[[int, SpawnRequest], None]
 """A job's whole life, given its listening socket and who it is; blocks until the job is over."""
@@ -31,9 +28,6 @@ MODULES: Final = (
 
 PREPARE: Final = "prepare"
 """The function of the entry point's module that loads what its import does not."""
-
-
-LOG: Final = Log("forkserver")
 
 
 class CannotPreload(GantryError):
@@ -79,23 +73,9 @@ def preload(reference: str) -> JobMain:
     for name in MODULES:
         importlib.import_module(name)
     main = load_entry_point(reference)
-    _preload_operations()
     if threading.active_count() > 1:
         names = ", ".join(thread.name for thread in threading.enumerate())
         raise CannotPreload(f"a module has started threads ({names}); a server that forks may not")
     gc.collect()
     gc.freeze()
     return main
-
-
-def _preload_operations() -> None:
-    """Load all operations and what parses their opcodes; both are lazy otherwise.
-
-    One that can not be loaded fails the jobs that need it, not those that do not.
-    """
-    for op_id, module in OPERATIONS.items():
-        try:
-            importlib.import_module(module)
-            prepare(op_id)
-        except ImportError as error:
-            LOG.error("an operation can not be loaded", opcode=op_id, reason=str(error))

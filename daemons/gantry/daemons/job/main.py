@@ -11,7 +11,7 @@ import trio
 from gantry.daemons.job.performer import ENDS_ATTEMPT
 from gantry.daemons.job.process import JobServer
 from gantry.daemons.job.work import Work
-from gantry.operations.registry import OPERATIONS, load_all
+from gantry.operations.registry import OPERATIONS, operation
 from gantry.protocols import codec
 from gantry.protocols.errors import OpExecError
 from gantry.protocols.identity import NodeUuid, Ticket
@@ -43,11 +43,15 @@ def prepare() -> None:
     """Load what any job may need; called once, in the process that jobs are forked from.
 
     What is left out here every job pays for: converters are compiled at their first use, and
-    modules of opcodes and operations are loaded by name.
+    modules of opcodes and operations are loaded by name. One that can not be loaded fails the
+    jobs that need it, not those that do not.
     """
     for op_id in OPERATIONS:
-        prepare_opcode(op_id)
-    load_all()
+        try:
+            operation(op_id)
+            prepare_opcode(op_id)
+        except ImportError as error:
+            LOG.error("an operation can not be loaded", opcode=op_id, reason=str(error))
     methods = [m for service in SERVICES for m in service.methods.values()]
     errors = {error for method in methods for error in method.raises.values()}
     codec.prepare(Hello, StepRecord, Action, Ticket, *errors)

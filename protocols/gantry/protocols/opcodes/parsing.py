@@ -77,15 +77,6 @@ def prepare_opcode(op_id: str) -> None:
     _hooks(opcode_class(op_id))
 
 
-def prepare(op_id: str) -> None:
-    """Make now what parses an opcode, which is made at the first use otherwise.
-
-    Raises:
-        KeyError: there is no such opcode.
-    """
-    _hooks(opcode_class(op_id))
-
-
 def _recognise(value: Json) -> tuple[type[Opcode], Mapping[str, Json]]:
     if not isinstance(value, dict):
         raise BadOpcode(None, None, f"an opcode is an object, got {type(value).__name__}")
