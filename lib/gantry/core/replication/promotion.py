@@ -1,0 +1,61 @@
+"""Becoming the leader of a new epoch: promises, and whose logs to go on with.
+
+A voter that has promised an epoch takes nothing from older leaders. Any record that counts is
+held by a majority, a majority has promised, and two majorities share a voter: so the most
+advanced log among those who promised holds every record that counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from attrs import evolve, field, frozen
+from immutables import Map
+
+from gantry.core.replication.quorum import is_majority
+from gantry.protocols.identity import Epoch, NodeUuid
+from gantry.protocols.replication import Promised, Stream
+
+
+@frozen
+class Candidacy:
+    """A voter that wants to lead."""
+
+    me: NodeUuid
+    epoch: Epoch
+    voters: frozenset[NodeUuid]
+    promises: Map[NodeUuid, Promised] = field(factory=Map)
+
+    def with_promise(self, voter: NodeUuid, promised: Promised) -> Candidacy:
+        """Count an answer; one for another epoch counts for nothing."""
+        if promised.epoch != self.epoch:
+            return self
+        return evolve(self, promises=self.promises.set(voter, promised))
+
+    @property
+    def elected(self) -> bool:
+        """Whether a majority has promised, so that the old leader can commit nothing more."""
+        return is_majority(self.promises.keys(), self.voters)
+
+    @property
+    def missing(self) -> frozenset[NodeUuid]:
+        """The voters that have not promised: what only they hold may be lost without a majority."""
+        return self.voters - frozenset(self.promises)
+
+    def source(self, stream: Stream) -> NodeUuid | None:
+        """Return whose log to go on with: the most advanced one, our own if it is as good."""
+        if not self.promises:
+            return None
+        return max(
+            self.promises,
+            key=lambda voter: (
+                self.promises[voter].end(stream).rank,
+                voter == self.me,
+                voter,
+            ),
+        )
+
+
+def next_epoch(known: Iterable[Epoch]) -> Epoch:
+    """Return the epoch to ask promises for, above all that were heard of."""
+    return Epoch(max(known, default=Epoch(0)) + 1)

@@ -1,0 +1,113 @@
+"""What master candidates say to each other about the two replicated streams.
+
+A stream is a log of :class:`gantry.protocols.records.Record`. The leader of an epoch sends it to
+the other voters; see ``doc/design/replication.md`` for who votes and what counts as committed.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, NewType
+
+from attrs import frozen
+
+from gantry.protocols.codec import Json
+from gantry.protocols.identity import Epoch
+from gantry.protocols.records import ORIGIN, Checksum, Index, Position, Record
+
+Stream = Literal["config", "queue"]
+
+STREAMS: Final[tuple[Stream, ...]] = ("config", "queue")
+
+RECORDS_PER_MESSAGE: Final = 512
+"""More wait for the next message."""
+
+Monotonic = NewType("Monotonic", float)
+"""A moment of a machine's monotonic clock, in seconds; never compared with another machine's."""
+
+
+@frozen
+class LogEnd:
+    """The last record of a log, or of the snapshot that it continues."""
+
+    epoch: Epoch
+    index: Index
+    checksum: Checksum
+
+    @property
+    def position(self) -> Position:
+        """The place after it."""
+        return Position(self.index, self.checksum)
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """What logs are compared by: the greater one is more advanced."""
+        return self.epoch, self.index
+
+
+NOTHING: Final = LogEnd(Epoch(0), ORIGIN.index, ORIGIN.checksum)
+"""The end of a log that a node does not have."""
+
+
+def end_of(record: Record) -> LogEnd:
+    """Return the end of a log whose last record this is."""
+    return LogEnd(record.epoch, record.index, record.checksum)
+
+
+@frozen
+class Appended:
+    """The replica holds the leader's log up to ``end``, durably."""
+
+    end: Position
+
+
+@frozen
+class Mismatch:
+    """The replica does not have the record after which it should append; nothing was changed."""
+
+    end: Position
+    """Where its log ends."""
+    committed: Position
+    """Up to where it knows its log to be committed."""
+
+
+AppendAnswer = Appended | Mismatch
+
+
+@frozen
+class Promised:
+    """A voter follows no older epoch any more; these are the ends of its logs."""
+
+    epoch: Epoch
+    config: LogEnd
+    queue: LogEnd
+
+    def end(self, stream: Stream) -> LogEnd:
+        """Return the end of one log."""
+        return self.config if stream == "config" else self.queue
+
+
+@frozen
+class ReplicaState:
+    """What a node knows of a stream."""
+
+    promised: Epoch
+    """It follows no older epoch."""
+    end: LogEnd
+    committed: Index
+    """Up to where the node knows the stream to be committed."""
+
+
+@frozen
+class Snapshot:
+    """Everything that the records up to ``end`` have made, in the stream's own form."""
+
+    end: LogEnd
+    data: Json
+
+
+@frozen
+class ReplicaCopy:
+    """A whole replica, for a node that is about to lead: a snapshot and what follows it."""
+
+    snapshot: Snapshot
+    records: tuple[Record, ...]
