@@ -6,13 +6,14 @@ Every operation runs in a worker thread, so that a slow disk never holds the eve
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import trio
 from attrs import define, field
@@ -22,6 +23,9 @@ from gantry.runtime.environment import AppendFile, FileChanges, Files
 from gantry.runtime.file_watch import watching
 
 T = TypeVar("T")
+
+NO_TMPFILE: Final = frozenset({errno.EOPNOTSUPP, errno.EISDIR})
+"""How file systems and kernels that do not know ``O_TMPFILE`` refuse it."""
 
 
 async def _in_thread(work: Callable[[], T]) -> T:
@@ -38,23 +42,47 @@ def sync_folder(path: Path) -> None:
 
 
 def write_durably(path: Path, data: bytes, mode: int) -> None:
-    """Replace a file atomically and durably; blocking. See :meth:`Files.write`."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    """Replace a file atomically and durably; blocking. See :meth:`Files.write`.
+
+    What is being written has no name until it is complete (``O_TMPFILE`` of open(2)), so the
+    kernel removes it with its writer, however that ends.
+    """
+    temporary = f".{path.name}.{secrets.token_hex(4)}.new"
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(fd, view) :]
-            os.fchmod(fd, mode)
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-        temporary.rename(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
+            _write_new(folder, temporary, data, mode)
+            os.rename(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary, dir_fd=folder)
+            raise
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _write_new(folder: int, name: str, data: bytes, mode: int) -> None:
+    """Write a file that has no name before its content is on the disk."""
+    flags = os.O_WRONLY | os.O_CLOEXEC
+    nameless = True
+    try:
+        fd = os.open(".", flags | os.O_TMPFILE, mode, dir_fd=folder)
+    except OSError as error:
+        if error.errno not in NO_TMPFILE:
+            raise
+        nameless = False
+        fd = os.open(name, flags | os.O_CREAT | os.O_EXCL, mode, dir_fd=folder)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(fd, view) :]
+        os.fchmod(fd, mode)
+        os.fsync(fd)
+        if nameless:
+            os.link(f"/proc/self/fd/{fd}", name, src_dir_fd=folder, dst_dir_fd=folder)
+    finally:
+        os.close(fd)
 
 
 def _link(path: Path, target: Path) -> None:
