@@ -115,10 +115,14 @@ class Journal:
     """The log's start and the end of every record in the file, oldest first."""
     _end: Position
     """The end of what was submitted, durable or not yet."""
+    _head: bytes = b""
+    """The first line, as long as the file was not begun."""
     _waiting: list[_Submitted] = field(factory=list, init=False)
     _work: trio.Event = field(factory=trio.Event, init=False)
     _disk: trio.Lock = field(factory=trio.Lock, init=False)
     _closed: bool = field(default=False, init=False)
+    _spoilt: bool = field(default=False, init=False)
+    """Whether a file that is being begun may hold something already."""
     _flushes: int = field(default=0, init=False)
     _bytes_written: int = field(default=0, init=False)
 
@@ -156,6 +160,16 @@ class Journal:
             await file.truncate(log.valid_bytes)
         journal = cls(files, path, epoch, file, marks, log.end)
         return journal, tuple(r for r in log.records if r.index > snapshot.index)
+
+    @classmethod
+    def begin(cls, files: Files, path: Path, epoch: Epoch) -> Journal:
+        """Begin a journal whose file is made by its first flush, which saves two others.
+
+        For a short-lived journal at a path where nothing is. A crash may leave there what
+        :func:`gantry.protocols.records.came_to_nothing` recognises; :meth:`open` does not.
+        """
+        head = first_line(ORIGIN)
+        return cls(files, path, epoch, None, [_Mark(ORIGIN, len(head))], ORIGIN, head)
 
     @property
     def end(self) -> Position:
@@ -300,10 +314,12 @@ class Journal:
 
     async def _write(self, lines: bytes) -> None:
         file = await self._ready_file()
-        await file.append(lines)
+        data = self._head + lines
+        await file.append(data)
         await file.sync()
+        self._head = b""
         self._flushes += 1
-        self._bytes_written += len(lines)
+        self._bytes_written += len(data)
 
     def _mark(self, batch: Sequence[_Submitted]) -> None:
         offset = self._marks[-1].offset
@@ -316,6 +332,7 @@ class Journal:
     async def _fail(self, batch: list[_Submitted], error: OSError) -> None:
         LOG.error("journal not written", file=str(self._path), reason=str(error))
         await self._close()
+        self._spoilt = True
         try:
             await self._ready_file()
         except OSError as again:  # the next write tries once more
@@ -331,7 +348,8 @@ class Journal:
         if self._file is None:
             file = await self._files.append_to(self._path)
             try:
-                await self._cut_back(file)
+                if self._spoilt or not self._head:
+                    await self._cut_back(file)
             except BaseException:
                 await file.aclose()
                 raise
@@ -343,6 +361,9 @@ class Journal:
 
         After a failed replacement either the old or the new file may be there.
         """
+        if self._head:
+            await file.truncate(0)
+            return
         log = decode_log(await self._files.read(self._path))
         marks = _marks(log)
         places = [mark.position for mark in marks]

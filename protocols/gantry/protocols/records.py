@@ -120,6 +120,16 @@ def first_line(start: Position) -> bytes:
     return b"%s %d %s\n" % (_MAGIC, start.index, start.checksum.encode())
 
 
+def came_to_nothing(data: bytes) -> bool:
+    """Whether a crash cut short the first line of a log that begins at the origin.
+
+    So nothing in it was ever durable. Only for logs that are begun in place: one that was
+    replaced as a whole has its first line, or is damaged.
+    """
+    written = data.rstrip(b"\0")
+    return b"\n" not in data and first_line(ORIGIN).startswith(written)
+
+
 def encode_record(after: Position, epoch: Epoch, payload: Json) -> tuple[bytes, Record]:
     """Return the next record's line, and the record."""
     body = to_bytes(payload)

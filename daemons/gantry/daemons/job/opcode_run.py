@@ -83,7 +83,7 @@ class OpcodeRun:
     async def _carry_out(self, plan: Plan) -> bool:
         self._acting = True
         if plan.steps:
-            await self.stepper.begin(plan)
+            self.stepper.begin(plan)
         try:
             await self.stepper.forwards(plan)
         except Cancelled:

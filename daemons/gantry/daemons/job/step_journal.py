@@ -1,8 +1,8 @@
-"""A job's own step journal: flushed here before anything acts, then handed to LuxiD.
+"""A job's own step journal: on this disk before a step acts, and handed to LuxiD meanwhile.
 
-LuxiD commits the records to the queue; until it has, this file is the only place where they
-are. A later attempt merges both: the queue's records and those that the queue never heard of.
-LuxiD removes the file when the job is over, since the process may die just before it could.
+LuxiD commits the records to the queue. Until it has, this file may be the only place where they
+are; until the flush here is over, the queue may be. A later attempt merges both. LuxiD removes
+the file when the job is over, since the process may die just before it could.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import trio
-from attrs import define
+from attrs import define, field
 
 from gantry.protocols.identity import Epoch, JobId
+from gantry.protocols.records import came_to_nothing
 from gantry.protocols.steps import StepRecord, dump_record, load_record
 from gantry.runtime.environment import Environment
-from gantry.runtime.journal import Journal
+from gantry.runtime.journal import AppendFailed, Durable, Failed, Journal, Settled
 
 
 @define
@@ -25,15 +26,45 @@ class StepJournal:
 
     _journal: Journal
     known: list[StepRecord]
+    _written: int = field(init=False)
+    """How many of the known records are in the file, or in line for it."""
+
+    def __attrs_post_init__(self) -> None:
+        self._written = len(self.known)
+
+    def note(self, *records: StepRecord) -> None:
+        """Write records without waiting: they are durable with the next :meth:`add`, or before."""
+        self.known.extend(records)
+        self._submit(lambda _: None)
 
     async def add(self, *records: StepRecord) -> None:
-        """Make records durable.
+        """Make records durable, and all that were noted before.
 
         Raises:
             gantry.runtime.journal.AppendFailed: no space, or a broken disk.
         """
-        await self._journal.append([dump_record(record) for record in records])
+        outcomes: list[Durable | Failed] = []
+        over = trio.Event()
+
+        def settled(outcome: Durable | Failed) -> None:
+            outcomes.append(outcome)
+            over.set()
+
         self.known.extend(records)
+        self._submit(settled)
+        await over.wait()
+        if isinstance(outcomes[0], Failed):
+            raise AppendFailed(outcomes[0].reason)
+
+    def _submit(self, then: Settled) -> None:
+        first, self._written = self._written, len(self.known)
+
+        def settled(outcome: Durable | Failed) -> None:
+            if isinstance(outcome, Failed):  # so the next flush has them in it, in their order
+                self._written = min(self._written, first)
+            then(outcome)
+
+        self._journal.submit([dump_record(record) for record in self.known[first:]], settled)
 
 
 @asynccontextmanager
@@ -45,16 +76,28 @@ async def opened(
     Raises:
         gantry.protocols.records.CorruptRecord: the file is damaged.
     """
-    path = env.paths.step_journal(job)
-    await env.files.make_folder(path.parent)
-    journal, found = await Journal.open(env.files, path, epoch)
-    local = [load_record(record.payload) for record in found]
+    journal, found = await _open(env, job, epoch)
     async with trio.open_nursery() as nursery:
         await nursery.start(journal.run)
-        opened_journal = StepJournal(journal, local)
-        # Every record is flushed here before LuxiD hears of it, so this file is never behind,
-        # unless it was lost with its disk or its master: then the queue's records are all.
-        if len(local) < len(committed):
-            await opened_journal.add(*committed[len(local) :])
+        opened_journal = StepJournal(journal, found)
+        # What this file lacks was either under way when the process died, or the file was lost
+        # with its disk or its master: then the queue's records are all there are.
+        missing = [record for record in committed if record not in found]
+        if missing:
+            await opened_journal.add(*missing)
         yield opened_journal
         nursery.cancel_scope.cancel()
+
+
+async def _open(env: Environment, job: JobId, epoch: Epoch) -> tuple[Journal, list[StepRecord]]:
+    path = env.paths.step_journal(job)
+    try:
+        data = await env.files.read(path)
+    except FileNotFoundError:
+        await env.files.make_folder(path.parent)
+        return Journal.begin(env.files, path, epoch), []
+    if came_to_nothing(data):
+        await env.files.remove(path)
+        return Journal.begin(env.files, path, epoch), []
+    journal, records = await Journal.open(env.files, path, epoch)
+    return journal, [load_record(record.payload) for record in records]

@@ -56,13 +56,19 @@ class Stepper:
         return fold(self.journal.known, self.opcode)
 
     async def record(self, record: StepRecord) -> EventNumber:
-        """Flush a record and hand it to LuxiD."""
+        """Flush a record, which LuxiD hears of meanwhile."""
+        number = self.outbox.put(Recorded(record))
         await self.journal.add(record)
-        return self.outbox.put(Recorded(record))
+        return number
 
-    async def begin(self, plan: Plan) -> None:
+    def note(self, record: StepRecord) -> None:
+        """Hand a record to LuxiD and to the disk; before the next step acts it is flushed."""
+        self.outbox.put(Recorded(record))
+        self.journal.note(record)
+
+    def begin(self, plan: Plan) -> None:
         """Make a plan the opcode's first record."""
-        await self.record(Planned(self.opcode, plan))
+        self.note(Planned(self.opcode, plan))
 
     async def forwards(self, plan: Plan) -> None:
         """Carry out the steps that are not done yet.
@@ -94,7 +100,8 @@ class Stepper:
             self.performer.say(f"WARNING: {step.name}: {error}")
             result = None
         self.performer.results[step.name] = result
-        await self.record(Done(self.opcode, number, result))
+        # The end of the opcode's last step is durable with the opcode's own end, or not at all.
+        self.note(Done(self.opcode, number, result))
 
     async def _interruptibly(self, number: int, step: Step) -> object:
         """Perform a step; a wait is a safe point all along, everything else runs to its end."""
