@@ -77,9 +77,10 @@ async def main(env: Environment, launcher: Launcher | None = None) -> None:
             await nursery.start(supervisor.run)
             nursery.start_soon(mirror.run)
             nursery.start_soon(files.run)
-            nursery.start_soon(server.serve, listener)
             with trio.move_on_after(CONFIGURATION_SECONDS_MAX):
                 await mirror.named()
+            # Clients that found the socket meanwhile have waited: a restart refuses nobody.
+            nursery.start_soon(server.serve, listener)
             env.readiness.notify("READY=1")
             LOG.info("ready", jobs=len(store.head.entries), active=len(store.head.active))
 
