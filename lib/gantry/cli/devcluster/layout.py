@@ -36,7 +36,7 @@ MARK: Final = "GANTRY_DEVCLUSTER"
 ALL_NODES: Final = ("gantry-noded", "gantry-rconfd", "gantry-mond")
 """The daemons of every node, in the order in which they are started."""
 
-MASTER: Final = ("gantry-wconfd", "gantry-forkserver", "gantry-luxid")
+MASTER: Final = ("gantry-wconfd", "gantry-forkserver", "gantry-luxid", "gantry-rapid")
 """The further daemons of the master node."""
 
 
