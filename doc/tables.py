@@ -6,7 +6,7 @@ import inspect
 import pkgutil
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 from types import UnionType
@@ -19,7 +19,7 @@ from gantry.cli import exit_codes
 from gantry.cli.command import Program
 from gantry.core.queue.transitions import ALLOWED
 from gantry.operations.registry import is_available
-from gantry.protocols import changes, jobproc, mond, rconfd, steps
+from gantry.protocols import changes, jobproc, mond, rapi_routes, rconfd, steps
 from gantry.protocols.errors import GANETI_ERRORS, ServiceError
 from gantry.protocols.jobproc import JOB_PROCESS
 from gantry.protocols.join import JOIN
@@ -27,21 +27,12 @@ from gantry.protocols.luxi import LUXI
 from gantry.protocols.noded import NODED
 from gantry.protocols.opcodes.registry import OPCODES, opcode_class
 from gantry.protocols.queue_records import QueueRecord
+from gantry.protocols.routes import markdown_table
 from gantry.protocols.wconfd import WCONFD
 from gantry.runtime.http import limits
 
 REPOSITORY: Final = Path(__file__).parents[1]
 _PROTOCOLS: Final = "gantry.protocols."
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Render a Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
 
 
 def first_sentence(thing: object) -> str:
@@ -69,7 +60,7 @@ def _classes(classes: Iterable[type]) -> str:
         fields = [f.name for f in attrs.fields(cls)]
         shown = ", ".join(f"{name}: {annotations[name]}" for name in fields)
         rows.append((f"`{cls.__name__}`", shown, first_sentence(cls)))
-    return table(("class", "fields", "meaning"), rows)
+    return markdown_table(("class", "fields", "meaning"), rows)
 
 
 def vars_of(cls: type) -> Mapping[str, object]:
@@ -80,7 +71,7 @@ def vars_of(cls: type) -> Mapping[str, object]:
 def ganeti_errors() -> str:
     """List the errors that Ganeti's clients know."""
     rows = [(f"`{name}`", first_sentence(cls)) for name, cls in GANETI_ERRORS.items()]
-    return table(("error", "meaning"), rows)
+    return markdown_table(("error", "meaning"), rows)
 
 
 def opcodes() -> str:
@@ -89,7 +80,7 @@ def opcodes() -> str:
         (f"`{op_id}`", "yes" if is_available(op_id) else "", first_sentence(opcode_class(op_id)))
         for op_id in sorted(OPCODES)
     ]
-    return table(("opcode", "available", "meaning"), rows)
+    return markdown_table(("opcode", "available", "meaning"), rows)
 
 
 def programs() -> list[Program]:
@@ -108,14 +99,15 @@ def commands() -> str:
         for program in programs()
         for known in program.commands
     ]
-    return table(("command", "available", "meaning"), rows)
+    return markdown_table(("command", "available", "meaning"), rows)
 
 
 def exit_statuses() -> str:
     """List the exit codes of the command line: constants and the strings that explain them."""
     text = inspect.getsource(exit_codes)
     found = re.findall(r'^([A-Z_]+) = (\d+)\n"""(.*?)"""', text, re.MULTILINE | re.DOTALL)
-    return table(("status", "name", "meaning"), [(code, f"`{n}`", doc) for n, code, doc in found])
+    rows = [(status, f"`{name}`", " ".join(doc.split())) for name, status, doc in found]
+    return markdown_table(("status", "name", "meaning"), rows)
 
 
 def job_statuses() -> str:
@@ -129,7 +121,8 @@ def http_limits() -> str:
     """List the bounds of the HTTP server and client with their reasons."""
     text = inspect.getsource(limits)
     found = re.findall(r'^([A-Z_]+): Final = (.*?)\n"""(.*?)"""', text, re.MULTILINE | re.DOTALL)
-    return table(("bound", "value", "reason"), [(f"`{n}`", v, why) for n, v, why in found])
+    rows = [(f"`{name}`", value, " ".join(why.split())) for name, value, why in found]
+    return markdown_table(("bound", "value", "reason"), rows)
 
 
 TABLES: Final[Mapping[str, Callable[[], str]]] = {
@@ -150,6 +143,7 @@ TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "noded": NODED.markdown,
     "opcodes": opcodes,
     "queue records": lambda: members(QueueRecord),
+    "rapi": rapi_routes.markdown,
     "step actions": lambda: members(steps.Action),
     "step records": lambda: members(steps.StepRecord),
     "wconfd": WCONFD.markdown,
