@@ -13,6 +13,7 @@ from gantry.cli import exit_codes
 from gantry.cli.errors import CommandError
 
 LocalAction = Literal["init_cluster", "issue_join_token", "join_cluster", "destroy_cluster"]
+LocalLook = Literal["ask_confd", "export_configuration"]
 
 
 def act(action: LocalAction, arguments: dict[str, object]) -> int:
@@ -21,13 +22,26 @@ def act(action: LocalAction, arguments: dict[str, object]) -> int:
     Raises:
         CommandError: it failed; the text says why.
     """
+    return _call("gantry.runtime.bootstrap", action, arguments)
+
+
+def look(what: LocalLook, arguments: dict[str, object]) -> int:
+    """Look at this node's cluster without LuxiD, and return the exit code.
+
+    Raises:
+        CommandError: it failed; the text says why.
+    """
+    return _call("gantry.runtime.looking", what, arguments)
+
+
+def _call(module_name: str, name: str, arguments: dict[str, object]) -> int:
     try:
-        module = importlib.import_module("gantry.runtime.bootstrap")
+        module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         raise CommandError(
             f"This machine lacks a part that nodes need ({error.name}); install the whole of Gantry"
         ) from error
-    function = cast("Callable[[dict[str, object]], int]", getattr(module, action))
+    function = cast("Callable[[dict[str, object]], int]", getattr(module, name))
     try:
         return function(arguments)
     except (OSError, ValueError) as error:

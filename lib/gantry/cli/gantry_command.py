@@ -50,6 +50,23 @@ def run_join(call: Invocation) -> int:
     return bootstrap.act("join_cluster", {**call.options.by_dest(), "token": token})
 
 
+def run_confd(call: Invocation) -> int:
+    """Ask the master candidates' ConfDs, also while there is no master.
+
+    The queries are: ping, node-role NODE, node-ip-by-instance-ip IP, cluster-master, node-ips,
+    candidate-ips, instance-ips [LINK], node-drbd NODE, node-instances NODE, instance-disks
+    INSTANCE, config-value [POINTER], data-collectors. The answer is JSON.
+    """
+    query, *rest = call.arguments
+    return bootstrap.look("ask_confd", {"query": query, "argument": rest[0] if rest else None})
+
+
+def run_export(call: Invocation) -> int:
+    """Print the configuration as Ganeti would have it, for going back or for looking at it."""
+    del call
+    return bootstrap.look("export_configuration", {})
+
+
 def run_version(call: Invocation) -> int:
     """Print the version of this program."""
     call.say(version_line(call.program))
@@ -71,6 +88,8 @@ COMMANDS = (
         JOIN_OPTIONS,
         notes="With - for the token, it is read from standard input.",
     ),
+    Command("confd", run_confd, (Arguments("query", 1, 2),)),
+    Command("export", run_export),
     Command("version", run_version),
     Command(
         DEVCLUSTER,
@@ -84,7 +103,8 @@ PROGRAM = Program(
     "gantry.cli",
     (
         Known(DEVCLUSTER, "Runs a cluster of several nodes on this machine", "gantry_command"),
-        Known("export", "Writes the configuration in Ganeti's form"),
+        Known("confd", "Asks the master candidates, also without a master", "gantry_command"),
+        Known("export", "Prints the configuration in Ganeti's form", "gantry_command"),
         Known("join", "Makes this machine a node of a cluster, by a token", "gantry_command"),
         Known("token", "Prints a token with which a node may join, once", "gantry_command"),
         Known("version", "Prints the version of this program", "gantry_command"),

@@ -1,0 +1,98 @@
+"""What the command line asks of this node's cluster without LuxiD: ConfD, and the export.
+
+Like :mod:`gantry.runtime.bootstrap`: each function takes the parsed options by name, prints its
+answer and returns the exit status; errors are :class:`ValueError` and :class:`OSError`.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import Final
+
+import trio
+
+from gantry.protocols.codec import Json
+from gantry.protocols.errors import ConnectionLost
+from gantry.protocols.rconfd import DetailedQuery, Query, RequestType, Status
+from gantry.protocols.wconfd import SOCKET_NAME, WCONFD
+from gantry.runtime.confd_client import Answer, ask_cluster
+from gantry.runtime.environment import Environment
+from gantry.runtime.nursery import only
+from gantry.runtime.real import real_environment
+from gantry.runtime.rpc import connect
+
+OURS: Final = "gantry"
+"""The one top-level key of config.data that Ganeti does not have."""
+
+SUCCESS: Final = 0
+FAILURE: Final = 1
+
+
+def query_names() -> tuple[str, ...]:
+    """Return what can be asked of ConfD, as it is written on the command line."""
+    return tuple(each.name.lower().replace("_", "-") for each in RequestType)
+
+
+def parse_query(type_: RequestType, argument: str | None) -> Query:
+    """Return a query for what was given on the command line.
+
+    Raises:
+        ValueError: the request needs an argument.
+    """
+    if type_ is RequestType.NODE_IP_BY_INSTANCE_IP:
+        if argument is None:
+            raise ValueError("say which IP address the instance has")
+        return DetailedQuery(ip=argument)
+    needs = (
+        RequestType.NODE_ROLE,
+        RequestType.NODE_DRBD,
+        RequestType.NODE_INSTANCES,
+        RequestType.INSTANCE_DISKS,
+    )
+    if type_ in needs and argument is None:
+        raise ValueError("say which node or instance is meant")
+    return (argument or "/") if type_ is RequestType.CONFIG_VALUE else argument
+
+
+def ask_confd(arguments: dict[str, object]) -> int:
+    """Ask the master candidates, and print the newest answer as JSON."""
+    name, argument = str(arguments["query"]), arguments.get("argument")
+    if name not in query_names():
+        raise ValueError(f"there is no query {name}; there are: {', '.join(query_names())}")
+    type_ = RequestType[name.upper().replace("-", "_")]
+    query = parse_query(type_, None if argument is None else str(argument))
+    answer = trio.run(partial(_ask, real_environment(), type_, query))
+    _print(answer.reply.answer)
+    if not answer.consistent:
+        raise ValueError("the candidates disagree, although they are equally new")
+    return SUCCESS if answer.reply.status is Status.OK else FAILURE
+
+
+async def _ask(env: Environment, type_: RequestType, query: Query) -> Answer:
+    try:
+        return await ask_cluster(env, type_, query)
+    except ConnectionLost as error:
+        raise OSError(str(error)) from error
+
+
+def export_configuration(arguments: dict[str, object]) -> int:
+    """Print the configuration in Ganeti's form: what ``config.data`` is without our own key."""
+    try:
+        configuration = trio.run(_snapshot, real_environment())
+    except BaseExceptionGroup as group:
+        raise only(group) from None
+    _print({name: value for name, value in configuration.items() if name != OURS})
+    return SUCCESS
+
+
+async def _snapshot(env: Environment) -> dict[str, Json]:
+    try:
+        async with connect(WCONFD, env.network, env.paths.socket(SOCKET_NAME)) as wconfd:
+            return dict((await wconfd.snapshot()).configuration)
+    except ConnectionLost as error:
+        raise OSError(f"{error}; run this on the master") from error
+
+
+def _print(value: Json) -> None:
+    print(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False))  # noqa: T201 - the answer
