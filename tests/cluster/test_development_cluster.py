@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,30 @@ def test_clusters_run_side_by_side_and_leave_nothing(
     assert not layout.folder.exists()
     assert not layout.run_folder.exists()
     assert not Path("/tmp/gantry-subnets", layout.subnet).exists()
+
+
+def test_a_shell_that_uses_a_cluster_outlives_it(new_cluster: NewCluster) -> None:
+    lone = new_cluster("--nodes", "1")
+    program = str(Path(sys.executable).parent / "gantry")
+    env = subprocess.run(
+        [program, "devcluster", "env", "--dir", str(lone.folder)],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout
+    shell = subprocess.run(
+        [
+            "bash",
+            "-c",
+            f"{env}\nsleep 60 & {program} devcluster down --dir {lone.folder}; "
+            "kill $! && echo alive",
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert shell.stdout == "alive\n"
+    assert processes_of(lone.folder) == ()
 
 
 def test_a_cluster_whose_supervisor_was_killed_goes_down_too(new_cluster: NewCluster) -> None:

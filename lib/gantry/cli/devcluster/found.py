@@ -34,21 +34,35 @@ class FoundProcess:
 
 
 def processes_of(folder: Path) -> tuple[FoundProcess, ...]:
-    """Return the processes that carry a cluster's mark, or a root below its folder."""
+    """Return the processes that carry a cluster's mark, but for our own and its ancestors.
+
+    A shell that took over ``gantry devcluster env`` does not carry it, nor does what is started
+    from there: an editor is no part of the cluster.
+    """
     return tuple(_processes(folder))
 
 
 def _processes(folder: Path) -> Iterator[FoundProcess]:
-    own = os.getpid()
+    ours = set(_ancestors(os.getpid()))
     for entry in PROC.iterdir():
-        if not entry.name.isdecimal() or int(entry.name) == own:
+        if not entry.name.isdecimal() or int(entry.name) in ours:
             continue
         with suppress(FileNotFoundError, ProcessLookupError, PermissionError):
             variables = _variables(entry)
             root = variables.get("GANTRY_ROOT", "")
-            marked = variables.get(MARK) == str(folder) or root.startswith(f"{folder}/")
-            if marked and not _is_zombie(entry):
+            if variables.get(MARK) == str(folder) and not _is_zombie(entry):
                 yield FoundProcess(int(entry.name), root, _command(entry), _rss_kib(entry))
+
+
+def _ancestors(pid: int) -> Iterator[int]:
+    """Return a process and those that started it."""
+    while pid > 0:
+        yield pid
+        try:
+            stat = (PROC / str(pid) / "stat").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            return
+        pid = int(stat.rpartition(")")[2].split()[1])
 
 
 def _variables(entry: Path) -> dict[str, str]:

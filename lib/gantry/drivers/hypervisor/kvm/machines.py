@@ -184,5 +184,5 @@ class Machines:
 
 def _inherited(environment: Environment) -> dict[str, str]:
     """QEMU's environment: enough to find programs, and to see whose it is."""
-    wanted = ("PATH", "HOME", "LANG", "GANTRY_ROOT", "XDG_RUNTIME_DIR")
+    wanted = ("PATH", "HOME", "LANG", "GANTRY_ROOT", "GANTRY_DEVCLUSTER", "XDG_RUNTIME_DIR")
     return {name: environment.variables[name] for name in wanted if name in environment.variables}
