@@ -58,6 +58,8 @@ class Method:
         self.name = name
         self.doc: str = inspect.getdoc(function) or ""
         self.since: int = function.__dict__.get("__since__", FIRST_VERSION)
+        self.shown = {p: shown_type(t) for p, t in function.__annotations__.items()}
+        """The types as the source names them, ``return`` for the result: for people."""
         hints = get_type_hints(function)
         self.result: Any = hints.pop("return")
         self.params: dict[str, Any] = hints
@@ -68,7 +70,9 @@ class Method:
             if signature[p].default is not inspect.Parameter.empty
         }
         declared: tuple[type[ServiceError], ...] = function.__dict__.get("__raises__", ())
-        self.raises: dict[str, type[ServiceError]] = {e.__name__: e for e in (*declared, BadCall, Fault)}
+        self.raises: dict[str, type[ServiceError]] = {
+            e.__name__: e for e in (*declared, BadCall, Fault)
+        }
         self._in = {p: OURS.get_structure_hook(t) for p, t in hints.items()}
         self._out = {p: OURS.get_unstructure_hook(t) for p, t in hints.items()}
         self._result_in = OURS.get_structure_hook(self.result)
@@ -182,17 +186,18 @@ class Service(Generic[S]):
         """Return the reference table that lives in ``doc/design/``."""
         rows = ["| method | parameters | result | errors | meaning |", "|---|---|---|---|---|"]
         for wire_name, m in self.methods.items():
-            params = ", ".join(f"{p}: {shown_type(t)}" for p, t in m.params.items())
+            params = ", ".join(f"{p}: {m.shown[p]}" for p in m.params)
             errors = ", ".join(sorted(m.raises.keys() - {"BadCall", "Fault"}))
             meaning = " ".join(m.doc.split("\n\n")[0].split())
-            cells = (f"`{wire_name}`", params, shown_type(m.result), errors, meaning)
+            cells = (f"`{wire_name}`", params, m.shown["return"], errors, meaning)
             rows.append("| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |")
         return "\n".join(rows)
 
 
 def shown_type(hint: object) -> str:
     """Render a type for a documentation table, without module names."""
-    return re.sub(r"\b(?:\w+\.)+", "", inspect.formatannotation(hint)) or "None"
+    text = hint if isinstance(hint, str) else inspect.formatannotation(hint)
+    return re.sub(r"\b(?:\w+\.)+", "", text) or "None"
 
 
 @frozen
