@@ -42,8 +42,13 @@ CLUSTER_FILES: Final = (
     "node-keys.log",
     "known_hosts",
     "replica-positions.json",
+    "allegiance.json",
+    "solo.json",
     "watcher.pause",
 )
+ASIDE: Final = ".log.aside-"
+"""In the names of files with records that were cut off a replica."""
+
 CLUSTER_FOLDERS: Final = ("queue", "rapi")
 
 
@@ -60,7 +65,7 @@ async def forget_cluster(files: Files, paths: Paths) -> None:
     for name in CREDENTIALS:
         await files.remove(paths.data / name)
     for name in await files.list(paths.data):
-        if name.startswith(FILE_PREFIX):
+        if name.startswith(FILE_PREFIX) or ASIDE in name:
             await files.remove(paths.data / name)
     for name in CLUSTER_FILES:
         await files.remove(paths.data / name)

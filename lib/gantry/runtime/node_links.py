@@ -9,7 +9,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import trio
 from attrs import define, field
@@ -19,7 +19,8 @@ from gantry.protocols.errors import ConnectionLost, Unreachable
 from gantry.protocols.identity import NodeUuid
 from gantry.protocols.noded import NODED, PORT, NodeD
 from gantry.protocols.objects.node import Node
-from gantry.protocols.service import Call, stub
+from gantry.protocols.replication import REPLICAS, Replicas
+from gantry.protocols.service import Call, Service, stub
 from gantry.runtime.environment import Environment
 from gantry.runtime.http.client import HttpClient
 from gantry.runtime.http.service import http_call
@@ -85,6 +86,13 @@ class NodeLinks:
         remote = stub(NODED, await self._way_to(node, deadline_seconds))
         return await self._again(lambda: question(remote), node, deadline_seconds)
 
+    async def ask_replicas(
+        self, node: Node, question: Callable[[Replicas], Awaitable[T]], deadline_seconds: float
+    ) -> T:
+        """Call a method of a node's replicas; see :meth:`ask_at` for the errors."""
+        remote = stub(REPLICAS, await self._way_to(node, deadline_seconds, REPLICAS))
+        return await self._again(lambda: question(remote), node, deadline_seconds)
+
     async def call(
         self, node: NodeUuid, method: str, args: Mapping[str, Json], deadline_seconds: float
     ) -> Json:
@@ -99,7 +107,9 @@ class NodeLinks:
             self._known[node] = await self._find(node)
         return self._known[node]
 
-    async def _way_to(self, node: Node, deadline_seconds: float) -> Call:
+    async def _way_to(
+        self, node: Node, deadline_seconds: float, service: Service[Any] = NODED
+    ) -> Call:
         where = (node.primary_ip, node.uuid)
         if self._tls is None:
             self._tls = await trio.to_thread.run_sync(_credentials, self._env.paths)
@@ -110,7 +120,7 @@ class NodeLinks:
             self._clients[where] = HttpClient(
                 self._env.network, node.primary_ip, port, self._tls, check
             )
-        return http_call(self._clients[where], NODED, deadline_seconds)
+        return http_call(self._clients[where], service, deadline_seconds)
 
     async def _again(
         self, ask: Callable[[], Awaitable[T]], node: Node, deadline_seconds: float

@@ -13,9 +13,12 @@ from collections.abc import Mapping
 from attrs import frozen
 
 from gantry.protocols.codec import Json, dump, load
-from gantry.protocols.identity import Attempt, JobId, Key
+from gantry.protocols.config_records import FIRST_EPOCH
+from gantry.protocols.identity import Attempt, Epoch, JobId, Key
 from gantry.protocols.jobproc import Event, EventNumber, Mode, NotSubmitted, Submitted
 from gantry.protocols.jobs import JobStatus, Timestamp
+from gantry.protocols.records import Position
+from gantry.protocols.replication import LogEnd
 from gantry.protocols.steps import StepRecord
 
 ReasonEntry = tuple[str, str, int]
@@ -175,6 +178,21 @@ class QueueSnapshot:
     entries: tuple[StoredEntry, ...]
     archived: tuple[tuple[JobId, JobStatus], ...]
     sendings: tuple[StoredSending, ...]
+
+
+@frozen
+class StoredQueue:
+    """The snapshot's file: the queue as of a place in the journal."""
+
+    position: Position
+    queue: QueueSnapshot
+    epoch: Epoch = FIRST_EPOCH
+    """Of the last record that is in it."""
+
+    @property
+    def end(self) -> LogEnd:
+        """Up to where it holds the journal."""
+        return LogEnd(self.epoch, self.position.index, self.position.checksum)
 
 
 QueueRecord = (

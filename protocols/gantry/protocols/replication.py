@@ -6,13 +6,16 @@ the other voters; see ``doc/design/replication.md`` for who votes and what count
 
 from __future__ import annotations
 
-from typing import Final, Literal, NewType
+from typing import Final, Literal, NewType, Protocol
 
 from attrs import frozen
 
 from gantry.protocols.codec import Json
+from gantry.protocols.errors import StaleEpoch
 from gantry.protocols.identity import Epoch
+from gantry.protocols.noded import StepFailed
 from gantry.protocols.records import ORIGIN, Checksum, Index, Position, Record
+from gantry.protocols.service import Service, raises
 
 Stream = Literal["config", "queue"]
 
@@ -111,3 +114,52 @@ class ReplicaCopy:
 
     snapshot: Snapshot
     records: tuple[Record, ...]
+
+
+class Replicas(Protocol):
+    """What NodeD does with the replicas on its node, beside the NodeD protocol and like it.
+
+    Only master candidates may call it. ``StaleEpoch`` says that the caller's reign is over.
+    """
+
+    @raises(StaleEpoch, StepFailed)
+    async def append_records(
+        self,
+        stream: Stream,
+        epoch: Epoch,
+        previous: Position,
+        records: tuple[Record, ...],
+        committed: Index,
+    ) -> AppendAnswer:
+        """Append a leader's records after a place; a tail of another history is saved aside."""
+
+    @raises(StaleEpoch, StepFailed)
+    async def install_snapshot(self, stream: Stream, epoch: Epoch, snapshot: Snapshot) -> Appended:
+        """Put a leader's snapshot in the place of the replica."""
+
+    @raises(StaleEpoch, StepFailed)
+    async def promise(self, epoch: Epoch) -> Promised:
+        """Follow no older epoch any more, and no other candidate of this one."""
+
+    @raises(StepFailed)
+    async def replica_state(self, stream: Stream) -> ReplicaState:
+        """Say what the node has of a stream."""
+
+    @raises(StepFailed)
+    async def replica_copy(self, stream: Stream) -> ReplicaCopy:
+        """Return the whole replica, for a candidate that a majority has given its promise."""
+
+    @raises(StaleEpoch, StepFailed)
+    async def tell_epoch(self, epoch: Epoch) -> None:
+        """Refuse changes under older epochs from now on."""
+
+    @raises(StaleEpoch, StepFailed)
+    async def stop_master(self, epoch: Epoch) -> None:
+        """Stop the master daemons of this node; answered when they have ended."""
+
+    @raises(StaleEpoch, StepFailed)
+    async def start_master(self, epoch: Epoch) -> None:
+        """Start the master daemons of this node, to lead in an epoch that it has promised."""
+
+
+REPLICAS: Final = Service(Replicas)

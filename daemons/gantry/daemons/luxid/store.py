@@ -30,6 +30,7 @@ from gantry.protocols.queue_records import (
     JobsSubmitted,
     QueueRecord,
     QueueSnapshot,
+    StoredQueue,
     dump_record,
     load_record,
 )
@@ -50,14 +51,6 @@ NO_SLOTS: Final = Rules(running_max=0, available=is_available)
 """As long as the configuration is not known, nothing begins."""
 
 LOG: Final = Log("luxid.queue")
-
-
-@frozen
-class StoredQueue:
-    """The snapshot's file: the queue as of a place in the journal."""
-
-    position: Position
-    queue: QueueSnapshot
 
 
 @define

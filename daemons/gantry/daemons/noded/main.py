@@ -15,6 +15,8 @@ from gantry.daemons.noded.disks import Disks
 from gantry.daemons.noded.guests import Guests
 from gantry.daemons.noded.joining import JoinService
 from gantry.daemons.noded.key_journal import KeyJournal
+from gantry.daemons.noded.master_services import master_services
+from gantry.daemons.noded.replicas import ReplicaService
 from gantry.daemons.noded.service import NodeService
 from gantry.drivers.scripts.hooks import Hooks
 from gantry.drivers.scripts.os_definitions import OsDefinitions
@@ -22,6 +24,7 @@ from gantry.drivers.scripts.os_scripts import OsScripts
 from gantry.protocols.errors import Forbidden
 from gantry.protocols.join import JOIN, OPEN_METHODS, OPEN_PATHS
 from gantry.protocols.noded import NODED, PORT
+from gantry.protocols.replication import REPLICAS
 from gantry.protocols.service import Method
 from gantry.runtime.daemon import EXIT_NOT_CLUSTER, Daemon, StartRefused
 from gantry.runtime.daemon import run as run_daemon
@@ -58,7 +61,10 @@ async def main(env: Environment) -> None:
     async with trio.open_nursery() as nursery:
         await nursery.start(keys.run)
         async with trio.open_nursery() as calls:
-            service, handler = await _services(env, own, KeyedCalls(keys, calls), port)
+            keyed, files = KeyedCalls(keys, calls), ClusterFiles(env)
+            replicas = await ReplicaService.of(env, files, master_services(env), keyed.see_epoch)
+            calls.start_soon(replicas.run)
+            service, handler = await _services(env, own, keyed, files, replicas, port)
             server = await _server(env, handler)
             await calls.start(partial(server.serve, [listener]))
             LOG.info("ready", port=port, uuid=own.common_name, epoch=keys.book.epoch)
@@ -72,7 +78,12 @@ async def main(env: Environment) -> None:
 
 
 async def _services(
-    env: Environment, own: Certificate, calls: KeyedCalls, port: int
+    env: Environment,
+    own: Certificate,
+    calls: KeyedCalls,
+    files: ClusterFiles,
+    replicas: ReplicaService,
+    port: int,
 ) -> tuple[NodeService, Handler]:
     access = Access(own)
     await access.refresh(env.files, env.paths)
@@ -81,9 +92,7 @@ async def _services(
     tls = client_context(authority, env.paths.data / SERVER_PEM)
     checking = Checking(env, guests, disks, tls, port)
     scripts, hooks = OsScripts(env, OsDefinitions(env)), Hooks(env)
-    service = NodeService(
-        env, access, calls, guests, disks, scripts, hooks, ClusterFiles(env), checking
-    )
+    service = NodeService(env, access, calls, guests, disks, scripts, hooks, files, checking)
 
     def may_join(request: Request, method: Method) -> Forbidden | None:
         return None if method.name in OPEN_METHODS else access.authorize_change(request, method)
@@ -92,6 +101,7 @@ async def _services(
     return service, by_first_segment(
         {
             NODED.name: http_handler(NODED, service, access.authorize),
+            REPLICAS.name: http_handler(REPLICAS, replicas, access.authorize_change),
             JOIN.name: http_handler(JOIN, joining, may_join),
         }
     )

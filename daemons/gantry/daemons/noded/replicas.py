@@ -1,0 +1,274 @@
+"""The node's replicas of both streams, and whom the node follows.
+
+On the master the files belong to the master daemons; NodeD only reads them there, until a newer
+epoch than the node's own reign is followed. Then the master daemons are stopped first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+import trio
+from attrs import define, evolve, field
+from typing_extensions import override
+
+from gantry.core.replication import replica as pure
+from gantry.core.replication.replica import Append, Install, Stale
+from gantry.daemons.noded.cluster_files import ClusterFiles
+from gantry.daemons.noded.failures import as_failure
+from gantry.daemons.noded.master_services import MasterServices
+from gantry.daemons.noded.replica_files import FORMS, Looked, ReplicaFiles, look
+from gantry.protocols.codec import Malformed
+from gantry.protocols.errors import GantryError, StaleEpoch
+from gantry.protocols.identity import Epoch
+from gantry.protocols.noded import StepFailed
+from gantry.protocols.records import CorruptRecord, Index, Position, Record
+from gantry.protocols.replication import (
+    STREAMS,
+    AppendAnswer,
+    Appended,
+    Promised,
+    ReplicaCopy,
+    Replicas,
+    ReplicaState,
+    Snapshot,
+    Stream,
+)
+from gantry.runtime.allegiance import Allegiance, read_allegiance, write_allegiance
+from gantry.runtime.environment import Environment
+from gantry.runtime.logs import Log
+
+BEHIND_SECONDS: Final = 1.0
+"""How far ``config.data`` of a replica is behind its log, unless it is slow to write."""
+
+DURATIONS_BETWEEN: Final = 20.0
+"""At most a twentieth of the time goes into rewriting snapshots."""
+
+QUEUE_LOG_BYTES: Final = 4 * 1024 * 1024
+"""Nobody reads the queue's snapshot but a starting LuxiD: it is rewritten when its log is long."""
+
+MASTER_KEY: Final = "master_node"
+
+LOG: Final = Log("noded.replicas")
+
+
+@define
+class ReplicaService(Replicas):
+    """What a node keeps for its master; :meth:`run` must run while it is used."""
+
+    _env: Environment
+    _files: ClusterFiles
+    _services: MasterServices
+    _see_epoch: Callable[[Epoch], Awaitable[None]]
+    _allegiance: Allegiance
+    _held: dict[Stream, ReplicaFiles] = field(factory=dict, init=False)
+    """The streams whose files are NodeD's now."""
+    _node: trio.Lock = field(factory=trio.Lock, init=False)
+    _locks: dict[Stream, trio.Lock] = field(
+        factory=lambda: {stream: trio.Lock() for stream in STREAMS}, init=False
+    )
+    _news: trio.Event = field(factory=trio.Event, init=False)
+
+    @classmethod
+    async def of(
+        cls,
+        env: Environment,
+        files: ClusterFiles,
+        services: MasterServices,
+        see_epoch: Callable[[Epoch], Awaitable[None]],
+    ) -> ReplicaService:
+        """Read whom the node follows."""
+        allegiance = await read_allegiance(env.files, env.paths)
+        return cls(env, files, services, see_epoch, allegiance)
+
+    # --- what a leader sends ---------------------------------------------------------------------
+
+    @override
+    async def append_records(
+        self,
+        stream: Stream,
+        epoch: Epoch,
+        previous: Position,
+        records: tuple[Record, ...],
+        committed: Index,
+    ) -> AppendAnswer:
+        async with _told(), self._following(stream, epoch) as held:
+            taken = pure.append(held.replica, Append(epoch, previous, records, committed))
+            if isinstance(taken, Stale):
+                raise StaleEpoch(epoch, taken.newest)
+            replica, effects, answer = taken
+            moved = replica.committed != held.replica.committed
+            await held.carry_out(replica, effects, None)
+            if moved:
+                self._news.set()
+            return answer
+
+    @override
+    async def install_snapshot(self, stream: Stream, epoch: Epoch, snapshot: Snapshot) -> Appended:
+        async with _told(), self._following(stream, epoch) as held:
+            if FORMS[stream].end(snapshot.data) != snapshot.end:
+                raise StepFailed(f"the snapshot of stream {stream} is not what it says it is")
+            taken = pure.install(held.replica, Install(epoch, snapshot.end))
+            if isinstance(taken, Stale):
+                raise StaleEpoch(epoch, taken.newest)
+            replica, effects = taken
+            await held.carry_out(replica, effects, snapshot.data)
+            LOG.info("snapshot installed", stream=stream, index=snapshot.end.index)
+            return Appended(snapshot.end.position)
+
+    @asynccontextmanager
+    async def _following(self, stream: Stream, epoch: Epoch) -> AsyncIterator[ReplicaFiles]:
+        """Hold a stream's files for the leader of an epoch, and nobody older."""
+        if epoch < self._allegiance.promised:
+            raise StaleEpoch(epoch, self._allegiance.promised)
+        if stream not in self._held or epoch > self._allegiance.promised:
+            await self._follow(epoch)
+        async with self._locks[stream]:
+            held = self._held.get(stream)
+            if held is None or epoch < self._allegiance.promised:
+                raise StaleEpoch(epoch, self._allegiance.promised)
+            if held.replica.promised != self._allegiance.promised:
+                held.replica = evolve(held.replica, promised=self._allegiance.promised)
+            yield held
+
+    async def _follow(self, epoch: Epoch) -> None:
+        """Take the files over from master daemons whose reign is over, or from nobody."""
+        async with self._node:
+            allegiance = self._allegiance
+            if epoch < allegiance.promised:
+                raise StaleEpoch(epoch, allegiance.promised)
+            leads = allegiance.may_lead and await self._is_master()
+            if leads and epoch == allegiance.promised:
+                raise StepFailed(f"{self._env.node} leads epoch {epoch} itself")
+            if epoch > allegiance.promised:
+                await self._pledge(epoch)
+            if not self._held:
+                if await self._is_master():
+                    LOG.warning("following a newer master", epoch=epoch)
+                    await self._services.stop()
+                for stream in STREAMS:
+                    self._held[stream] = await ReplicaFiles.open(self._env, stream, epoch)
+
+    async def _is_master(self) -> bool:
+        return await self._files.ssconf(MASTER_KEY) == self._env.node
+
+    async def _pledge(self, epoch: Epoch) -> None:
+        pledged = evolve(self._allegiance, promised=epoch)
+        await write_allegiance(self._env.files, self._env.paths, pledged)
+        self._allegiance = pledged
+
+    # --- promotion -------------------------------------------------------------------------------
+
+    @override
+    async def promise(self, epoch: Epoch) -> Promised:
+        async with _told(), self._node:
+            if epoch <= self._allegiance.promised:
+                raise StaleEpoch(epoch, self._allegiance.promised)
+            async with self._locks["config"], self._locks["queue"]:
+                await self._pledge(epoch)
+                config, queue = [await self._end(stream) for stream in STREAMS]
+            LOG.info("epoch promised", epoch=epoch)
+            return Promised(epoch, config.end, queue.end)
+
+    async def _end(self, stream: Stream) -> pure.Replica:
+        """Return a stream's state, also where the files are the master daemons'."""
+        held = self._held.get(stream)
+        if held is not None:
+            return held.replica
+        return (await look(self._env, stream, self._allegiance.promised)).replica
+
+    @override
+    async def replica_state(self, stream: Stream) -> ReplicaState:
+        async with _told(), self._locks[stream]:
+            replica = await self._end(stream)
+            return ReplicaState(self._allegiance.promised, replica.end, replica.committed.index)
+
+    @override
+    async def replica_copy(self, stream: Stream) -> ReplicaCopy:
+        async with _told(), self._locks[stream]:
+            held: ReplicaFiles | Looked | None = self._held.get(stream)
+            if held is None:
+                held = await look(self._env, stream, self._allegiance.promised)
+            if held.data is None:
+                raise StepFailed(f"{self._env.node} has no replica of stream {stream}")
+            end = FORMS[stream].end(held.data)
+            return ReplicaCopy(Snapshot(end, held.data), held.replica.after(end.index))
+
+    @override
+    async def tell_epoch(self, epoch: Epoch) -> None:
+        async with _told():
+            if epoch < self._allegiance.promised:
+                raise StaleEpoch(epoch, self._allegiance.promised)
+            if epoch > self._allegiance.promised:
+                async with self._node:
+                    await self._pledge(epoch)
+            await self._see_epoch(epoch)
+
+    # --- the master daemons ----------------------------------------------------------------------
+
+    @override
+    async def stop_master(self, epoch: Epoch) -> None:
+        async with _told(), self._node:
+            if epoch < self._allegiance.promised:
+                raise StaleEpoch(epoch, self._allegiance.promised)
+            await self._services.stop()
+            LOG.info("master daemons stopped", epoch=epoch)
+
+    @override
+    async def start_master(self, epoch: Epoch) -> None:
+        async with _told(), self._node:
+            if epoch != self._allegiance.promised:
+                raise StaleEpoch(epoch, self._allegiance.promised)
+            async with self._locks["config"], self._locks["queue"]:
+                for stream in STREAMS:
+                    # Opening puts right what a crash has left between a snapshot and its log.
+                    held = self._held.pop(stream, None)
+                    if held is None:
+                        held = await ReplicaFiles.open(self._env, stream, epoch)
+                    await held.aclose()
+                reign = Allegiance(promised=epoch, reign=epoch)
+                await write_allegiance(self._env.files, self._env.paths, reign)
+                self._allegiance = reign
+            await self._services.start()
+            LOG.info("master daemons started", epoch=epoch)
+
+    # --- snapshots -------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Bring snapshots up to date behind the logs, until cancelled."""
+        pause = BEHIND_SECONDS
+        while True:
+            await self._news.wait()
+            await trio.sleep(pause)
+            self._news = trio.Event()
+            began = trio.current_time()
+            for stream in STREAMS:
+                try:
+                    await self._fold(stream)
+                except (OSError, GantryError, ValueError) as error:
+                    LOG.error("snapshot not rewritten", stream=stream, reason=str(error))
+            pause = max(BEHIND_SECONDS, DURATIONS_BETWEEN * (trio.current_time() - began))
+
+    async def _fold(self, stream: Stream) -> None:
+        held = self._held.get(stream)
+        if held is None or (stream == "queue" and held.log_bytes < QUEUE_LOG_BYTES):
+            return
+        await held.fold()
+        async with self._locks[stream]:
+            if self._held.get(stream) is held:
+                await held.shorten()
+
+
+@asynccontextmanager
+async def _told() -> AsyncIterator[None]:
+    """Let a call fail only as the protocol says."""
+    try:
+        yield
+    except StaleEpoch:
+        raise
+    except (Malformed, CorruptRecord) as error:
+        raise StepFailed(str(error)) from error
+    except Exception as error:
+        raise as_failure(error) from error

@@ -1,0 +1,98 @@
+"""Folding committed records into ``config.data`` without making objects of it.
+
+A replica holds the file's JSON value and nothing else: what a record says is put where it belongs,
+which costs what the record costs. The rules were checked when the change was made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final, cast
+
+from attrs import evolve
+
+from gantry.protocols.codec import Json
+from gantry.protocols.config_records import (
+    LOG_KEY,
+    ConfigRecord,
+    JobsKeys,
+    LogPosition,
+    UsedKey,
+    dump_position,
+    load_position,
+    load_record,
+)
+from gantry.protocols.records import Record, origin_of
+from gantry.protocols.replication import NOTHING, LogEnd
+from gantry.protocols.wconfd import ObjectKind, ObjectPut
+
+JOBS_KEPT: Final = 2000
+"""Keys of so many jobs are kept, newest change last. A replica does not hear which jobs are over;
+the leader does, and keeps those of unfinished jobs only."""
+
+GANTRY_KEY: Final = "gantry"
+
+_PLACES: Final[Mapping[ObjectKind, str]] = {
+    "node": "nodes",
+    "nodegroup": "nodegroups",
+    "instance": "instances",
+    "disk": "disks",
+    "network": "networks",
+    "filter": "filters",
+}
+
+
+def fold(value: Mapping[str, Json], records: Iterable[Record]) -> dict[str, Json]:
+    """Return the value of ``config.data`` after some records; the given one is not changed.
+
+    Raises:
+        gantry.protocols.codec.Malformed: a record is of an unknown form.
+    """
+    result = dict(value)
+    for place in _PLACES.values():
+        result[place] = dict(cast("Mapping[str, Json]", value.get(place, {})))
+    gantry = dict(cast("Mapping[str, Json]", value.get(GANTRY_KEY) or {}))
+    position = load_position(gantry.get(LOG_KEY))
+    jobs = {each.job: each for each in position.jobs}
+    for record in records:
+        change = load_record(record.payload)
+        _put(result, change)
+        key = change.key
+        used = jobs.pop(key.job).used if key.job in jobs else ()
+        new = UsedKey(key, change.digest, record.index)
+        jobs[key.job] = JobsKeys(key.job, change.attempt, (*used, new))
+        position = LogPosition(record.epoch, record.index, record.checksum)
+    kept = tuple(jobs.values())[-JOBS_KEPT:]
+    gantry[LOG_KEY] = dump_position(evolve(position, jobs=kept))
+    result[GANTRY_KEY] = gantry
+    return result
+
+
+def _put(result: dict[str, Json], change: ConfigRecord) -> None:
+    for each in change.objects:
+        if each.of == "cluster" and isinstance(each, ObjectPut):
+            result["cluster"] = each.value
+        elif each.of in _PLACES:
+            objects = cast("dict[str, Json]", result[_PLACES[each.of]])
+            if isinstance(each, ObjectPut):
+                objects[each.uuid] = each.value
+            else:
+                objects.pop(each.uuid, None)
+    result["serial_no"], result["mtime"] = change.serial_no, change.mtime
+
+
+def end_of_file(value: Mapping[str, Json]) -> LogEnd:
+    """Return up to where a ``config.data`` holds the log.
+
+    Raises:
+        gantry.protocols.codec.Malformed: what stands under ``gantry`` is not ours.
+    """
+    gantry = value.get(GANTRY_KEY)
+    saved = gantry.get(LOG_KEY) if isinstance(gantry, dict) else None
+    if saved is None:
+        cluster = value.get("cluster")
+        uuid = cluster.get("uuid") if isinstance(cluster, dict) else None
+        place = NOTHING.position if uuid is None else origin_of(str(uuid))
+        return LogEnd(NOTHING.epoch, place.index, place.checksum)
+    position = load_position(saved)
+    return LogEnd(position.epoch, position.index, position.checksum)

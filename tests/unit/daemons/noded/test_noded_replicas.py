@@ -1,0 +1,126 @@
+"""A node's replicas over the wire: what a leader sends is on the disk before it is answered."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from tests.unit.daemons.noded.conftest import DEADLINE_SECONDS, Machines, running
+
+from gantry.core.config.folding import end_of_file
+from gantry.protocols.codec import from_bytes
+from gantry.protocols.config_records import ConfigRecord, dump_record
+from gantry.protocols.errors import StaleEpoch
+from gantry.protocols.identity import Attempt, Epoch, JobId, Key
+from gantry.protocols.noded import PORT, StepFailed
+from gantry.protocols.records import Index, Position, Record, encode_records
+from gantry.protocols.replication import (
+    REPLICAS,
+    Appended,
+    Mismatch,
+    Replicas,
+    Snapshot,
+)
+from gantry.protocols.service import stub
+from gantry.runtime.environment import Environment
+from gantry.runtime.http.client import HttpClient
+from gantry.runtime.http.service import http_call
+from gantry.security.contexts import client_context
+from gantry.security.pem_files import AUTHORITY_PEM, CLIENT_PEM
+
+ONE, TWO = Epoch(1), Epoch(2)
+
+
+@asynccontextmanager
+async def leading(caller: Environment, called: Environment) -> AsyncIterator[Replicas]:
+    data = caller.paths.data
+    tls = client_context((data / AUTHORITY_PEM).read_bytes(), data / CLIENT_PEM)
+    async with HttpClient(caller.network, await called.address(), PORT, tls) as client:
+        yield stub(REPLICAS, http_call(client, REPLICAS, DEADLINE_SECONDS))
+
+
+def changes(after: Position, count: int, epoch: Epoch = ONE) -> tuple[Record, ...]:
+    """Return records that change nothing but the serial number."""
+    payloads = [
+        dump_record(
+            ConfigRecord(
+                Key(JobId(epoch), 0, after.index + n), Attempt(1), f"digest {n}", 100 + n, 5.0, ()
+            )
+        )
+        for n in range(count)
+    ]
+    return encode_records(after, epoch, payloads)[1]
+
+
+def snapshot_of(env: Environment) -> Snapshot:
+    data = from_bytes(env.paths.config.read_bytes())
+    assert isinstance(data, dict)
+    return Snapshot(end_of_file(data), data)
+
+
+async def test_a_replica_follows_its_leader(machines: Machines) -> None:
+    master = await machines.founded()
+    async with running(master):
+        node = await machines.joined(2)
+    snapshot = snapshot_of(master)
+    first = changes(snapshot.end.position, 3)
+    async with running(node), leading(master, node) as replicas:
+        asked = await replicas.append_records("config", ONE, first[1].position, (), Index(0))
+        assert isinstance(asked, Mismatch)
+        installed = await replicas.install_snapshot("config", ONE, snapshot)
+        assert installed == Appended(snapshot.end.position)
+        added = await replicas.append_records("config", ONE, snapshot.end.position, first, Index(2))
+        assert added == Appended(first[-1].position)
+    async with running(node), leading(master, node) as replicas:  # all of it was durable
+        state = await replicas.replica_state("config")
+        assert state.end.position == first[-1].position
+        copy = await replicas.replica_copy("config")
+        assert copy.records[-1:] == first[-1:]
+
+
+async def test_a_promise_is_kept_across_restarts_and_a_tail_is_saved_aside(
+    machines: Machines,
+) -> None:
+    master = await machines.founded()
+    async with running(master):
+        node = await machines.joined(2)
+    snapshot = snapshot_of(master)
+    old = changes(snapshot.end.position, 3)
+    new = changes(old[0].position, 1, TWO)
+    async with running(node), leading(master, node) as replicas:
+        await replicas.install_snapshot("config", ONE, snapshot)
+        await replicas.append_records("config", ONE, snapshot.end.position, old, Index(1))
+        promised = await replicas.promise(TWO)
+        assert promised.config.position == old[-1].position
+    async with running(node), leading(master, node) as replicas:
+        with pytest.raises(StaleEpoch):
+            await replicas.append_records("config", ONE, old[-1].position, (), Index(1))
+        with pytest.raises(StaleEpoch):
+            await replicas.promise(TWO)
+        added = await replicas.append_records("config", TWO, old[0].position, new, Index(2))
+        assert added == Appended(new[-1].position)
+        assert (await replicas.replica_state("config")).end.position == new[-1].position
+    (aside,) = node.paths.data.glob("config.log.aside-*")
+    assert b"digest 2" in aside.read_bytes()
+
+
+async def test_records_that_were_changed_on_their_way_are_refused(machines: Machines) -> None:
+    master = await machines.founded()
+    async with running(master):
+        node = await machines.joined(2)
+    snapshot = snapshot_of(master)
+    (record,) = changes(snapshot.end.position, 1)
+    forged = Record(record.epoch, record.index, record.checksum, {"forged": True})
+    async with running(node), leading(master, node) as replicas:
+        await replicas.install_snapshot("config", ONE, snapshot)
+        with pytest.raises(StepFailed):
+            await replicas.append_records("config", ONE, snapshot.end.position, (forged,), Index(0))
+        assert (await replicas.replica_state("config")).end == snapshot.end
+
+
+async def test_a_leader_takes_nothing_from_its_own_epoch(machines: Machines) -> None:
+    master = await machines.founded()
+    async with running(master), leading(master, master) as replicas:
+        with pytest.raises(StepFailed):
+            await replicas.install_snapshot("config", ONE, snapshot_of(master))
