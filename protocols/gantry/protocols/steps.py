@@ -155,6 +155,15 @@ class Done:
 
 
 @frozen
+class TurnedBack:
+    """From here on the opcode is undone; how it will end is settled already."""
+
+    opcode: int
+    status: Literal["canceled", "error"]
+    result: Json
+
+
+@frozen
 class Undone:
     """A step's undo has acted, or it had none."""
 
@@ -171,7 +180,7 @@ class Leftover:
     text: str
 
 
-StepRecord = Planned | Started | Done | Undone | Leftover
+StepRecord = Planned | Started | Done | TurnedBack | Undone | Leftover
 
 
 def dump_record(record: StepRecord) -> Json:

@@ -20,6 +20,7 @@ from gantry.protocols.jobproc import (
     EventNumber,
     JobsWanted,
     Logged,
+    Mode,
     Numbered,
     OpcodeChanged,
     Recorded,
@@ -75,13 +76,15 @@ class JobBench:
         *opcodes: Opcode,
         kill_after: int | None = None,
         cancel_after: int | None = None,
+        then: Mode = "roll back",
     ) -> Ran:
-        """Run a job; a killed one is followed by an attempt that rolls back.
+        """Run a job; a killed one is followed by another attempt.
 
         Args:
             opcodes: the job.
             kill_after: kill the process when it has recorded that many step records.
             cancel_after: ask it to stop then.
+            then: what the attempt after a killed one does.
         """
         job, self._next = JobId(self._next), self._next + 1
         ran = Ran()
@@ -91,7 +94,7 @@ class JobBench:
         if ran.killed:
             finished = sum(status == "success" for status in ran.statuses.values())
             again = Assignment(
-                job, Attempt(2), Epoch(1), "roll back", wire, finished, tuple(ran.records), 0, 0
+                job, Attempt(2), Epoch(1), then, wire, finished, tuple(ran.records), 0, 0
             )
             await self._attempt(again, ran, None, None)
         return ran

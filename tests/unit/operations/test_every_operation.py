@@ -100,7 +100,7 @@ async def test_it_succeeds(name: str, tmp_path: Path) -> None:
     assert is_clean(bench)
 
 
-@pytest.mark.parametrize("how", ["kill_after", "cancel_after"])
+@pytest.mark.parametrize("how", ["kill", "cancel"])
 @pytest.mark.parametrize("name", SCENARIOS)
 async def test_broken_off_anywhere_it_leaves_all_or_nothing(
     name: str, how: str, tmp_path: Path, autojump_clock: object
@@ -112,7 +112,8 @@ async def test_broken_off_anywhere_it_leaves_all_or_nothing(
     ended, moments = whole.cluster.picture(), len(ran.records)
     for moment in range(1, moments + 1):
         bench = await prepared(tmp_path / f"{how}-{moment}", before)
-        broken = await bench.run(opcode, **{how: moment})
+        kill, cancel = (moment, None) if how == "kill" else (None, moment)
+        broken = await bench.run(opcode, kill_after=kill, cancel_after=cancel)
         picture = bench.cluster.picture()
         if broken.statuses[0] == "success":
             assert picture == ended, (moment, broken.log)
@@ -120,3 +121,36 @@ async def test_broken_off_anywhere_it_leaves_all_or_nothing(
             assert broken.statuses[0] in ("error", "canceled")
             assert picture == begun, (moment, broken.log, broken.results)
         assert is_clean(bench)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+async def test_killed_anywhere_it_goes_on_to_its_end(
+    name: str, tmp_path: Path, autojump_clock: object
+) -> None:
+    before, opcode = SCENARIOS[name]
+    whole = await prepared(tmp_path / "whole", before)
+    ran = await whole.run(opcode)
+    ended, moments = whole.cluster.picture(), len(ran.records)
+    for moment in range(1, moments + 1):
+        bench = await prepared(tmp_path / f"killed-{moment}", before)
+        again = await bench.run(opcode, kill_after=moment, then="run")
+        assert again.statuses == {0: "success"}, (moment, again.log, again.results)
+        assert again.results == ran.results
+        assert bench.cluster.picture() == ended, (moment, again.log)
+        assert is_clean(bench)
+
+
+async def test_killed_while_it_is_undone_it_is_undone_further(
+    tmp_path: Path, autojump_clock: object
+) -> None:
+    whole = await prepared(tmp_path / "whole", [])
+    begun = whole.cluster.picture()
+    cancelled = await whole.run(create(), cancel_after=8)
+    assert cancelled.statuses == {0: "canceled"}
+    moments = len(cancelled.records)
+    for moment in range(9, moments + 1):
+        bench = await prepared(tmp_path / f"undoing-{moment}", [])
+        again = await bench.run(create(), cancel_after=8, kill_after=moment, then="run")
+        assert again.statuses == {0: "canceled"}, (moment, again.log, again.results)
+        assert again.results == cancelled.results
+        assert bench.cluster.picture() == begun, (moment, again.log)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 import trio
 from attrs import define, field
@@ -16,11 +16,13 @@ from gantry.protocols.codec import Json, Malformed
 from gantry.protocols.errors import GanetiError, OpExecError, OpPrereqError
 from gantry.protocols.jobproc import EventNumber, OpcodeChanged, OpcodeStatus
 from gantry.protocols.opcodes.opcode import Opcode
-from gantry.protocols.steps import Plan
+from gantry.protocols.steps import Plan, TurnedBack
 from gantry.runtime.logs import Log
 from gantry.runtime.nursery import open_plain_nursery
 
 CANCELLED_TEXT: Final = "Job canceled by request"
+
+FIRST_ATTEMPT: Final = 1
 
 LOG: Final = Log("job")
 
@@ -45,11 +47,21 @@ class OpcodeRun:
         return self._acting
 
     async def run(self) -> bool:
-        """Carry out the opcode; return whether it succeeded.
+        """Carry out the opcode, or go on where an earlier process died.
+
+        Returns:
+            Whether it succeeded.
 
         Raises:
             ServiceError: this attempt may not act any more.
         """
+        progress = self.stepper.progress()
+        if self.stepper.attempt > FIRST_ATTEMPT:
+            await self.locks.adopt()
+        if progress.plan is not None:
+            return await self._go_on(progress.plan)
+        if self.stepper.attempt > FIRST_ATTEMPT:  # what was taken may be no longer what is needed
+            await self.locks.release()
         self._enter("waiting")
         try:
             plan = await self._prepare()
@@ -80,9 +92,17 @@ class OpcodeRun:
         self.world.say(*(f"would do: {step.name}" for step in plan.steps))
         return await self._finish("success", None)
 
+    async def _go_on(self, plan: Plan) -> bool:
+        """Go on with a plan that another process has made, in the direction in which it went."""
+        self._enter("running")
+        turned_back = self.stepper.progress().turned_back
+        if turned_back is not None:
+            return await self._undo(plan, turned_back.status, turned_back.result)
+        return await self._carry_out(plan)
+
     async def _carry_out(self, plan: Plan) -> bool:
         self._acting = True
-        if plan.steps:
+        if plan.steps and self.stepper.progress().plan is None:
             self.stepper.begin(plan)
         try:
             await self.stepper.forwards(plan)
@@ -98,7 +118,9 @@ class OpcodeRun:
         result = self.stepper.performer.results[plan.result_from]
         return result if plan.result_key is None else {plan.result_key: result}
 
-    async def _undo(self, plan: Plan, status: OpcodeStatus, result: Json) -> bool:
+    async def _undo(self, plan: Plan, status: Literal["canceled", "error"], result: Json) -> bool:
+        if plan.steps and self.stepper.progress().turned_back is None:
+            await self.stepper.record(TurnedBack(self.number, status, result))
         leftovers = await self.stepper.backwards(plan)
         return await self._finish(status, _with_leftovers(result, leftovers))
 
@@ -117,6 +139,9 @@ class OpcodeRun:
         if progress.plan is None:
             return await self._finish("error", error)
         plan = progress.plan
+        if progress.turned_back is not None:
+            turned = progress.turned_back
+            return await self._undo(plan, turned.status, turned.result)
         settled = progress.complete or progress.past_return
         interrupted = progress.interrupted
         if interrupted is not None and plan.steps[interrupted].name == plan.no_return:

@@ -7,7 +7,16 @@ from collections.abc import Iterable, Mapping
 from attrs import field, frozen
 
 from gantry.protocols.codec import Json
-from gantry.protocols.steps import Done, Leftover, Plan, Planned, Started, StepRecord, Undone
+from gantry.protocols.steps import (
+    Done,
+    Leftover,
+    Plan,
+    Planned,
+    Started,
+    StepRecord,
+    TurnedBack,
+    Undone,
+)
 
 
 @frozen
@@ -19,6 +28,9 @@ class Progress:
     done: Mapping[int, Json] = field(factory=dict)
     undone: frozenset[int] = frozenset()
     """Undone, or given up as a left-over."""
+
+    turned_back: TurnedBack | None = None
+    """Set once the opcode is being undone, for whatever reason."""
 
     @property
     def complete(self) -> bool:
@@ -49,6 +61,7 @@ def fold(records: Iterable[StepRecord], opcode: int) -> Progress:
     started: set[int] = set()
     done: dict[int, Json] = {}
     undone: set[int] = set()
+    turned_back: TurnedBack | None = None
     for record in records:
         if record.opcode != opcode:
             continue
@@ -59,6 +72,8 @@ def fold(records: Iterable[StepRecord], opcode: int) -> Progress:
                 started.add(step)
             case Done(step=step, result=result):
                 done[step] = result
+            case TurnedBack():
+                turned_back = record
             case Undone(step=step) | Leftover(step=step):
                 undone.add(step)
-    return Progress(plan, frozenset(started), done, frozenset(undone))
+    return Progress(plan, frozenset(started), done, frozenset(undone), turned_back)
