@@ -16,13 +16,18 @@ from gantry.protocols.errors import OpPrereqError
 _HERE: Final = "gantry.operations"
 
 OPERATIONS: Final[Mapping[str, str]] = {
+    "OP_CLUSTER_CONFIG_QUERY": f"{_HERE}.cluster.config_query",
     "OP_CLUSTER_DESTROY": f"{_HERE}.cluster.destroy",
+    "OP_CLUSTER_QUERY": f"{_HERE}.cluster.query",
     "OP_CLUSTER_VERIFY": f"{_HERE}.cluster.verify",
     "OP_CLUSTER_VERIFY_CONFIG": f"{_HERE}.cluster.verify_config",
+    "OP_CLUSTER_VERIFY_DISKS": f"{_HERE}.cluster.verify_disks",
     "OP_CLUSTER_VERIFY_GROUP": f"{_HERE}.cluster.verify_group",
+    "OP_GROUP_VERIFY_DISKS": f"{_HERE}.group.verify_disks",
     "OP_INSTANCE_CONSOLE": f"{_HERE}.instance.console",
     "OP_INSTANCE_CREATE": f"{_HERE}.instance.create",
     "OP_INSTANCE_MIGRATE": f"{_HERE}.instance.migrate",
+    "OP_INSTANCE_QUERY_DATA": f"{_HERE}.instance.query_data",
     "OP_INSTANCE_REBOOT": f"{_HERE}.instance.reboot",
     "OP_INSTANCE_REMOVE": f"{_HERE}.instance.remove",
     "OP_INSTANCE_RENAME": f"{_HERE}.instance.rename",
@@ -31,8 +36,11 @@ OPERATIONS: Final[Mapping[str, str]] = {
     "OP_NODE_ADD": f"{_HERE}.node.add",
     "OP_NODE_REMOVE": f"{_HERE}.node.remove",
     "OP_OS_DIAGNOSE": f"{_HERE}.os.diagnose",
+    "OP_QUERY": f"{_HERE}.query.objects",
+    "OP_QUERY_FIELDS": f"{_HERE}.query.fields",
     "OP_TAGS_DEL": f"{_HERE}.tags.remove",
     "OP_TAGS_GET": f"{_HERE}.tags.get",
+    "OP_TAGS_SEARCH": f"{_HERE}.tags.search",
     "OP_TAGS_SET": f"{_HERE}.tags.add",
     "OP_TEST_DELAY": f"{_HERE}.test.delay",
 }

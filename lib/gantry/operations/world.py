@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 
 from attrs import frozen
 
+from gantry.core.query.cluster import QueueState, Release
 from gantry.protocols.identity import JobId, NodeUuid
 from gantry.protocols.noded import NodeD
 from gantry.protocols.objects.node import Node
@@ -57,6 +58,12 @@ class World(Protocol):
 
     async def verify_configuration(self) -> tuple[Invariant, ...]:
         """Check the whole configuration."""
+
+    async def queue_state(self) -> QueueState:
+        """Return the two settings of the cluster that are not in its configuration."""
+
+    def release(self) -> Release:
+        """Say what this program is."""
 
     async def resolve(self, name: str) -> str:
         """Return the address of a host name.

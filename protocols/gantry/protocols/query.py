@@ -21,6 +21,11 @@ Resource = Literal["job", "lock", "filter", "node", "instance", "group", "networ
 
 RESOURCES: Final[tuple[Resource, ...]] = get_args(Resource)
 
+JobResource = Literal["cluster", "os", "extstorage"]
+"""What only an ``OP_QUERY`` job knows."""
+
+AnyResource = Resource | JobResource
+
 JOB_RESOURCES: Final = frozenset({"cluster", "os"})
 """What is queried by submitting an ``OP_QUERY`` job instead; of ``extstorage``, which is too,
 LUXI does not even know the name."""

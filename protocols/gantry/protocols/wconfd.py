@@ -22,6 +22,7 @@ from gantry.protocols.locks import (
     LockState,
 )
 from gantry.protocols.objects.cluster import Cluster
+from gantry.protocols.objects.configuration import VERSION
 from gantry.protocols.objects.disk import Disk
 from gantry.protocols.objects.group import NodeGroup
 from gantry.protocols.objects.instance import Instance
@@ -138,6 +139,8 @@ class ConfigPart:
     instances: Mapping[str, Instance]
     disks: Mapping[str, Disk]
     networks: Mapping[str, Network]
+    version: int = VERSION
+    """The version of the schema that the configuration came with."""
 
 
 @frozen
@@ -239,6 +242,7 @@ class WConfD(Protocol):
     async def commit(self, ticket: Ticket, change: Change) -> Committed | Refused:
         """Change the configuration; answered when the change is durable."""
 
+    @raises(NoLease)
     async def outcome(self, key: Key) -> Committed | NeverSeen:
         """Say whether a change with this key was committed."""
 

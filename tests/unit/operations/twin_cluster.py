@@ -101,6 +101,7 @@ class TwinWConfD:
             dict(c.instances.items()),
             dict(c.disks.items()),
             dict(c.networks.items()),
+            c.version,
         )
 
     async def commit(self, ticket: Ticket, change: Change) -> Committed | Refused:

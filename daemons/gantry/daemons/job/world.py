@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 from attrs import frozen
 from typing_extensions import override
 
+from gantry.core.query.cluster import QueueState, Release
 from gantry.operations.world import NoAnswer, World
 from gantry.protocols.errors import ConnectionLost, OpPrereqError, ServiceError
 from gantry.protocols.identity import JobId, NodeUuid
@@ -19,6 +20,7 @@ from gantry.runtime.environment import Environment
 from gantry.runtime.link import Link
 from gantry.runtime.node_links import NodeLinks
 from gantry.runtime.nursery import open_plain_nursery
+from gantry.runtime.release import this_release
 
 T = TypeVar("T")
 
@@ -83,6 +85,20 @@ class JobWorld(World):
     @override
     async def verify_configuration(self) -> tuple[Invariant, ...]:
         return await self.wconfd.call(lambda w: w.verify())
+
+    @override
+    async def queue_state(self) -> QueueState:
+        files, paths = self.env.files, self.env.paths
+        drained = await files.exists(paths.queue / "drain")
+        try:
+            pause = int(await files.read(paths.data / "watcher.pause"))
+        except (OSError, ValueError):
+            pause = None
+        return QueueState(drained, pause)
+
+    @override
+    def release(self) -> Release:
+        return this_release()
 
     @override
     async def resolve(self, name: str) -> str:

@@ -6,14 +6,11 @@ one thing; this module ties them together and decides nothing.
 
 from __future__ import annotations
 
-import platform
-import sys
 from typing import Final, NoReturn
 
 import trio
 from attrs import frozen
 
-from gantry.core.query.cluster import Release
 from gantry.core.query.view import View
 from gantry.core.queue.happenings import Rules
 from gantry.daemons.luxid.calls import Parts
@@ -37,6 +34,7 @@ from gantry.runtime.daemon import Daemon, StartRefused
 from gantry.runtime.environment import Environment
 from gantry.runtime.logs import Log
 from gantry.runtime.node_links import NodeLinks
+from gantry.runtime.release import this_release
 
 SOCKET_MODE: Final = 0o660
 
@@ -68,7 +66,7 @@ async def main(env: Environment, launcher: Launcher | None = None) -> None:
         mirror = Mirror(env, lambda: supervisor.living(), lambda view: _follow(store, view))
         supervisor = Supervisor(env, store, ways, mirror)
         store.act = supervisor.act
-        parts = Parts(env, store, files, mirror, links, _release())
+        parts = Parts(env, store, files, mirror, links, this_release())
         server = LuxiServer(lambda caller: _front(parts, caller), env.random.uuid())
         listener = await env.network.listen_unix(env.paths.socket(SOCKET_NAME), SOCKET_MODE)
         await _link(env)
@@ -116,11 +114,6 @@ async def _link(env: Environment) -> None:
     link = env.paths.run / GANETI_LINK
     await env.files.make_folder(link.parent)
     await env.files.link(link, env.paths.socket(SOCKET_NAME))
-
-
-def _release() -> Release:
-    bits = "64bits" if sys.maxsize > 2**32 else "32bits"
-    return Release("3.0.2", "(ganeti) version 3.0.2", (bits, platform.machine()))
 
 
 def run() -> NoReturn:

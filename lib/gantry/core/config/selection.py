@@ -38,6 +38,7 @@ def select(state: State, selection: Selection) -> ConfigPart:
             if uuid in configuration.disks
         },
         networks=dict(_found(state, Network, configuration.networks.values(), selection.networks)),
+        version=configuration.version,
     )
 
 

@@ -19,10 +19,10 @@ from gantry.protocols.query import (
     OFFLINE,
     UNAVAILABLE,
     UNKNOWN_FIELD,
+    AnyResource,
     Cell,
     FieldDefinition,
     Kind,
-    Resource,
 )
 
 Row = TypeVar("Row")
@@ -36,7 +36,7 @@ Comparing = Literal["plain", "hostname", "timestamp"]
 """How a filter compares a field. ``hostname``: equal to a leading part up to a dot, too.
 ``timestamp``: of ``[seconds, microseconds]`` only the seconds count."""
 
-Source = Literal["configuration", "node", "instance", "console", "export", "job", "lock"]
+Source = Literal["configuration", "node", "instance", "console", "export", "job", "lock", "os"]
 """Where a field's value comes from: what is in memory, or who has to be asked for it."""
 
 
@@ -66,7 +66,7 @@ class Table(Generic[Row]):
     not Ganeti's: they are returned when named, and not listed among all.
     """
 
-    resource: Resource
+    resource: AnyResource
     key: str
     fields: Mapping[str, Field[Row]]
     unlisted: frozenset[str] = field(default=frozenset())
@@ -90,7 +90,7 @@ def _unknown(name: str) -> Field[Row]:
     return Field(name, name, "unknown", f"There is no field {name}", lambda _: NOT_A_FIELD)
 
 
-def table(resource: Resource, key: str, *groups: Sequence[Field[Row]]) -> Table[Row]:
+def table(resource: AnyResource, key: str, *groups: Sequence[Field[Row]]) -> Table[Row]:
     """Make a table of groups of fields; a name must not occur twice."""
     fields = {each.name: each for group in groups for each in group}
     if len(fields) != sum(map(len, groups)):

@@ -5,17 +5,20 @@ from typing import Any
 
 import pytest
 
+from gantry.core.query.cluster_fields import CLUSTER
 from gantry.core.query.engine import DEFINITIONS, query_fields
-from gantry.core.query.fields import Field, table
+from gantry.core.query.external_storage import PROVIDERS
+from gantry.core.query.fields import Field, Table, table
 from gantry.core.query.groups import GROUPS
 from gantry.core.query.instances import INSTANCES
 from gantry.core.query.jobs import JOBS
 from gantry.core.query.networks import NETWORKS
 from gantry.core.query.nodes import NODES
+from gantry.core.query.os_fields import OS_DEFINITIONS
 from gantry.core.query.records import EXPORTS, LOCKS, RULES
-from gantry.protocols.query import RESOURCES, Resource
+from gantry.protocols.query import RESOURCES, AnyResource, Resource
 
-TABLES: Mapping[Resource, Any] = {
+TABLES: Mapping[AnyResource, Any] = {
     each.resource: each
     for each in (INSTANCES, NODES, GROUPS, NETWORKS, JOBS, LOCKS, RULES, EXPORTS)
 }
@@ -27,6 +30,18 @@ def test_names_titles_and_kinds_are_ganetis(
 ) -> None:
     ours = {each.name: (each.title, each.kind) for each in DEFINITIONS[resource](None)}
     theirs = {each["name"]: (each["title"], each["kind"]) for each in resources[resource]["fields"]}
+    assert ours == theirs
+
+
+@pytest.mark.parametrize("of_jobs", [CLUSTER, OS_DEFINITIONS, PROVIDERS])
+def test_what_only_jobs_query_has_ganetis_fields(
+    of_jobs: Table[object], resources: Mapping[str, Any]
+) -> None:
+    ours = {each.name: (each.title, each.kind) for each in of_jobs.definitions(None)}
+    theirs = {
+        each["name"]: (each["title"], each["kind"])
+        for each in resources[of_jobs.resource]["fields"]
+    }
     assert ours == theirs
 
 
