@@ -43,7 +43,8 @@ CLUSTER_FILES: Final = (
     "known_hosts",
     "replica-positions.json",
     "allegiance.json",
-    "solo.json",
+    "solo-config.json",
+    "solo-queue.json",
     "watcher.pause",
 )
 ASIDE: Final = ".log.aside-"

@@ -12,7 +12,7 @@ from collections.abc import Container
 from typing import Final
 
 import trio
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from gantry.core.config.reservations import Reservations
 from gantry.core.config.state import State
@@ -25,26 +25,35 @@ from gantry.core.config.transaction import (
     to_file,
     transact,
 )
+from gantry.core.replication.quorum import voters_of
 from gantry.daemons.wconfd.config_file import dumped, rendered
 from gantry.daemons.wconfd.delta_buffer import DeltaBuffer
 from gantry.protocols.changes import Change
 from gantry.protocols.codec import Malformed, from_bytes
-from gantry.protocols.config_records import dump_record, load_record
-from gantry.protocols.identity import JobId, Key, Ticket
+from gantry.protocols.config_records import ConfigRecord, dump_record, load_record
+from gantry.protocols.errors import NoLease
+from gantry.protocols.identity import Attempt, JobId, Key, NodeUuid, Ticket
 from gantry.protocols.objects.configuration import load_configuration
+from gantry.protocols.objects.node import Node
+from gantry.protocols.objects.wire import dump_object
 from gantry.protocols.records import Index, Position, Record
+from gantry.protocols.replication import LogEnd
+from gantry.protocols.replication import Snapshot as ReplicaSnapshot
 from gantry.protocols.wconfd import (
     Committed,
     Deltas,
     NeverSeen,
     NotDurable,
+    ObjectPut,
     Refused,
     Snapshot,
 )
+from gantry.runtime.allegiance import read_allegiance
 from gantry.runtime.daemon import EXIT_NOT_CLUSTER, EXIT_NOT_MASTER, StartRefused
 from gantry.runtime.environment import Environment
 from gantry.runtime.journal import AppendFailed, Durable, Failed, Journal
 from gantry.runtime.logs import Log
+from gantry.runtime.replicated_log import AskVoter, ReplicatedLog, begin_leading
 
 JOURNAL: Final = "config.log"
 
@@ -60,6 +69,12 @@ RETRY_SECONDS: Final = 10.0
 JOURNAL_BYTES_KEPT: Final = 1024 * 1024
 """A journal that is shorter is left alone."""
 
+LEASE_PATIENCE_SECONDS: Final = 10.0
+"""A lease that is not there after this time may not come back soon: the caller is told."""
+
+NO_JOB: Final = JobId(0)
+"""The key of a reign's first record; no job has this number."""
+
 LOG: Final = Log("wconfd.config")
 
 
@@ -69,7 +84,9 @@ class _InFlight:
 
     made: Transacted
     settled: trio.Event = field(factory=trio.Event, init=False)
+    """Set when the outcome is known, or when nothing can be said about it for some time."""
     failure: str | None = field(default=None, init=False)
+    counts: bool = field(default=False, init=False)
 
 
 @frozen
@@ -102,6 +119,12 @@ class ConfigStore:
     _just_saved: trio.Event = field(factory=trio.Event, init=False)
     bytes_saved: int = field(default=0, init=False)
     """Bytes of ``config.data`` written since the start."""
+    log: ReplicatedLog | None = field(default=None, init=False)
+    """Decides what counts; without one, what is flushed here does."""
+    _recovering: State | None = field(default=None, init=False)
+    """With the records found at the start, until the voters have confirmed them."""
+    _found: tuple[Record, ...] = field(default=(), init=False)
+    """The records that the journal held at the start."""
 
     @classmethod
     async def open(cls, env: Environment) -> ConfigStore:
@@ -113,9 +136,17 @@ class ConfigStore:
             gantry.protocols.records.CorruptRecord: the journal is damaged.
             gantry.runtime.journal.JournalGap: the journal does not continue the snapshot.
         """
+        allegiance = await read_allegiance(env.files, env.paths)
+        if not allegiance.may_lead:
+            raise StartRefused(
+                f"{env.node} follows another master, in epoch {allegiance.promised}; "
+                "WConfD runs on the master only, see gnt-cluster getmaster",
+                EXIT_NOT_MASTER,
+            )
         state, position = await _read_snapshot(env)
         saved = Saved(state, position)
-        if not await env.files.exists(env.paths.data / JOURNAL):
+        first = not await env.files.exists(env.paths.data / JOURNAL)
+        if first and allegiance.reign <= state.epoch:
             _require_master(env, state)
         journal, records = await Journal.open(
             env.files, env.paths.data / JOURNAL, state.epoch, position
@@ -124,11 +155,13 @@ class ConfigStore:
         for record in records:
             state = _replayed(state, record)
             deltas.add(delta_of(record.index, load_record(record.payload)))
-        _require_master(env, state)
+        if allegiance.reign <= state.epoch:
+            _require_master(env, state)
         if records:
             LOG.info("journal replayed", records=len(records), index=state.index)
-        journal.epoch = state.epoch
+        journal.epoch = max(state.epoch, allegiance.reign)
         store = cls(env, journal, state, state, journal.end, saved, deltas)
+        store._found = records
         if records:
             store._unsaved.set()
         return store
@@ -145,22 +178,38 @@ class ConfigStore:
                 :func:`gantry.core.config.transaction.transact`.
             NotDurable: it could not be written, and counts for nothing.
         """
-        made = transact(self.head, reservations, ticket, change, self._env.clock.now())
-        if isinstance(made, Refused):
-            return made
-        if isinstance(made, Transacted):
-            index = made.state.index
-            flight: _InFlight | None = self._submit(made)
-        else:  # done before; perhaps its record is still being written
-            index = made.index
-            flight = self._in_flight.get(index)
+        found = await self._begin(ticket, change, reservations)
+        if isinstance(found, Refused):
+            return found
+        index, flight = found
         if flight is not None:
             await flight.settled.wait()
             if flight.failure is not None:
                 raise NotDurable(flight.failure)
+            if not flight.counts:
+                raise NoLease
         return Committed(index)
 
-    def _submit(self, made: Transacted) -> _InFlight:
+    async def _begin(
+        self, ticket: Ticket, change: Change, reservations: Reservations
+    ) -> Refused | tuple[Index, _InFlight | None]:
+        """Make a change, or find it made; the record may still be on its way."""
+        while True:
+            made = transact(self.head, reservations, ticket, change, self._env.clock.now())
+            if isinstance(made, Refused):
+                return made
+            if isinstance(made, Committed):
+                return made.index, self._in_flight.get(made.index)
+            log, voters = self.log, _new_voters(self.head, made)
+            if log is not None and not log.has_lease:
+                if not await log.leased(LEASE_PATIENCE_SECONDS):
+                    raise NoLease
+            elif log is not None and voters is not None and not log.set_is_settled:
+                await log.set_settled()  # the voters change one at a time
+            else:
+                return made.state.index, self._submit(made, voters)
+
+    def _submit(self, made: Transacted, voters: frozenset[NodeUuid] | None = None) -> _InFlight:
         index = made.state.index
         flight = self._in_flight[index] = _InFlight(made)
         self.head = made.state
@@ -174,13 +223,104 @@ class ConfigStore:
                     self._position = records[-1].position
                     self.deltas.add(flight.made.delta)
                     self._unsaved.set()
+                    flight.counts = True
                 case Failed(reason):
-                    self.head = self.durable
+                    # What was written before, and does not count yet, may still come to count.
+                    last = max(self._in_flight, default=None)
+                    before = None if last is None else self._in_flight[last].made.state
+                    self.head = before or self._written
                     flight.failure = reason
             flight.settled.set()
 
-        self.journal.submit([dump_record(made.record)], settled)
+        payloads = [dump_record(made.record)]
+        if self.log is None:
+            self.journal.submit(payloads, settled)
+        else:
+            self.log.submit(payloads, settled, voters)
         return flight
+
+    @property
+    def _written(self) -> State:
+        """The newest state whose records are all on the disk, if none is in flight."""
+        return self.durable if self._recovering is None else self._recovering
+
+    # --- replication -----------------------------------------------------------------------------
+
+    def replicate(self, ask: AskVoter) -> ReplicatedLog:
+        """Let the voters decide what counts, from now on and of what the journal held.
+
+        To be called before the store is used; the log's ``run`` must run while it is.
+
+        Raises:
+            StartRefused: this node is not in the configuration.
+        """
+        saved, head = self.saved, self.head
+        voters = voters_of(head.configuration)
+        me = next((n.uuid for n in head.configuration.nodes.values() if self._is_here(n)), None)
+        if me is None:
+            raise StartRefused(f"{self._env.node} is no node of the cluster", EXIT_NOT_MASTER)
+        base = LogEnd(saved.state.epoch, saved.position.index, saved.position.checksum)
+        voters |= {me}
+        leader = begin_leading(me, self.journal.epoch, voters, base, self._found)
+        log = self.log = ReplicatedLog(
+            self._env, "config", self.journal, leader, ask, self._replica_snapshot
+        )
+        log.lease_lost = self._give_up
+        if self._found and not log.is_alone:
+            self.durable, self._position = saved.state, saved.position
+            self._recovering, deltas = head, self.deltas
+            self.deltas = DeltaBuffer(saved.position.index)
+            log.recover(head.index, lambda _: self._recovered(deltas))
+        return log
+
+    def _is_here(self, node: Node) -> bool:
+        return node.name == self._env.node
+
+    def _recovered(self, deltas: DeltaBuffer) -> None:
+        """Show what the journal held at the start: a majority has it."""
+        state, self._recovering = self._recovering, None
+        if state is None:
+            return
+        self.durable = state if self._in_flight else self.head
+        last = self._found[-1]
+        self._position, self.deltas = last.position, deltas
+        self._unsaved.set()
+        LOG.info("what the journal held counts", index=last.index)
+
+    def _give_up(self) -> None:
+        """Tell those who wait that nothing can be said for some time."""
+        for flight in self._in_flight.values():
+            flight.settled.set()
+
+    async def begin_reign(self) -> None:
+        """Commit the first record of a new epoch, which names this node as the master.
+
+        Returns at once if this node's reign has begun before; otherwise when a majority has it.
+        """
+        epoch, log = self.journal.epoch, self.log
+        if log is None or epoch <= self.head.epoch:
+            return
+        cluster = self.head.configuration.cluster
+        now = max(self._env.clock.now(), self.head.configuration.mtime)
+        mine = evolve(
+            cluster, master_node=log.leader.me, serial_no=cluster.serial_no + 1, mtime=now
+        )
+        key = Key(NO_JOB, 0, epoch)
+        serial_no = self.head.configuration.serial_no + 1
+        put = ObjectPut("cluster", cluster.uuid, dump_object(mine))
+        record = ConfigRecord(key, Attempt(1), f"reign {epoch}", serial_no, now, (put,))
+        flight = self._submit(Transacted(replay(self.head, epoch, record), record))
+        while not flight.counts:
+            await flight.settled.wait()
+            if flight.failure is not None:
+                raise NotDurable(flight.failure)
+            await trio.sleep(BEHIND_SECONDS)
+        LOG.info("reign begun", epoch=epoch, index=self.durable.index)
+
+    async def _replica_snapshot(self) -> ReplicaSnapshot:
+        state, position = self.durable, self._position
+        end = LogEnd(state.epoch, position.index, position.checksum)
+        return ReplicaSnapshot(end, await dumped(to_file(state, position)))
 
     async def outcome(self, key: Key) -> Committed | NeverSeen:
         """Say whether a change with a key counts; waits for one that is being written."""
@@ -193,6 +333,8 @@ class ConfigStore:
             await flight.settled.wait()
             if flight.failure is not None:
                 return NeverSeen()
+            if not flight.counts:
+                raise NoLease
         return Committed(answer.index)
 
     def forget(self, job: JobId) -> None:
@@ -289,6 +431,14 @@ def cut_after(snapshot_bytes: int) -> int:
     Cutting it costs a flush; a journal as long as the snapshot doubles the time of a start.
     """
     return max(JOURNAL_BYTES_KEPT, snapshot_bytes)
+
+
+def _new_voters(state: State, made: Transacted) -> frozenset[NodeUuid] | None:
+    """Return who votes after a change, if that differs from who does before it."""
+    if not any(each.of in ("node", "cluster") for each in made.record.objects):
+        return None
+    before, after = (voters_of(each.configuration) for each in (state, made.state))
+    return None if before == after else after
 
 
 def _reason(error: OSError) -> str:

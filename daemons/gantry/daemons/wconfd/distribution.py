@@ -1,6 +1,6 @@
-"""Copies for the other nodes: the configuration for master candidates, ssconf values for all.
+"""Ssconf values for all nodes; master candidates get the configuration by replication.
 
-Copies follow each rewrite of ``config.data``; no change waits for them, and a node that does not
+They follow each rewrite of ``config.data``; no change waits for them, and a node that does not
 answer is tried again, later and later, without holding up the others.
 """
 
@@ -12,11 +12,8 @@ from typing import Final, Protocol
 import trio
 from attrs import define, field, frozen
 
-from gantry.core.config.transaction import to_file
 from gantry.core.ssconf import ssconf_values
-from gantry.daemons.wconfd.config_file import dumped
 from gantry.daemons.wconfd.config_store import ConfigStore, Saved
-from gantry.protocols.codec import Json
 from gantry.protocols.errors import GantryError
 from gantry.protocols.identity import Epoch, NodeUuid
 from gantry.protocols.noded import NodeD
@@ -44,8 +41,6 @@ class _Copy:
     epoch: Epoch
     index: Index
     configuration: Configuration
-    replica: Mapping[str, Json]
-    """The content of ``config.data``; empty if no other node is a master candidate."""
     ssconf: Mapping[str, str]
 
 
@@ -83,7 +78,7 @@ class Distribution:
         async with trio.open_nursery() as nursery:
             saved = self._config.saved
             while True:
-                self._newest = await _copy_of(saved)
+                self._newest = _copy_of(saved)
                 self._attend(nursery, self._newest.configuration)
                 self._news.set()
                 self._news = trio.Event()
@@ -121,21 +116,12 @@ class Distribution:
             delivered.copy, delivered.delay_seconds = copy, RETRY_SECONDS_FIRST
 
 
-async def _copy_of(saved: Saved) -> _Copy:
+def _copy_of(saved: Saved) -> _Copy:
     state, configuration = saved.state, saved.state.configuration
-    master = configuration.cluster.master_node
-    others = [n for n in configuration.nodes.values() if n.master_candidate and n.uuid != master]
-    replica = await dumped(to_file(state, saved.position)) if others else {}
-    return _Copy(state.epoch, state.index, configuration, replica, ssconf_values(configuration))
+    return _Copy(state.epoch, state.index, configuration, ssconf_values(configuration))
 
 
 async def _store(nodes: Nodes, copy: _Copy, node: Node, delivered: _Delivered) -> None:
-    if node.master_candidate and node.uuid != copy.configuration.cluster.master_node:
-        await nodes.ask_at(
-            node,
-            lambda noded: noded.store_replica(copy.epoch, copy.index, copy.replica),
-            DEADLINE_SECONDS,
-        )
     if delivered.ssconf != copy.ssconf:
         serial = copy.configuration.serial_no
         await nodes.ask_at(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Final, NoReturn
 
 import trio
@@ -14,11 +15,13 @@ from gantry.protocols.codec import Malformed
 from gantry.protocols.identity import NodeUuid
 from gantry.protocols.objects.node import Node
 from gantry.protocols.records import CorruptRecord
+from gantry.protocols.replication import AppendAnswer, Replicas
 from gantry.protocols.wconfd import GANETI_LINK, SOCKET_NAME, WCONFD
-from gantry.runtime.daemon import Daemon, StartRefused, run
+from gantry.runtime.daemon import EXIT_NOT_MASTER, Daemon, StartRefused, run
 from gantry.runtime.environment import Environment
 from gantry.runtime.journal import JournalGap
 from gantry.runtime.node_links import NodeLinks
+from gantry.runtime.replicated_log import Deposed, ReplicatedLog
 from gantry.runtime.rpc import serve
 
 SOCKET_MODE: Final = 0o600
@@ -52,11 +55,32 @@ async def main(env: Environment) -> None:
         NodeLinks.opened(env, find) as nodes,
         trio.open_nursery() as nursery,
     ):
+
+        async def ask(
+            voter: NodeUuid,
+            question: Callable[[Replicas], Awaitable[AppendAnswer]],
+            deadline_seconds: float,
+        ) -> AppendAnswer:
+            """Ask a voter that the newest configuration knows, committed or not."""
+            node = config.head.configuration.nodes[voter]
+            return await nodes.ask_replicas(node, question, deadline_seconds)
+
+        await nursery.start(_replicate, config.replicate(ask))
         nursery.start_soon(config.keep_saving)
+        await config.begin_reign()
         nursery.start_soon(held.keep_short)
         nursery.start_soon(Distribution(config, nodes).run)
         env.readiness.notify("READY=1")
         await serve(WCONFD, WConfDServer(config, held), listener)
+
+
+async def _replicate(
+    log: ReplicatedLog, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    try:
+        await log.run(task_status)
+    except Deposed as error:
+        raise StartRefused(str(error), EXIT_NOT_MASTER) from error
 
 
 def entry() -> NoReturn:

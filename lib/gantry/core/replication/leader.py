@@ -347,17 +347,14 @@ def _with_peers(leader: Leader) -> Leader:
 
 def _commit(leader: Leader) -> tuple[Leader, tuple[Effect, ...]]:
     through = _reached(leader)
-    if (
-        leader.first_own is None
-        or through < leader.first_own
-        or through <= leader.committed
-        or not leader.has_lease
-    ):
+    if leader.first_own is None or through < leader.first_own or not leader.has_lease:
         return leader, ()
-    leader = evolve(leader, committed=through)
+    commits: tuple[Effect, ...] = ()
+    if through > leader.committed:
+        leader, commits = evolve(leader, committed=through), (Commit(through),)
     if leader.change is not None and through >= leader.change.index:
         leader = _with_peers(evolve(leader, change=None))
-    return leader, (Commit(through),)
+    return leader, commits
 
 
 def _reached(leader: Leader) -> Index:

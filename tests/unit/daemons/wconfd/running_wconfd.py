@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -22,6 +23,17 @@ def master_files() -> MemoryFiles:
     files = MemoryFiles()
     env = memory_environment(MASTER_NAME, files)
     files.put(env.paths.config, SAMPLE.read_bytes())
+    return files
+
+
+def lone_master_files() -> MemoryFiles:
+    """Return the files of a master that is the only candidate: nobody else votes."""
+    files = master_files()
+    path = on_master(files).paths.config
+    value = json.loads(SAMPLE.read_bytes())
+    for node in value["nodes"].values():
+        node["master_candidate"] = node["name"] == MASTER_NAME
+    files.put(path, json.dumps(value).encode())
     return files
 
 

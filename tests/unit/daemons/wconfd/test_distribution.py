@@ -15,7 +15,6 @@ from gantry.core.config.reservations import Reservations
 from gantry.daemons.wconfd.config_store import ConfigStore
 from gantry.daemons.wconfd.distribution import RETRY_SECONDS_FIRST, Distribution
 from gantry.protocols.changes import AddNode, Change, ChangeTags, RemoveNode, UpdateNode
-from gantry.protocols.codec import Json
 from gantry.protocols.errors import ConnectionLost
 from gantry.protocols.identity import Epoch, NodeUuid
 from gantry.protocols.noded import NodeD
@@ -27,14 +26,7 @@ class FakeNoded:
     """Keeps what it is given."""
 
     def __init__(self) -> None:
-        self.replicas: list[tuple[Epoch, int, Mapping[str, Json]]] = []
         self.ssconf: list[Mapping[str, str]] = []
-
-    async def store_replica(
-        self, epoch: Epoch, index: int, configuration: Mapping[str, Json]
-    ) -> None:
-        await trio.lowlevel.checkpoint()
-        self.replicas.append((epoch, index, configuration))
 
     async def store_ssconf(self, epoch: Epoch, serial: int, values: Mapping[str, str]) -> None:
         await trio.lowlevel.checkpoint()
@@ -64,21 +56,18 @@ async def change(store: ConfigStore, what: Change, step: int) -> None:
     await trio.sleep(0.01)
 
 
-async def test_candidates_get_replicas_and_all_nodes_ssconf(autojump_clock: object) -> None:
+async def test_all_nodes_get_ssconf_when_it_changes(autojump_clock: object) -> None:
     nodes = FakeNodes()
     async with config_store(master_files()) as store, open_plain_nursery() as nursery:
         nursery.start_soon(Distribution(store, nodes).run)
         await trio.sleep(0.01)
         assert set(nodes.nodes) == {MASTER, NODE2, NODE3}
-        assert nodes.nodes[MASTER].replicas == []
         assert nodes.nodes[MASTER].ssconf[0]["master_node"] == "node1.gnt.test"
 
         await change(store, ChangeTags("node", NODE2, add=frozenset({"x"})), 1)
-        epoch, index, replica = nodes.nodes[NODE2].replicas[-1]
-        assert (epoch, index) == (1, 1)
-        gantry = cast("dict[str, dict[str, int]]", replica["gantry"])
-        assert gantry["log"]["index"] == 1
         assert len(nodes.nodes[NODE2].ssconf) == 1  # nothing in it has changed
+        await change(store, ChangeTags("cluster", "", add=frozenset({"x"})), 2)
+        assert nodes.nodes[NODE2].ssconf[-1]["cluster_tags"] == "ct1\nx"
         nursery.cancel_scope.cancel()
 
 
@@ -88,7 +77,6 @@ async def test_a_new_node_is_served_and_one_that_left_is_not(autojump_clock: obj
         nursery.start_soon(Distribution(store, nodes).run)
         new = evolve(a_node("node4.gnt.test", 4), master_candidate=False)
         await change(store, AddNode(new), 1)
-        assert nodes.nodes[new.uuid].replicas == []
         assert "node4.gnt.test" in nodes.nodes[new.uuid].ssconf[-1]["node_list"]
         assert "node4.gnt.test" in nodes.nodes[NODE3].ssconf[-1]["node_list"]
 
@@ -106,13 +94,13 @@ async def test_a_node_that_is_away_is_tried_again_and_holds_up_nobody(
     async with config_store(master_files()) as store, open_plain_nursery() as nursery:
         nursery.start_soon(Distribution(store, nodes).run)
         await change(store, ChangeTags("cluster", "", add=frozenset({"x"})), 1)
-        assert nodes.nodes[NODE3].replicas[-1][1] == 1
+        assert nodes.nodes[NODE3].ssconf[-1]["cluster_tags"] == "ct1\nx"
         tries = nodes.tries
         await trio.sleep(4 * RETRY_SECONDS_FIRST)
         assert tries < nodes.tries <= tries + 3  # later and later
         nodes.away = set()
         await trio.sleep(8 * RETRY_SECONDS_FIRST)
-        assert nodes.nodes[NODE2].replicas[-1][1] == 1
+        assert nodes.nodes[NODE2].ssconf[-1]["cluster_tags"] == "ct1\nx"
         nursery.cancel_scope.cancel()
 
 

@@ -10,7 +10,7 @@ import pytest
 import trio
 import trio.testing
 from tests.unit.core.config.small_cluster import INST1, INST2, NODE2, ticket
-from tests.unit.daemons.wconfd.running_wconfd import MASTER_NAME, master_files
+from tests.unit.daemons.wconfd.running_wconfd import MASTER_NAME, lone_master_files
 
 from gantry.daemons.wconfd.main import main
 from gantry.protocols.changes import RemoveNode, SetInstanceState
@@ -54,7 +54,7 @@ async def running(files: MemoryFiles) -> AsyncIterator[tuple[Environment, WConfD
 
 
 async def test_a_jobs_life() -> None:
-    files = master_files()
+    files = lone_master_files()
     async with running(files) as (env, wconfd):
         assert isinstance(env.readiness, RecordedReadiness)
         assert env.readiness.states == ["READY=1"]
@@ -89,7 +89,7 @@ async def test_a_jobs_life() -> None:
 
 
 async def test_what_is_refused() -> None:
-    async with running(master_files()) as (_, wconfd):
+    async with running(lone_master_files()) as (_, wconfd):
         await wconfd.name_jobs(Epoch(1), (LivingJob(LockOwner(JobId(1), Attempt(2))),))
         wrong = RemoveNode(NODE2)
         refused = await wconfd.commit(ticket(wrong, job=2), wrong)
@@ -110,7 +110,7 @@ async def test_what_is_refused() -> None:
 
 
 async def test_a_lost_connection_leaves_the_line() -> None:
-    async with running(master_files()) as (env, wconfd):
+    async with running(lone_master_files()) as (env, wconfd):
         await wconfd.name_jobs(Epoch(1), ())
         asked = (LockRequest(BGL, "exclusive"),)
         await wconfd.lock(OWNER, asked, 0)
@@ -128,7 +128,7 @@ async def test_a_lost_connection_leaves_the_line() -> None:
 
 
 async def test_ganetis_place_has_a_link_to_the_socket() -> None:
-    files = master_files()
+    files = lone_master_files()
     async with running(files) as (env, _):
         links = await files.list(Path("/var/run/ganeti/socket"))
         assert links == ("ganeti-wconfd",)
@@ -136,7 +136,7 @@ async def test_ganetis_place_has_a_link_to_the_socket() -> None:
 
 
 async def test_a_damaged_file_is_a_clear_refusal() -> None:
-    files = master_files()
+    files = lone_master_files()
     files.put(Path("/var/lib/ganeti/locks.log"), b"garbage\n")
     with pytest.raises(StartRefused, match=r"record 0 at byte 0 is damaged: this is no log"):
         await main(memory_environment(MASTER_NAME, files))

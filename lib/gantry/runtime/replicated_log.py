@@ -1,0 +1,370 @@
+"""A journal whose records count when the voters' policy says so: the leader's side of a stream.
+
+The decisions are :mod:`gantry.core.replication.leader`'s; here are the journal, the clock and the
+messages. With one voter a record counts in the very moment in which it is flushed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Final, Protocol
+
+import trio
+from attrs import define, field, frozen
+from typing_extensions import override
+
+from gantry.core.replication import leader as leading
+from gantry.core.replication.leader import Leader
+from gantry.protocols.codec import Json, to_bytes
+from gantry.protocols.errors import ConnectionLost, GantryError, ServiceError, StaleEpoch
+from gantry.protocols.identity import Epoch, NodeUuid
+from gantry.protocols.records import Index, Record
+from gantry.protocols.replication import (
+    AppendAnswer,
+    LogEnd,
+    Monotonic,
+    Replicas,
+    Snapshot,
+    Stream,
+)
+from gantry.runtime.allegiance import read_allegiance
+from gantry.runtime.environment import Environment
+from gantry.runtime.journal import Durable, Failed, Journal, Settled
+from gantry.runtime.logs import Log
+
+TICK_SECONDS: Final = 0.5
+MESSAGE_SECONDS_MAX: Final = 5.0
+"""A voter that takes longer is tried again."""
+
+SNAPSHOT_SECONDS_MAX: Final = 60.0
+
+LOG: Final = Log("replication")
+
+
+@frozen
+class Deposed(GantryError):
+    """Another master reigns: this one must end at once."""
+
+    epoch: Epoch
+    newest: Epoch
+
+    @override
+    def __str__(self) -> str:
+        return (
+            f"epoch {self.epoch} is over, the cluster is in epoch {self.newest}: "
+            "another node is the master now; see gnt-cluster getmaster"
+        )
+
+
+class AskVoter(Protocol):
+    """The way to the other voters."""
+
+    async def __call__(
+        self,
+        voter: NodeUuid,
+        question: Callable[[Replicas], Awaitable[AppendAnswer]],
+        deadline_seconds: float,
+    ) -> AppendAnswer:
+        """Ask one voter.
+
+        Raises:
+            ServiceError, ConnectionLost, GanetiError: see
+                :meth:`gantry.runtime.node_links.NodeLinks.ask_at`.
+        """
+
+
+@frozen
+class _Pending:
+    """What is flushed here and does not count yet."""
+
+    through: Index
+    records: tuple[Record, ...]
+    settled: Settled
+
+
+@frozen
+class _Vote:
+    """What is flushed here and was not counted as our own vote yet."""
+
+    records: tuple[Record, ...]
+    voters: frozenset[NodeUuid] | None
+
+
+def _ignore() -> None:
+    """Stand in for a listener that is not there."""
+
+
+@define
+class ReplicatedLog:
+    """One stream's log on the node that leads it; :meth:`run` must run while it is used."""
+
+    _env: Environment
+    stream: Stream
+    journal: Journal
+    """Its own :meth:`~gantry.runtime.journal.Journal.run` must run too, and for longer."""
+    leader: Leader
+    _ask: AskVoter
+    _snapshot: Callable[[], Awaitable[Snapshot]]
+    """Gives what is committed."""
+    lease_lost: Callable[[], None] = field(default=_ignore, init=False)
+    """Called when what is pending can not be acknowledged for some time; must not wait."""
+    _pending: deque[_Pending] = field(factory=deque, init=False)
+    _votes: list[_Vote] = field(factory=list, init=False)
+    _wake: trio.Event = field(factory=trio.Event, init=False)
+    _nursery: trio.Nursery | None = field(default=None, init=False)
+    _deposed: Deposed | None = field(default=None, init=False)
+    _over: trio.Event = field(factory=trio.Event, init=False)
+    _set_settled: trio.Event = field(factory=trio.Event, init=False)
+    _lease_news: trio.Event = field(factory=trio.Event, init=False)
+    _changing: int = field(default=0, init=False)
+    """How many changes of the voters are submitted and not flushed yet."""
+    _solo_asked: bool = field(default=False, init=False)
+
+    @property
+    def has_lease(self) -> bool:
+        """Whether anything may be acknowledged now."""
+        return self._deposed is None and trio.current_time() < self.leader.lease_until
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether nobody else votes."""
+        return not self.leader.peers
+
+    async def leased(self, patience_seconds: float) -> bool:
+        """Wait for the lease for some time, and say whether it is there."""
+        with trio.move_on_after(patience_seconds):
+            while not self.has_lease:
+                await self._lease_news.wait()
+        return self.has_lease
+
+    @property
+    def set_is_settled(self) -> bool:
+        """Whether no change of the voters is under way: there is one at a time."""
+        return self.leader.change is None and not self._changing
+
+    async def set_settled(self) -> None:
+        """Wait until no change of the voters is under way."""
+        while not self.set_is_settled:
+            await self._set_settled.wait()
+
+    def submit(
+        self,
+        payloads: Sequence[Json],
+        settled: Settled,
+        voters: frozenset[NodeUuid] | None = None,
+    ) -> tuple[Index, ...]:
+        """Append records without waiting.
+
+        Args:
+            payloads: what they say.
+            settled: called in order: ``Durable`` when they count, ``Failed`` if they could not be
+                written here. Until then it is open whether they will ever count.
+            voters: who votes from the last of these records on, if that changes.
+        """
+        self._changing += voters is not None
+        return self.journal.submit(payloads, partial(self._flushed, settled, voters))
+
+    def recover(self, through: Index, settled: Settled) -> None:
+        """Have ``settled`` called when the records found on the disk at the start count."""
+        if through <= self.leader.committed:
+            settled(Durable(()))
+        else:
+            self._pending.append(_Pending(through, (), settled))
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Replicate until cancelled.
+
+        Raises:
+            Deposed: another master reigns.
+        """
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            nursery.start_soon(self._vote)
+            nursery.start_soon(self._tick)
+            self.step(leading.Tick())
+            task_status.started()
+            await self._over.wait()
+            nursery.cancel_scope.cancel()
+        if self._deposed is not None:
+            raise self._deposed
+
+    def set_voters(self, voters: frozenset[NodeUuid]) -> None:
+        """Follow a set of voters that was decided elsewhere, as soon as it has the whole log."""
+        self.step(leading.SetVoters(voters, self.leader.end.index))
+
+    def step(self, event: leading.Event) -> None:
+        """Have the leader decide, and carry out what it wants."""
+        changing = self.leader.change
+        now = Monotonic(trio.current_time())
+        self.leader, effects = leading.step(self.leader, event, now)
+        for effect in effects:
+            self._carry_out(effect)
+        if self.has_lease:
+            self._lease_news.set()
+            self._lease_news = trio.Event()
+        if changing is not self.leader.change:
+            self._set_settled.set()
+            self._set_settled = trio.Event()
+
+    def _carry_out(self, effect: leading.Effect) -> None:
+        match effect:
+            case leading.Commit(through):
+                while self._pending and self._pending[0].through <= through:
+                    pending = self._pending.popleft()
+                    pending.settled(Durable(pending.records))
+            case leading.Send():
+                self._soon(partial(self._send, effect))
+            case leading.SendSnapshot():
+                self._soon(partial(self._send_snapshot, effect))
+            case leading.GoSolo(since):
+                if not self._solo_asked:
+                    self._solo_asked = True
+                    self._soon(partial(self._go_solo, since))
+            case leading.EndSolo():
+                self._solo_asked = False
+                self._soon(self._end_solo)
+            case leading.StandDown(newest):
+                self._depose(newest)
+
+    def _soon(self, work: Callable[[], Awaitable[object]]) -> None:
+        if self._nursery is not None:
+            self._nursery.start_soon(work)
+
+    def _depose(self, newest: Epoch) -> None:
+        self._deposed = Deposed(self.leader.epoch, newest)
+        self._over.set()
+
+    # --- our own vote ----------------------------------------------------------------------------
+
+    def _flushed(
+        self,
+        settled: Settled,
+        voters: frozenset[NodeUuid] | None,
+        outcome: Durable | Failed,
+    ) -> None:
+        if isinstance(outcome, Failed):
+            self._changing -= voters is not None
+            settled(outcome)
+            return
+        records = outcome.records
+        self._pending.append(_Pending(self._through(records), records, settled))
+        self._votes.append(_Vote(records, voters))
+        if self.is_alone:
+            self._count()
+        else:
+            self._wake.set()
+
+    def _through(self, records: tuple[Record, ...]) -> Index:
+        if records:
+            return records[-1].index
+        return self._pending[-1].through if self._pending else self.leader.committed
+
+    async def _vote(self) -> None:
+        """Count what is flushed here, unless somebody else was promised a newer epoch."""
+        while True:
+            await self._wake.wait()
+            self._wake = trio.Event()
+            votes, self._votes = self._votes, []
+            allegiance = await read_allegiance(self._env.files, self._env.paths)
+            if allegiance.promised > self.leader.epoch:
+                self._depose(allegiance.promised)
+                return
+            self._votes = votes + self._votes
+            self._count(len(votes))
+
+    def _count(self, number: int | None = None) -> None:
+        votes, self._votes = self._votes[:number], self._votes[len(self._votes[:number]) :]
+        for vote in votes:
+            if vote.voters is not None and vote.records:
+                self._changing -= 1
+                self.step(leading.SetVoters(vote.voters, vote.records[-1].index))
+        records = tuple(record for vote in votes for record in vote.records)
+        self.step(leading.Flushed(records))
+        while self._pending and self._pending[0].through <= self.leader.committed:
+            pending = self._pending.popleft()  # it had no records of its own
+            pending.settled(Durable(pending.records))
+
+    # --- the other voters ------------------------------------------------------------------------
+
+    async def _tick(self) -> None:
+        had_lease = True
+        while True:
+            await trio.sleep(TICK_SECONDS)
+            if self.is_alone:
+                continue
+            self.step(leading.Tick())
+            if had_lease and not self.has_lease:
+                LOG.warning("no lease: too few voters answer", stream=self.stream)
+                self.lease_lost()
+            had_lease = self.has_lease
+
+    async def _send(self, effect: leading.Send) -> None:
+        epoch = self.leader.epoch
+        await self._converse(
+            effect.voter,
+            lambda replicas: replicas.append_records(
+                self.stream, epoch, effect.previous, effect.records, effect.committed
+            ),
+            MESSAGE_SECONDS_MAX,
+        )
+
+    async def _send_snapshot(self, effect: leading.SendSnapshot) -> None:
+        epoch, snapshot = self.leader.epoch, await self._snapshot()
+        LOG.info("sending a snapshot", stream=self.stream, to=effect.voter)
+        await self._converse(
+            effect.voter,
+            lambda replicas: replicas.install_snapshot(self.stream, epoch, snapshot),
+            SNAPSHOT_SECONDS_MAX,
+        )
+
+    async def _converse(
+        self,
+        voter: NodeUuid,
+        question: Callable[[Replicas], Awaitable[AppendAnswer]],
+        deadline_seconds: float,
+    ) -> None:
+        sent = Monotonic(trio.current_time())
+        try:
+            answer = await self._ask(voter, question, deadline_seconds)
+        except StaleEpoch as error:
+            self.step(leading.Refused(voter, Epoch(error.newest)))
+        except (ConnectionLost, ServiceError, GantryError, OSError) as error:
+            LOG.debug("not replicated", stream=self.stream, voter=voter, reason=str(error))
+            self.step(leading.Lost(voter))
+        else:
+            self.step(leading.Answered(voter, sent, answer))
+
+    # --- going on alone --------------------------------------------------------------------------
+
+    async def _go_solo(self, since: Index) -> None:
+        """Store that the other voter lacks something before anything is acknowledged alone."""
+        path = self._env.paths.data / f"solo-{self.stream}.json"
+        text = {"epoch": self.leader.epoch, "since": since}
+        try:
+            await self._env.files.write(path, to_bytes(text))
+        except OSError as error:
+            LOG.error("can not go on alone", reason=str(error))
+            self._solo_asked = False
+            return
+        LOG.warning("going on alone: the other voter is silent", stream=self.stream, since=since)
+        self.step(leading.SoloStored(since))
+
+    async def _end_solo(self) -> None:
+        LOG.info("the other voter has everything again", stream=self.stream)
+        try:
+            await self._env.files.remove(self._env.paths.data / f"solo-{self.stream}.json")
+        except OSError as error:
+            LOG.error("not noted", reason=str(error))
+
+
+def begin_leading(
+    me: NodeUuid,
+    epoch: Epoch,
+    voters: frozenset[NodeUuid],
+    base: LogEnd,
+    records: tuple[Record, ...],
+) -> Leader:
+    """Begin to lead with the log that was found on the disk."""
+    return Leader.begin(me, epoch, voters, base, records, Monotonic(trio.current_time()))
