@@ -149,10 +149,11 @@ class JobProcess(Protocol):
         """Say which job and attempt this is; a restarted LuxiD asks when it adopts the process."""
 
     async def events(self, after: EventNumber) -> tuple[Numbered, ...]:
-        """Wait for events later than ``after`` and return them, oldest first."""
+        """Wait for events later than ``after`` and return them, oldest first.
 
-    async def committed(self, through: EventNumber) -> None:
-        """Say that all events up to this number are durable; the process may forget them."""
+        It says at the same time that all events up to ``after`` are durable: the process may
+        forget them.
+        """
 
     async def submitted(self, key: Key, outcomes: tuple[Submitted | NotSubmitted, ...]) -> None:
         """Answer a :class:`JobsWanted`."""

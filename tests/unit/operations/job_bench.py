@@ -132,7 +132,6 @@ class Listener:
                 if self.process.cancel_called:
                     return
                 last = each.number
-            await self.server.committed(last)
 
     async def _hear(self, numbered: Numbered) -> None:
         match numbered.event:

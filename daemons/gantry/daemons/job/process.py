@@ -50,13 +50,9 @@ class JobServer:
         return self._assignment.job, self._assignment.attempt
 
     async def events(self, after: EventNumber) -> tuple[Numbered, ...]:
-        """Wait for events."""
+        """Note what LuxiD has made durable, and wait for events."""
+        self.outbox.commit(after)
         return await self.outbox.after(after)
-
-    async def committed(self, through: EventNumber) -> None:
-        """Note what LuxiD has made durable."""
-        self.outbox.commit(through)
-        await trio.lowlevel.checkpoint()
 
     async def submitted(self, key: Key, outcomes: Submissions) -> None:
         """Hand the ids of submitted jobs to the step that waits for them."""

@@ -19,7 +19,6 @@ from gantry.core.queue.happenings import (
     AnswerWanted,
     AskForPriority,
     AskToCancel,
-    Confirm,
     Died,
     Effect,
     Happening,
@@ -84,6 +83,8 @@ class Attended:
     cancel: bool = False
     """Whether the process has to be asked to cancel, also on the next connection."""
     kill: bool = False
+    is_new: bool = False
+    """Whether the attempt was just begun, so that its process can not have its work yet."""
 
 
 @define
@@ -119,8 +120,6 @@ class Supervisor:
         match effect:
             case Spawn(job, attempt):
                 self._soon(lambda: self._begin(job, attempt))
-            case Confirm(job, _, through):
-                self._tell(job, lambda remote: remote.committed(through))
             case AnswerWanted(job, _, key, outcomes):
                 self._tell(job, lambda remote: remote.submitted(key, outcomes))
             case AskToCancel(job):
@@ -207,7 +206,7 @@ class Supervisor:
                 return
 
     async def _begin(self, job: JobId, attempt: Attempt) -> None:
-        attended = self._attended[job] = Attended(job, attempt)
+        attended = self._attended[job] = Attended(job, attempt, is_new=True)
         await self.mirror.named()
         made = await self._make(SpawnRequest(job, attempt, str(self._path(job))))
         if isinstance(made, NotSpawned):
@@ -309,11 +308,10 @@ class Supervisor:
             await remote.cancel()
         for key, outcomes in entry.wanted.items():
             await remote.submitted(key, outcomes)
-        if entry.reported:
-            await remote.committed(entry.reported)
 
     async def _hand_over(self, remote: JobProcess, attended: Attended, entry: Entry) -> None:
-        known = await _assigned(remote)
+        known = None if attended.is_new else await _assigned(remote)
+        attended.is_new = False
         if known is None:
             epoch = await self.mirror.named()
             secrets = self.secrets.get(entry.id, ())

@@ -8,7 +8,6 @@ from typing import Final
 from gantry.core.queue.fold import apply, replay
 from gantry.core.queue.happenings import (
     AnswerWanted,
-    Confirm,
     Died,
     Effect,
     NotStarted,
@@ -117,17 +116,16 @@ def reported(queue: Queue, event: Reported, rules: Rules) -> Step:
     if not event.events or known is None or known.attempt != attempt:
         return Step(queue)
     last = event.events[-1].number
-    confirm = Confirm(job, attempt, last)
     new = [each.event for each in event.events if each.number > known.reported]
     if known.closed or not new:
-        return Step(queue, effects=(confirm,))
+        return Step(queue)
     wanted = _answer_wanted(queue, known, new, rules, event)
     kept = tuple(each for each in new if not isinstance(each, JobsWanted | BlockedBy))
     records: list[QueueRecord] = [*wanted.records]
     if kept or wanted.records:
         records.append(JobReported(job, attempt, last, kept))
     after = replay(records, queue)
-    effects: list[Effect] = [*wanted.effects, confirm]
+    effects: list[Effect] = [*wanted.effects]
     if any(isinstance(each, Ended) for each in kept):
         entry = after.entries[job]
         if not entry.job.is_final:

@@ -16,7 +16,6 @@ from gantry.core.queue.submission import (
 from gantry.protocols.errors import GanetiError
 from gantry.protocols.identity import Attempt, JobId, Key
 from gantry.protocols.jobproc import (
-    EventNumber,
     Numbered,
 )
 from gantry.protocols.jobs import Timestamp
@@ -151,15 +150,6 @@ class Spawn:
 
 
 @frozen
-class Confirm:
-    """Tell a job process that its events up to a number are durable."""
-
-    job: JobId
-    attempt: Attempt
-    through: EventNumber
-
-
-@frozen
 class AnswerWanted:
     """Tell a job process what became of the jobs that it wanted."""
 
@@ -206,7 +196,7 @@ class Release:
     job: JobId
 
 
-Effect = Spawn | Confirm | AnswerWanted | AskToCancel | AskForPriority | Kill | Keep | Release
+Effect = Spawn | AnswerWanted | AskToCancel | AskForPriority | Kill | Keep | Release
 
 
 @frozen

@@ -15,7 +15,6 @@ from gantry.core.queue.happenings import (
     AskToCancel,
     Cancel,
     ChangePriority,
-    Confirm,
     Died,
     Happening,
     Keep,
@@ -423,7 +422,7 @@ def test_waiting_for_locks_is_no_record() -> None:
     job = running(bench)
     done = bench.report(job, BlockedBy((JobId(9),)))
     assert done.records == ()
-    assert done.effects == (Confirm(job, FIRST, EventNumber(3)),)
+    assert done.effects == ()
 
 
 def test_the_records_of_finished_opcodes_are_forgotten() -> None:

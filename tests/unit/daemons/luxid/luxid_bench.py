@@ -221,12 +221,10 @@ class ScriptedProcess:
         return self.work.job, self.work.attempt
 
     async def events(self, after: EventNumber) -> tuple[Numbered, ...]:
+        self.committed_through = max(after, self.committed_through)
+        self._wake()
         await self.until(lambda: bool(self._events) and self._events[-1].number > after)
         return tuple(each for each in self._events if each.number > after)
-
-    async def committed(self, through: EventNumber) -> None:
-        self.committed_through = max(through, self.committed_through)
-        self._wake()
 
     async def submitted(self, key: Key, outcomes: tuple[Submitted | NotSubmitted, ...]) -> None:
         self.outcomes[key] = outcomes
