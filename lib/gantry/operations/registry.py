@@ -26,6 +26,7 @@ OPERATIONS: Final[Mapping[str, str]] = {
     "OP_GROUP_VERIFY_DISKS": f"{_HERE}.group.verify_disks",
     "OP_INSTANCE_CONSOLE": f"{_HERE}.instance.console",
     "OP_INSTANCE_CREATE": f"{_HERE}.instance.create",
+    "OP_INSTANCE_FAILOVER": f"{_HERE}.instance.failover",
     "OP_INSTANCE_MIGRATE": f"{_HERE}.instance.migrate",
     "OP_INSTANCE_QUERY_DATA": f"{_HERE}.instance.query_data",
     "OP_INSTANCE_REBOOT": f"{_HERE}.instance.reboot",

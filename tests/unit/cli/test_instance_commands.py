@@ -272,6 +272,7 @@ def test_who_is_meant_has_to_be_said(
     [
         ("remove", "inst1"),
         ("migrate", "inst1"),
+        ("failover", "inst1"),
         ("rename", "--no-name-check", "inst1", "x"),
         ("startup", "--all"),
     ],
@@ -283,6 +284,23 @@ def test_without_a_terminal_a_question_ends_with_13_and_nothing_is_done(
     assert ended.code == 13
     assert "no terminal" in ended.err
     assert submitted(cluster) == []
+
+
+def test_failover_says_all_that_it_was_told(command: Command, cluster: FakeLuxid) -> None:
+    words = ("--ignore-consistency", "--shutdown-timeout=5", "--cleanup", "-n", "node2")
+    assert command(INSTANCE, "failover", "-f", *words, "inst1").code == 0
+    assert submitted(cluster) == [
+        {
+            "OP_ID": "OP_INSTANCE_FAILOVER",
+            "instance_name": "inst1",
+            "ignore_consistency": True,
+            "shutdown_timeout": 5,
+            "iallocator": None,
+            "target_node": "node2",
+            "ignore_ipolicy": False,
+            "cleanup": True,
+        }
+    ]
 
 
 def test_remove_migrate_and_rename(command: Command, cluster: FakeLuxid) -> None:

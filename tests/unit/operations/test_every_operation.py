@@ -23,7 +23,7 @@ from gantry.protocols.opcodes.instance import (
 )
 from gantry.protocols.opcodes.node import OpNodeRemove
 from gantry.protocols.opcodes.opcode import Opcode
-from gantry.protocols.opcodes.relocation import OpInstanceMigrate
+from gantry.protocols.opcodes.relocation import OpInstanceFailover, OpInstanceMigrate
 from gantry.protocols.opcodes.tags import OpTagsDel, OpTagsSet
 from gantry.protocols.opcodes.testing import OpTestDelay
 
@@ -47,6 +47,7 @@ def create(template: str = "file", **more: object) -> OpInstanceCreate:
 
 
 MIGRATE = OpInstanceMigrate(instance_name=NEW, target_node="node2.gnt.test")
+FAILOVER = OpInstanceFailover(instance_name=NEW, target_node="node2.gnt.test")
 
 SCENARIOS: dict[str, tuple[list[Opcode], Opcode]] = {
     "add": ([], create()),
@@ -66,6 +67,12 @@ SCENARIOS: dict[str, tuple[list[Opcode], Opcode]] = {
         OpInstanceRename(instance_name=NEW, new_name="newer.gnt.test", name_check=False),
     ),
     "migrate": ([create("sharedfile")], MIGRATE),
+    "migrate a stopped one": (
+        [create("sharedfile", start=False)],
+        OpInstanceMigrate(instance_name=NEW, target_node="node2.gnt.test", allow_failover=True),
+    ),
+    "fail over": ([create("sharedfile")], FAILOVER),
+    "fail over a stopped one": ([create("sharedfile", start=False)], FAILOVER),
     "tag": ([], OpTagsSet(kind="instance", name="inst1.gnt.test", tags=("a", "b"))),
     "untag": (
         [OpTagsSet(kind="instance", name="inst1.gnt.test", tags=("a", "b"))],

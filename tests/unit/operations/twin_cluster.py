@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import trio
 from attrs import define, evolve, field
@@ -25,6 +25,7 @@ from gantry.protocols.errors import ConnectionLost, OpExecError
 from gantry.protocols.identity import JobId, Key, NodeUuid, Ticket
 from gantry.protocols.locks import Granted, Held, Level, LockOwner, LockRequest
 from gantry.protocols.noded import (
+    NODED,
     Check,
     CheckReport,
     HookPhase,
@@ -48,7 +49,7 @@ from gantry.protocols.runtime_types import (
     MigrationTarget,
     OsDefinition,
 )
-from gantry.protocols.service import Call, Method
+from gantry.protocols.service import Call, Method, Service
 from gantry.protocols.wconfd import (
     WCONFD,
     Committed,
@@ -333,7 +334,9 @@ class TwinNodeLinks(NodeLinks):
         self.dead: set[NodeUuid] = set()
 
     @override
-    async def _way_to(self, node: Node, deadline_seconds: float) -> Call:
+    async def _way_to(
+        self, node: Node, deadline_seconds: float, service: Service[Any] = NODED
+    ) -> Call:
         twin = next(
             (t for t in self.twins.values() if t.uuid == node.uuid or t.name == node.name), None
         )

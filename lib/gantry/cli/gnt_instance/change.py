@@ -1,4 +1,4 @@
-"""``gnt-instance remove``, ``rename`` and ``migrate``."""
+"""``gnt-instance remove``, ``rename``, ``migrate`` and ``failover``."""
 
 from __future__ import annotations
 
@@ -36,6 +36,9 @@ ALLOW_FAILOVER = flag("--allow-failover", "allow_failover", "fail over if it is 
 IGNORE_VERSIONS = flag(
     "--ignore-hvversions", "ignore_hvversions", "ignore that the hypervisors' versions differ"
 )
+IGNORE_CONSISTENCY = flag(
+    "--ignore-consistency", "ignore_consistency", "go on though its node does not answer"
+)
 NO_RUNTIME_CHANGES = negative_flag(
     "--no-runtime-changes", "allow_runtime_chgs", "do not shrink its memory to make it fit"
 )
@@ -70,6 +73,18 @@ MIGRATE_OPTIONS: tuple[Option[object], ...] = (
     IGNORE_VERSIONS,
     NO_RUNTIME_CHANGES,
     *SUBMISSION,
+)
+FAILOVER_OPTIONS: tuple[Option[object], ...] = (
+    FORCE,
+    IGNORE_CONSISTENCY,
+    *SUBMISSION,
+    SHUTDOWN_TIMEOUT,
+    DRY_RUN,
+    PRIORITY,
+    TARGET_NODE,
+    IALLOCATOR,
+    IGNORE_POLICY,
+    CLEANUP,
 )
 
 
@@ -139,8 +154,32 @@ def run_migrate(call: Invocation) -> int:
     return exit_codes.SUCCESS
 
 
+def run_failover(call: Invocation) -> int:
+    """Stop an instance and start it on another node."""
+    name, options = call.arguments[0], call.options
+    question = (
+        f"Instance {name} will be stopped and started on another node. Continue?"
+        if not options[CLEANUP]
+        else f"Instance {name} will be cleaned up after a failed failover. Continue?"
+    )
+    if not options[FORCE] and not confirm(question):
+        return exit_codes.FAILURE
+    changes: Opcode = {
+        "instance_name": name,
+        "ignore_consistency": options[IGNORE_CONSISTENCY],
+        "shutdown_timeout": options[SHUTDOWN_TIMEOUT],
+        "iallocator": options[IALLOCATOR],
+        "target_node": options[TARGET_NODE],
+        "ignore_ipolicy": options[IGNORE_POLICY],
+        "cleanup": options[CLEANUP],
+    }
+    submit_or_run(call, call.opcode("OP_INSTANCE_FAILOVER", changes))
+    return exit_codes.SUCCESS
+
+
 ONE = (Arguments("instance", 1, 1),)
 COMMANDS = (
+    Command("failover", run_failover, ONE, FAILOVER_OPTIONS),
     Command("migrate", run_migrate, ONE, MIGRATE_OPTIONS),
     Command("remove", run_remove, ONE, REMOVE_OPTIONS),
     Command("rename", run_rename, (*ONE, Arguments("host", 1, 1)), RENAME_OPTIONS),

@@ -18,7 +18,7 @@ PROGRAM = Program(
         Known("change-group", "Moves an instance to another node group"),
         Known("console", "Opens the serial console of an instance; Ctrl-] leaves it", "console"),
         Known("deactivate-disks", "Takes the disks of an instance out of use"),
-        Known("failover", "Stops an instance and starts it on another node"),
+        Known("failover", "Stops an instance and starts it on another node", "change"),
         Known("grow-disk", "Makes a disk of an instance larger"),
         Known("info", "Shows what is known of instances", "info"),
         Known("list", "Lists instances; list-fields tells the fields", "listing"),

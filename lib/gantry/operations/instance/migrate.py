@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from gantry.operations.hooks import with_hooks
+from gantry.operations.hooks import Hooks, with_hooks
+from gantry.operations.instance.failover import failover_steps
 from gantry.operations.instance.hook_variables import instance_hooks, instance_variables
+from gantry.operations.instance.relocation import (
+    check_target,
+    relocation_locks,
+    relocation_target,
+)
 from gantry.operations.instance.spec import instance_spec
 from gantry.operations.instance.state import at_node, check_memory, running_on
-from gantry.operations.lookup import (
-    check_takes_instances,
-    disks_of,
-    find_node,
-    read_instance,
-    template_of,
-)
-from gantry.operations.operation import Locks, Operation, locks, step
+from gantry.operations.instance.whereabouts import note_whereabouts
+from gantry.operations.lookup import disks_of, read_instance
+from gantry.operations.operation import Operation, step
 from gantry.operations.world import World
 from gantry.protocols.changes import SetInstancePrimary
 from gantry.protocols.errors import OpPrereqError
@@ -27,50 +28,16 @@ from gantry.protocols.noded import call
 from gantry.protocols.objects.instance import Instance
 from gantry.protocols.objects.node import Node
 from gantry.protocols.opcodes.relocation import OpInstanceMigrate
+from gantry.protocols.opcodes.vocabulary import SHUTDOWN_SECONDS
 from gantry.protocols.runtime_types import InstanceSpec, MigrationSource, MigrationTarget
 from gantry.protocols.steps import Commit, NoUndo, Plan, Step, StepName
 from gantry.protocols.wconfd import ConfigPart
-
-MIGRATABLE: Final = frozenset({"diskless", "sharedfile", "gluster", "blockdev", "rbd", "ext"})
-"""The disk templates whose disks are at hand on every node."""
 
 MIGRATE_SECONDS_MAX: Final = 4 * 3600.0
 """As Ganeti's slowest class of calls but one: a large guest over a slow line."""
 
 ACCEPT: Final = StepName("prepare the target")
 SEND: Final = StepName("migrate")
-
-
-async def needed_locks(opcode: OpInstanceMigrate, world: World) -> Locks:
-    """Lock the instance, the node that it leaves and the one that it goes to."""
-    part, instance = await read_instance(world, opcode.instance_name)
-    nodes = {instance.primary_node, _target(opcode, part, instance).uuid}
-    return locks(
-        ("instance", "exclusive", [instance.name]),
-        ("node", "exclusive", nodes),
-        ("node-res", "exclusive", nodes),
-    )
-
-
-def _target(opcode: OpInstanceMigrate, part: ConfigPart, instance: Instance) -> Node:
-    template = template_of(disks_of(part, instance))
-    if template not in MIGRATABLE:
-        raise OpPrereqError(
-            f"instance {instance.name} has disks of template {template}, which can not be "
-            "migrated; shut it down and move it, or use sharedfile",
-            "wrong_state",
-        )
-    if opcode.iallocator is not None:
-        raise OpPrereqError(
-            "instance allocators are not available in this version; name the target node"
-        )
-    if opcode.target_node is None:
-        raise OpPrereqError(f"say to which node instance {instance.name} is to be migrated (-n)")
-    target = find_node(part, opcode.target_node)
-    if target.uuid == instance.primary_node and not opcode.cleanup:
-        text = f"instance {instance.name} is on node {target.name} already"
-        raise OpPrereqError(text, "wrong_state")
-    return target
 
 
 def _is_live(opcode: OpInstanceMigrate, spec: InstanceSpec) -> bool:
@@ -84,33 +51,51 @@ def _is_live(opcode: OpInstanceMigrate, spec: InstanceSpec) -> bool:
 async def plan(opcode: OpInstanceMigrate, world: World) -> Plan:
     """Prepare the target, move the guest, note where it is, tidy up."""
     part, instance = await read_instance(world, opcode.instance_name)
-    target = _target(opcode, part, instance)
+    target = relocation_target(opcode, part, instance)
     spec = instance_spec(part, instance)
     source = part.nodes[instance.primary_node]
     if opcode.cleanup:
-        return await _cleanup(opcode, world, part, instance)
-    check_takes_instances(target)
-    if await running_on(world, source, spec) is None:
+        steps = await note_whereabouts(world, part, instance, target)
+        return Plan(opcode.op_id(), OPERATION.version, steps)
+    live = _is_live(opcode, spec)
+    check_target(opcode, part, instance, spec, target)
+    runs = await running_on(world, source, spec) is not None
+    if opcode.allow_failover and (spec.always_failover or not runs):
+        world.say(f"instance {instance.name} is failed over instead of migrated")
+        seconds = float(SHUTDOWN_SECONDS)
+        steps = await failover_steps(world, instance, spec, target, runs=runs, stop_seconds=seconds)
+        made = Plan(opcode.op_id(), OPERATION.version, steps)
+    elif runs:
+        await check_memory(world, target, spec)
+        machine = await world.ask(source, lambda n: n.migration_source(spec))
+        steps = _steps(instance, spec, at_node(spec, target), machine, live=live)
+        made = Plan(opcode.op_id(), OPERATION.version, steps, no_return=SEND)
+    else:
         raise OpPrereqError(
             f"instance {instance.name} is not running; start it, or move it with a failover",
             "wrong_state",
         )
-    await check_memory(world, target, spec)
-    machine = await world.ask(source, lambda n: n.migration_source(spec))
-    steps = _steps(instance, spec, at_node(spec, target), machine, live=_is_live(opcode, spec))
+    return with_hooks(made, _hooks(opcode, part, instance, spec, target), part)
+
+
+def _hooks(
+    opcode: OpInstanceMigrate,
+    part: ConfigPart,
+    instance: Instance,
+    spec: InstanceSpec,
+    target: Node,
+) -> Hooks:
     told = {
         "MIGRATE_LIVE": _is_live(opcode, spec),
         "MIGRATE_CLEANUP": opcode.cleanup,
-        "OLD_PRIMARY": source.name,
+        "OLD_PRIMARY": part.nodes[instance.primary_node].name,
         "NEW_PRIMARY": target.name,
         "OLD_SECONDARY": "",
         "NEW_SECONDARY": "",
         "ALLOW_RUNTIME_CHANGES": opcode.allow_runtime_changes,
         **instance_variables(part, instance, spec, disks_of(part, instance), "up"),
     }
-    hooks = instance_hooks("instance-migrate", part, spec, told, target.uuid)
-    made = Plan(opcode.op_id(), OPERATION.version, steps, no_return=SEND)
-    return with_hooks(made, hooks, part)
+    return instance_hooks("instance-migrate", part, spec, told, target.uuid)
 
 
 def _steps(
@@ -146,29 +131,4 @@ def _steps(
     )
 
 
-async def _cleanup(
-    opcode: OpInstanceMigrate, world: World, part: ConfigPart, instance: Instance
-) -> Plan:
-    """Find out where a guest is that a failed migration left somewhere, and note it."""
-    spec = instance_spec(part, instance)
-    target = _target(opcode, part, instance)
-    source = part.nodes[instance.primary_node]
-    here = await running_on(world, source, spec)
-    there = await running_on(world, target, spec) if target.uuid != source.uuid else None
-    if here is not None and there is not None:
-        raise OpPrereqError(
-            f"instance {instance.name} runs on both {source.name} and {target.name}; "
-            "stop one of them by hand",
-            "wrong_state",
-        )
-    steps: tuple[Step, ...] = ()
-    if there is not None:
-        do = Commit(SetInstancePrimary(instance.uuid, target.uuid))
-        undo = Commit(SetInstancePrimary(instance.uuid, source.uuid))
-        steps = (step("note the new primary node", "idempotent", do, undo),)
-    where = target if there is not None else source
-    world.say(f"instance {instance.name} belongs to node {where.name}")
-    return Plan(opcode.op_id(), OPERATION.version, steps)
-
-
-OPERATION: Final = Operation(OpInstanceMigrate, needed_locks, plan)
+OPERATION: Final = Operation(OpInstanceMigrate, relocation_locks, plan)
