@@ -52,6 +52,15 @@ class AppendFile(Protocol):
     async def sync(self) -> None:
         """Flush everything appended so far to the disk."""
 
+    async def append_durably(self, data: bytes) -> None:
+        """Write ``data`` at the end and flush, which may be cheaper as one operation.
+
+        Raises:
+            OSError: as :meth:`append` and :meth:`sync`.
+        """
+        await self.append(data)
+        await self.sync()
+
     async def truncate(self, size: int) -> None:
         """Cut the file to ``size`` bytes and flush."""
 

@@ -62,6 +62,12 @@ def write_durably(path: Path, data: bytes, mode: int) -> None:
         os.close(folder)
 
 
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
 def _write_new(folder: int, name: str, data: bytes, mode: int) -> None:
     """Write a file that has no name before its content is on the disk."""
     flags = os.O_WRONLY | os.O_CLOEXEC
@@ -74,9 +80,7 @@ def _write_new(folder: int, name: str, data: bytes, mode: int) -> None:
         nameless = False
         fd = os.open(name, flags | os.O_CREAT | os.O_EXCL, mode, dir_fd=folder)
     try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(fd, view) :]
+        _write_all(fd, data)
         os.fchmod(fd, mode)
         os.fsync(fd)
         if nameless:
@@ -128,16 +132,19 @@ class RealAppendFile(AppendFile):
 
     @override
     async def append(self, data: bytes) -> None:
-        def write() -> None:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(self._fd, view) :]
-
-        await _in_thread(write)
+        await _in_thread(lambda: _write_all(self._fd, data))
 
     @override
     async def sync(self) -> None:
         await _in_thread(lambda: os.fdatasync(self._fd))
+
+    @override
+    async def append_durably(self, data: bytes) -> None:
+        def write() -> None:
+            _write_all(self._fd, data)
+            os.fdatasync(self._fd)
+
+        await _in_thread(write)  # to a thread and back once
 
     @override
     async def truncate(self, size: int) -> None:

@@ -315,8 +315,7 @@ class Journal:
     async def _write(self, lines: bytes) -> None:
         file = await self._ready_file()
         data = self._head + lines
-        await file.append(data)
-        await file.sync()
+        await file.append_durably(data)
         self._head = b""
         self._flushes += 1
         self._bytes_written += len(data)

@@ -1,7 +1,8 @@
 """Job files, serial, version, drain flag and archive, as Ganeti has them: derived from the queue.
 
-They are written in the background and never waited for, but in one case: a job leaves the queue
-for the archive only when its file is there.
+They are written in the background, a second behind, so that a short job's file is written once.
+They are never waited for, but in one case: a job leaves the queue for the archive only when its
+file is there.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ ARCHIVE_FOLDER_JOBS: Final = 10_000
 """How many jobs share one folder of the archive (Ganeti's JOBS_PER_ARCHIVE_DIRECTORY)."""
 
 QUEUE_VERSION: Final = b"1\n"
+
+BEHIND_SECONDS: Final = 1.0
+"""How far the files may be behind the queue, as ``config.data`` is behind its journal."""
+
 RETRY_SECONDS: Final = 5.0
 
 _JOB_FILE: Final = re.compile(r"job-([1-9][0-9]*)")
@@ -69,16 +74,26 @@ class QueueFiles:
         self.mark(job for record in records for job in touched(record))
 
     async def run(self) -> None:
-        """Write what is out of date, until cancelled."""
-        while True:
-            await self._wake.wait()
-            self._wake = trio.Event()
-            try:
-                await self.flush()
-            except OSError as error:
-                LOG.error("job files can not be written", reason=str(error))
-                await trio.sleep(RETRY_SECONDS)
-                self._wake.set()
+        """Write what is out of date, until cancelled; then write it a last time."""
+        try:
+            while True:
+                await self._wake.wait()
+                await trio.sleep(BEHIND_SECONDS)
+                self._wake = trio.Event()
+                if not await self._try_to_flush():
+                    await trio.sleep(RETRY_SECONDS)
+                    self._wake.set()
+        finally:
+            with trio.CancelScope(shield=True):  # small files, bounded by the stop's own deadline
+                await self._try_to_flush()
+
+    async def _try_to_flush(self) -> bool:
+        try:
+            await self.flush()
+        except OSError as error:
+            LOG.error("job files can not be written", reason=str(error))
+            return False
+        return True
 
     async def flush(self) -> None:
         """Write everything that is out of date.
