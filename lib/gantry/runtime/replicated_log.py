@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 import trio
 from attrs import define, field, frozen
@@ -58,21 +58,12 @@ class Deposed(GantryError):
         )
 
 
-class AskVoter(Protocol):
-    """The way to the other voters."""
+AskVoter = Callable[
+    [NodeUuid, Callable[[Replicas], Awaitable[AppendAnswer]], float], Awaitable[AppendAnswer]
+]
+"""The way to the other voters: (voter, question, deadline in seconds) -> answer.
 
-    async def __call__(
-        self,
-        voter: NodeUuid,
-        question: Callable[[Replicas], Awaitable[AppendAnswer]],
-        deadline_seconds: float,
-    ) -> AppendAnswer:
-        """Ask one voter.
-
-        Raises:
-            ServiceError, ConnectionLost, GanetiError: see
-                :meth:`gantry.runtime.node_links.NodeLinks.ask_at`.
-        """
+It raises what :meth:`gantry.runtime.node_links.NodeLinks.ask_at` does."""
 
 
 @frozen
@@ -114,6 +105,8 @@ class ReplicatedLog:
     _votes: list[_Vote] = field(factory=list, init=False)
     _wake: trio.Event = field(factory=trio.Event, init=False)
     _nursery: trio.Nursery | None = field(default=None, init=False)
+    set_changed: Callable[[], None] = field(default=_ignore, init=False)
+    """Called when a change of the voters has begun or ended; must not wait."""
     _deposed: Deposed | None = field(default=None, init=False)
     _over: trio.Event = field(factory=trio.Event, init=False)
     _set_settled: trio.Event = field(factory=trio.Event, init=False)
@@ -179,14 +172,17 @@ class ReplicatedLog:
         Raises:
             Deposed: another master reigns.
         """
-        async with trio.open_nursery() as nursery:
-            self._nursery = nursery
-            nursery.start_soon(self._vote)
-            nursery.start_soon(self._tick)
-            self.step(leading.Tick())
-            task_status.started()
-            await self._over.wait()
-            nursery.cancel_scope.cancel()
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                nursery.start_soon(self._vote)
+                nursery.start_soon(self._tick)
+                self.step(leading.Tick())
+                task_status.started()
+                await self._over.wait()
+                nursery.cancel_scope.cancel()
+        finally:
+            self._nursery = None
         if self._deposed is not None:
             raise self._deposed
 
@@ -207,6 +203,7 @@ class ReplicatedLog:
         if changing is not self.leader.change:
             self._set_settled.set()
             self._set_settled = trio.Event()
+            self.set_changed()
 
     def _carry_out(self, effect: leading.Effect) -> None:
         match effect:

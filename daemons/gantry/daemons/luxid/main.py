@@ -22,6 +22,7 @@ from gantry.daemons.luxid.mirror import Mirror
 from gantry.daemons.luxid.query_calls import QueryCalls
 from gantry.daemons.luxid.store import QueueStore
 from gantry.daemons.luxid.supervisor import Supervisor
+from gantry.daemons.luxid.voting import Voting
 from gantry.operations.registry import is_available
 from gantry.protocols.codec import Malformed
 from gantry.protocols.errors import GantryError, OpExecError
@@ -30,11 +31,13 @@ from gantry.protocols.jobproc import FORK_SERVER_SOCKET
 from gantry.protocols.luxi import GANETI_LINK, SOCKET_NAME, Luxi
 from gantry.protocols.objects.node import Node
 from gantry.runtime import daemon
-from gantry.runtime.daemon import Daemon, StartRefused
+from gantry.runtime.daemon import EXIT_NOT_MASTER, Daemon, StartRefused
 from gantry.runtime.environment import Environment
 from gantry.runtime.logs import Log
 from gantry.runtime.node_links import NodeLinks
+from gantry.runtime.nursery import only
 from gantry.runtime.release import this_release
+from gantry.runtime.replicated_log import Deposed
 
 SOCKET_MODE: Final = 0o660
 
@@ -57,21 +60,27 @@ async def main(env: Environment, launcher: Launcher | None = None) -> None:
         env: the world.
         launcher: where processes for jobs come from; by default the node's fork server.
     """
-    store = await _open_queue(env)
+    store, voting = await _open_queue(env)
     files = QueueFiles(env, lambda: store.committed)
     files.mark({*store.recent})
     store.written, store.before_snapshot = files.follow, files.flush
     ways = launcher or ForkServerLink(env.paths.socket(FORK_SERVER_SOCKET))
     async with NodeLinks.opened(env, lambda uuid: _find_node(mirror, uuid)) as links:
-        mirror = Mirror(env, lambda: supervisor.living(), lambda view: _follow(store, view))
+        mirror = Mirror(env, lambda: supervisor.living(), lambda view: _follow(store, voting, view))
         supervisor = Supervisor(env, store, ways, mirror)
         store.act = supervisor.act
+        if voting is not None:
+            log = store.replicate(voting.me, voting.voters, voting.asking(links))
+            log.set_changed = lambda: _follow_voters(store, voting, mirror)
         parts = Parts(env, store, files, mirror, links, this_release())
         server = LuxiServer(lambda caller: _front(parts, caller), env.random.uuid())
         listener = await env.network.listen_unix(env.paths.socket(SOCKET_NAME), SOCKET_MODE)
         await _link(env)
         async with trio.open_nursery() as nursery:
-            await nursery.start(store.run)
+            await nursery.start(_run_queue, store)
+            if store.is_new_reign:
+                await store.begin_reign()
+                files.mark({*store.head.entries})
             await nursery.start(supervisor.run)
             nursery.start_soon(mirror.run)
             nursery.start_soon(files.run)
@@ -83,19 +92,41 @@ async def main(env: Environment, launcher: Launcher | None = None) -> None:
             LOG.info("ready", jobs=len(store.head.entries), active=len(store.head.active))
 
 
-async def _open_queue(env: Environment) -> QueueStore:
+async def _open_queue(env: Environment) -> tuple[QueueStore, Voting | None]:
     await env.files.make_folder(env.paths.queue)
     try:
-        return await QueueStore.open(env, lambda: take_over(env))
+        return await QueueStore.open(env, lambda: take_over(env)), await Voting.begin(env)
+    except StartRefused:
+        raise
     except (GantryError, Malformed, OSError) as error:
         raise StartRefused(f"the job queue can not be read: {error}") from error
+
+
+async def _run_queue(
+    store: QueueStore, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    try:
+        await store.run(task_status)
+    except BaseExceptionGroup as group:
+        deposed, rest = group.split(Deposed)
+        if deposed is None or rest is not None:
+            raise
+        raise StartRefused(str(only(deposed)), EXIT_NOT_MASTER) from group
 
 
 def _front(parts: Parts, caller: Caller) -> Luxi:
     return Front(parts, caller)
 
 
-def _follow(store: QueueStore, view: View) -> None:
+def _follow_voters(store: QueueStore, voting: Voting, mirror: Mirror) -> None:
+    """Go on to the newest set of voters when a change of the set is over."""
+    if mirror.view is not None:
+        voting.follow(mirror.view, store)
+
+
+def _follow(store: QueueStore, voting: Voting | None, view: View) -> None:
+    if voting is not None:
+        voting.follow(view, store)
     rules = Rules(view.configuration.cluster.max_running_jobs, is_available)
     if rules != store.rules:
         store.follow(rules)

@@ -23,10 +23,12 @@ from gantry.core.queue.state import Queue
 from gantry.core.queue.transitions import moment
 from gantry.operations.registry import is_available
 from gantry.protocols.codec import dump, from_bytes, load, to_bytes
-from gantry.protocols.errors import GenericError
-from gantry.protocols.identity import Epoch, JobId
+from gantry.protocols.config_records import FIRST_EPOCH
+from gantry.protocols.errors import GenericError, NoLease
+from gantry.protocols.identity import Epoch, JobId, NodeUuid
 from gantry.protocols.jobs import Timestamp
 from gantry.protocols.queue_records import (
+    DrainFlagSet,
     JobsSubmitted,
     QueueRecord,
     QueueSnapshot,
@@ -34,18 +36,23 @@ from gantry.protocols.queue_records import (
     dump_record,
     load_record,
 )
-from gantry.protocols.records import ORIGIN, Position
+from gantry.protocols.records import ORIGIN, Position, Record
+from gantry.protocols.replication import Snapshot as ReplicaSnapshot
+from gantry.runtime.allegiance import read_allegiance
+from gantry.runtime.daemon import EXIT_NOT_MASTER, StartRefused
 from gantry.runtime.environment import Environment
 from gantry.runtime.journal import AppendFailed, Durable, Failed, Journal
 from gantry.runtime.logs import Log
-
-FIRST_EPOCH: Final = Epoch(1)
+from gantry.runtime.replicated_log import AskVoter, ReplicatedLog, begin_leading
 
 COMPACT_BYTES: Final = 4 * 1024 * 1024
 """A journal this long is replaced by a snapshot, if it is also longer than the last one was."""
 
 RETRY_SECONDS: Final = 2.0
 """When scheduling is tried again after the journal could not be written."""
+
+LEASE_PATIENCE_SECONDS: Final = 10.0
+"""A lease that is not there after this time may not come back soon: the client is told."""
 
 NO_SLOTS: Final = Rules(running_max=0, available=is_available)
 """As long as the configuration is not known, nothing begins."""
@@ -116,8 +123,18 @@ class QueueStore:
     """Called with the records that have been committed; must not wait."""
     before_snapshot: Callable[[], Awaitable[None]] = field(default=_nothing, init=False)
     """Awaited before older records are forgotten."""
+    log: ReplicatedLog | None = field(default=None, init=False)
+    """Decides what counts; without one, what is flushed here does."""
+    _found: tuple[Record, ...] = field(default=(), init=False)
+    """The records that the journal held at the start."""
+    _stored: StoredQueue | None = field(default=None, init=False)
+    """The snapshot as it was at the start, until the queue is replicated."""
+    _recovering: Queue | None = field(default=None, init=False)
+    """With the records found at the start, until the voters have confirmed them."""
     _position: Position = field(default=ORIGIN, init=False)
-    _in_flight: int = field(default=0, init=False)
+    _epoch: Epoch = field(default=FIRST_EPOCH, init=False)
+    """Of the last record that counts."""
+    _in_flight: list[_Decision] = field(factory=list, init=False)
     _snapshot_bytes: int = field(default=0, init=False)
     _long: trio.Event = field(factory=trio.Event, init=False)
     _broken: trio.Event = field(factory=trio.Event, init=False)
@@ -134,19 +151,88 @@ class QueueStore:
             gantry.protocols.codec.Malformed: a record or the snapshot is of an unknown form.
         """
         files, path = env.files, snapshot_path(env)
+        allegiance = await read_allegiance(files, env.paths)
+        if not allegiance.may_lead:
+            raise StartRefused(
+                f"{env.node} follows another master, in epoch {allegiance.promised}; "
+                "LuxiD runs on the master only, see gnt-cluster getmaster",
+                EXIT_NOT_MASTER,
+            )
         if not await files.exists(path):
             first = StoredQueue(ORIGIN, await found())
             await files.write(path, to_bytes(dump(first)))
         stored = load(StoredQueue, from_bytes(await files.read(path)))
         journal, records = await Journal.open(
-            files, journal_path(env), FIRST_EPOCH, stored.position
+            files, journal_path(env), allegiance.reign, stored.position
         )
         loaded = [load_record(record.payload) for record in records]
         queue = replay(loaded, restore(stored.queue))
         recent = frozenset(job for record in loaded for job in touched(record))
         store = cls(env, journal, queue, queue, recent)
         store._position = journal.end
+        store._epoch = records[-1].epoch if records else stored.epoch
+        store._found, store._stored = records, stored
         return store
+
+    # --- replication -----------------------------------------------------------------------------
+
+    def replicate(self, me: NodeUuid, voters: frozenset[NodeUuid], ask: AskVoter) -> ReplicatedLog:
+        """Let the voters decide what counts, from now on and of what the journal held.
+
+        To be called before the store is used.
+        """
+        stored, self._stored = self._stored, None
+        if stored is None:
+            raise AssertionError("the queue is replicated already")
+        leader = begin_leading(me, self.journal.epoch, voters, stored.end, self._found)
+        log = self.log = ReplicatedLog(
+            self.env, "queue", self.journal, leader, ask, self._replica_snapshot
+        )
+        if self._found and not log.is_alone:
+            self.committed, self._recovering = restore(stored.queue), self.head
+            self._position, self._epoch = stored.position, stored.epoch
+            log.recover(self._found[-1].index, lambda _: self._recovered())
+        return log
+
+    def _recovered(self) -> None:
+        """Show what the journal held at the start: a majority has it."""
+        queue, self._recovering = self._recovering, None
+        if queue is None:
+            return
+        self.committed = queue
+        self._position, self._epoch = self._found[-1].position, self._found[-1].epoch
+        records = tuple(load_record(record.payload) for record in self._found)
+        self.written(records)
+        self.changes.announce(job for record in records for job in touched(record))
+        LOG.info("what the journal held counts", index=self._position.index)
+
+    @property
+    def is_new_reign(self) -> bool:
+        """Whether the journal has no record of this epoch, which began by a promotion."""
+        last = self._found[-1].epoch if self._found else self._epoch
+        return self.log is not None and self.journal.epoch > last
+
+    async def begin_reign(self) -> None:
+        """Commit the first record of a new epoch; returns when a majority has it.
+
+        Raises:
+            GenericError: it could not be written here.
+        """
+        decision = _Decision(self.head, (DrainFlagSet(self.head.drained),), (), None)
+        self._submit(decision)
+        await decision.done.wait()
+        if decision.failures:
+            raise GenericError(f"the job queue can not be written: {decision.failures[0]}")
+
+    async def _replica_snapshot(self) -> ReplicaSnapshot:
+        stored = StoredQueue(self._position, take(self.committed), self._epoch)
+        data = await trio.to_thread.run_sync(dump, stored)
+        return ReplicaSnapshot(stored.end, data)
+
+    @property
+    def has_lease(self) -> bool:
+        """Whether anything that is decided now will be acknowledged."""
+        return self.log is None or self.log.has_lease
 
     def now(self) -> Timestamp:
         """Return the present time in the form of job files."""
@@ -156,6 +242,8 @@ class QueueStore:
         """Write what is decided, until cancelled."""
         async with trio.open_nursery() as nursery:
             await nursery.start(self.journal.run)
+            if self.log is not None:
+                await nursery.start(self.log.run)
             nursery.start_soon(self._keep_short)
             nursery.start_soon(self._try_again)
             task_status.started()
@@ -166,6 +254,8 @@ class QueueStore:
         Raises:
             GenericError: it could not be made durable; nothing was changed.
         """
+        if self.log is not None and not await self.log.leased(LEASE_PATIENCE_SECONDS):
+            raise GenericError(NoLease().sentence())
         decision = self._decide(event)
         await decision.done.wait()
         if decision.failures:
@@ -191,25 +281,35 @@ class QueueStore:
         )
         self.head = decision.queue
         if decision.records or self._in_flight:
-            self._in_flight += 1
-            payloads = [dump_record(record) for record in decision.records]
-            self.journal.submit(payloads, partial(self._settle, decision))
+            self._submit(decision)
         else:
             self._finish(decision)
         return decision
 
+    def _submit(self, decision: _Decision) -> None:
+        self._in_flight.append(decision)
+        payloads = [dump_record(record) for record in decision.records]
+        settle = partial(self._settle, decision)
+        if self.log is None:
+            self.journal.submit(payloads, settle)
+        else:
+            self.log.submit(payloads, settle)
+
     def _settle(self, decision: _Decision, outcome: Durable | Failed) -> None:
         """Go on after the journal has written, or failed; called in the order of decisions."""
-        self._in_flight -= 1
+        self._in_flight.remove(decision)
         match outcome:
             case Durable(records):
                 self.committed = decision.queue
                 if records:
                     self._position = records[-1].position
+                    self._epoch = records[-1].epoch
                 self._finish(decision)
                 self._watch_length()
             case Failed(reason):
-                self.head = self.committed  # whatever was decided since fails with it
+                # Whatever was decided since fails with it; what is written may come to count.
+                last = self._recovering or self.committed
+                self.head = self._in_flight[-1].queue if self._in_flight else last
                 decision.failures.append(reason)
                 decision.done.set()
                 self._broken.set()
@@ -254,10 +354,10 @@ class QueueStore:
             AppendFailed: the journal could not be cut short.
         """
         await self.before_snapshot()
-        position, queue = self._position, self.committed
+        position, queue, epoch = self._position, self.committed, self._epoch
         # A thread, because this takes as long as the queue is large.
         data = await trio.to_thread.run_sync(
-            lambda: to_bytes(dump(StoredQueue(position, take(queue))))
+            lambda: to_bytes(dump(StoredQueue(position, take(queue), epoch)))
         )
         await self.env.files.write(snapshot_path(self.env), data)
         await self.journal.start_over(position.index)

@@ -60,6 +60,8 @@ class Peer:
     """When the last message was sent."""
     answered: Monotonic = NEVER
     """When the last message that it answered was sent."""
+    since: Monotonic = NEVER
+    """When it began to be attended to."""
 
 
 @frozen
@@ -77,7 +79,6 @@ class Leader:
     me: NodeUuid
     epoch: Epoch
     voters: frozenset[NodeUuid]
-    began: Monotonic
     now: Monotonic
     base: LogEnd
     """What comes before the kept records."""
@@ -106,7 +107,7 @@ class Leader:
         own = [record.index for record in records if record.epoch == epoch]
         # A snapshot holds what was committed only, so one of this epoch vouches for itself.
         first = base.index if base.epoch == epoch else (own[0] if own else None)
-        leader = cls(me, epoch, voters, now, now, base, kept, first, base.index)
+        leader = cls(me, epoch, voters, now, base, kept, first, base.index)
         return _with_peers(leader)
 
     @property
@@ -337,7 +338,7 @@ def _with_peers(leader: Leader) -> Leader:
     """Attend to everybody who votes, or does until a change is committed."""
     wanted = leader.voters | (leader.change.old if leader.change else frozenset())
     # What is asked first is whether the voter has the leader's log to its end.
-    fresh = Peer(next=leader.end.position)
+    fresh = Peer(next=leader.end.position, since=leader.now)
     peers = {v: leader.peers.get(v, fresh) for v in wanted if v != leader.me}
     return evolve(leader, peers=Map(peers))
 
@@ -378,8 +379,8 @@ def _solo(leader: Leader) -> tuple[Effect, ...]:
     electorate = leader.voters | (leader.change.old if leader.change else frozenset())
     if leader.solo_since is not None or len(electorate) != 2:
         return ()
-    heard = max((peer.answered for peer in leader.peers.values()), default=NEVER)
-    if leader.now - max(heard, leader.began) <= SOLO_SECONDS:
+    heard = max(max(peer.answered, peer.since) for peer in leader.peers.values())
+    if leader.now - heard <= SOLO_SECONDS:
         return ()
     return (GoSolo(Index(leader.committed + 1)),)
 

@@ -174,3 +174,12 @@ def test_a_replica_calls_nothing_committed_that_it_was_not_shown_to_share() -> N
     assert isinstance(taken, tuple)
     assert taken[0].committed == theirs[-1].position
     assert taken[0].end.position == theirs[-1].position
+
+
+def test_a_voter_that_has_just_come_is_given_its_ten_seconds() -> None:
+    driven = Driven(A)
+    driven.now = 1000.0
+    driven.do(SetVoters(frozenset({A, B}), Index(1)))
+    assert not any(isinstance(effect, GoSolo) for effect in driven.do(Flushed(records(1))))
+    driven.now = 1011.0
+    assert any(isinstance(effect, GoSolo) for effect in driven.do(Tick()))
