@@ -16,6 +16,7 @@ from attrs import define, field
 from gantry.protocols.errors import ConnectionLost
 from gantry.protocols.service import Service
 from gantry.runtime.environment import Network
+from gantry.runtime.gate import Gate
 from gantry.runtime.logs import Log
 from gantry.runtime.rpc import connect
 
@@ -36,7 +37,7 @@ class Link(Generic[S]):
     network: Network
     path: Path
     _remote: S | None = field(default=None, init=False)
-    _connected: trio.Event = field(factory=trio.Event, init=False)
+    _connected: Gate = field(factory=Gate, init=False)
     _broken: trio.Event = field(factory=trio.Event, init=False)
 
     async def run(self) -> None:
@@ -47,13 +48,13 @@ class Link(Generic[S]):
                 async with connect(self.service, self.network, self.path) as remote:
                     delay = RETRY_SECONDS_FIRST
                     self._remote, self._broken = remote, trio.Event()
-                    self._connected.set()
+                    self._connected.open()
                     await self._broken.wait()
             except ConnectionLost as error:
                 LOG.debug("not connected", service=self.service.name, reason=str(error))
             finally:
                 self._remote = None
-                self._connected = trio.Event()
+                self._connected.close()
             await trio.sleep(delay)
             delay = min(2 * delay, RETRY_SECONDS_MAX)
 
@@ -61,7 +62,7 @@ class Link(Generic[S]):
         """Make a call, again after each lost connection; bound it with a cancel scope."""
         while True:
             if self._remote is None:
-                await self._connected.wait()
+                await self._connected.passed()
                 continue
             remote = self._remote
             try:
@@ -69,5 +70,5 @@ class Link(Generic[S]):
             except ConnectionLost:
                 if self._remote is remote:
                     self._remote = None
-                    self._connected = trio.Event()
+                    self._connected.close()
                     self._broken.set()

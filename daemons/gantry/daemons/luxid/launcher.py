@@ -30,6 +30,7 @@ from gantry.protocols.jobproc import (
     Spawned,
     SpawnRequest,
 )
+from gantry.runtime.gate import Gate
 from gantry.runtime.logs import Log
 
 RETRY_SECONDS_FIRST: Final = 0.02
@@ -113,7 +114,7 @@ class ForkServerLink(Launcher):
 
     path: Path
     _socket: trio.socket.SocketType | None = field(default=None, init=False)
-    _connected: trio.Event = field(factory=trio.Event, init=False)
+    _connected: Gate = field(factory=Gate, init=False)
     _asked: dict[tuple[JobId, Attempt], _Asked] = field(factory=dict, init=False)
 
     @override
@@ -134,11 +135,12 @@ class ForkServerLink(Launcher):
         with trio.socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
             await connection.connect(str(self.path))
             self._socket = connection
-            self._connected.set()
+            self._connected.open()
             try:
                 yield connection
             finally:
-                self._socket, self._connected = None, trio.Event()
+                self._socket = None
+                self._connected.close()
                 for asked in self._asked.values():
                     asked.answered.set()
 
@@ -176,7 +178,7 @@ class ForkServerLink(Launcher):
     @override
     async def spawn(self, request: SpawnRequest) -> Child | NotSpawned:
         while self._socket is None:
-            await self._connected.wait()
+            await self._connected.passed()
         key = (request.job, request.attempt)
         asked = self._asked[key] = _Asked(trio.Event(), [])
         try:

@@ -29,6 +29,7 @@ from gantry.protocols.wconfd import (
     WConfD,
 )
 from gantry.runtime.environment import Environment
+from gantry.runtime.gate import Gate
 from gantry.runtime.logs import Log
 from gantry.runtime.rpc import connect
 
@@ -72,7 +73,7 @@ class Mirror:
     """``None`` until WConfD has told it for the first time."""
     epoch: Epoch | None = field(default=None, init=False)
     _remote: WConfD | None = field(default=None, init=False)
-    _named: trio.Event = field(factory=trio.Event, init=False)
+    _named: Gate = field(factory=Gate, init=False)
 
     async def run(self) -> None:
         """Follow the configuration until cancelled."""
@@ -88,7 +89,8 @@ class Mirror:
             except (Malformed, ServiceError) as error:
                 LOG.error("the configuration can not be followed", reason=str(error))
             finally:
-                self._remote, self._named = None, trio.Event()
+                self._remote = None
+                self._named.close()
             await trio.sleep(delay)
             delay = min(2 * delay, RETRY_SECONDS_MAX)
 
@@ -97,8 +99,8 @@ class Mirror:
 
         Otherwise a naming under way could free what a job that was begun meanwhile holds.
         """
-        while self.epoch is None or not self._named.is_set():
-            await self._named.wait()
+        while self.epoch is None or not self._named.is_open:
+            await self._named.passed()
         return self.epoch
 
     async def ask(self, question: Callable[[WConfD], Awaitable[T]]) -> T:
@@ -116,7 +118,7 @@ class Mirror:
         await self._take(snapshot)
         await remote.name_jobs(snapshot.epoch, self.living())
         self._remote = remote
-        self._named.set()
+        self._named.open()
         index = snapshot.index
         while True:
             news = await remote.deltas(index)

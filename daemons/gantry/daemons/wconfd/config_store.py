@@ -51,6 +51,7 @@ from gantry.protocols.wconfd import (
 from gantry.runtime.allegiance import read_allegiance
 from gantry.runtime.daemon import EXIT_NOT_CLUSTER, EXIT_NOT_MASTER, StartRefused
 from gantry.runtime.environment import Environment
+from gantry.runtime.gate import Gate
 from gantry.runtime.journal import AppendFailed, Durable, Failed, Journal
 from gantry.runtime.logs import Log
 from gantry.runtime.replicated_log import AskVoter, ReplicatedLog, begin_leading
@@ -114,7 +115,7 @@ class ConfigStore:
     """What ``config.data`` holds."""
     deltas: DeltaBuffer
     _in_flight: dict[Index, _InFlight] = field(factory=dict, init=False)
-    _unsaved: trio.Event = field(factory=trio.Event, init=False)
+    _unsaved: Gate = field(factory=Gate, init=False)
     _saving: trio.Lock = field(factory=trio.Lock, init=False)
     _just_saved: trio.Event = field(factory=trio.Event, init=False)
     bytes_saved: int = field(default=0, init=False)
@@ -163,7 +164,7 @@ class ConfigStore:
         store = cls(env, journal, state, state, journal.end, saved, deltas)
         store._found = records
         if records:
-            store._unsaved.set()
+            store._unsaved.open()
         return store
 
     # --- changes ---------------------------------------------------------------------------------
@@ -222,7 +223,7 @@ class ConfigStore:
                     self.durable = flight.made.state if self._in_flight else self.head
                     self._position = records[-1].position
                     self.deltas.add(flight.made.delta)
-                    self._unsaved.set()
+                    self._unsaved.open()
                     flight.counts = True
                 case Failed(reason):
                     # What was written before, and does not count yet, may still come to count.
@@ -284,7 +285,7 @@ class ConfigStore:
         self.durable = state if self._in_flight else self.head
         last = self._found[-1]
         self._position, self.deltas = last.position, deltas
-        self._unsaved.set()
+        self._unsaved.open()
         LOG.info("what the journal held counts", index=last.index)
 
     def _give_up(self) -> None:
@@ -368,7 +369,7 @@ class ConfigStore:
         pause = BEHIND_SECONDS
         try:
             while True:
-                await self._unsaved.wait()
+                await self._unsaved.passed()
                 await trio.sleep(pause)
                 began = trio.current_time()
                 try:
@@ -393,13 +394,13 @@ class ConfigStore:
         """
         async with self._saving:
             state, position = self.durable, self._position
-            self._unsaved = trio.Event()
+            self._unsaved.close()
             if position.index == self.saved.position.index:
                 return
             try:
                 await self._write(state, position)
             except BaseException:
-                self._unsaved.set()
+                self._unsaved.open()
                 raise
 
     async def saved_after(self, saved: Saved) -> Saved:

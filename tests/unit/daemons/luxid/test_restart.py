@@ -15,7 +15,7 @@ from tests.unit.daemons.luxid.luxid_bench import (
     delay,
 )
 
-from gantry.daemons.luxid import store, supervisor
+from gantry.daemons.luxid import mirror, store, supervisor
 from gantry.daemons.luxid.files import live_path
 from gantry.daemons.luxid.main import main
 from gantry.daemons.luxid.store import journal_path, snapshot_path
@@ -292,3 +292,19 @@ async def test_files_of_jobs_that_are_over_go_whoever_died_before(tmp_path: Path
                 return await world.files.list(paths.step_journals) == ()
 
             await world.eventually(is_gone)
+
+
+async def test_a_job_that_wconfd_kept_waiting_begins_when_it_is_back(tmp_path: Path) -> None:
+    async with bench(tmp_path) as world:
+        await world.start_wconfd()
+        async with world.luxid(), world.client() as client:
+            await world.known(client)
+            await world.stop_wconfd()
+            await client.call("SubmitJob", [delay()])
+            for _ in range(3):  # it looks for WConfD, in vain
+                await trio.sleep(mirror.RETRY_SECONDS_FIRST)
+            await world.start_wconfd()
+            with trio.fail_after(PATIENCE_SECONDS):
+                process = await world.launcher.process(1)
+            await process.run()
+            await process.finish()
