@@ -1,0 +1,85 @@
+"""Ganeti's Python client of the remote API drives a whole cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from tests.interop.rapi_bridge import RapiBridge, RapiRefused
+
+pytestmark = pytest.mark.cluster
+
+NAME = "r1.gantry.test"
+NODES = [f"node{n}.gantry.test" for n in (1, 2, 3)]
+
+
+@pytest.fixture
+def instance(rapi: RapiBridge) -> Iterator[str]:
+    """An instance that the client made, and removes."""
+    result = rapi.job(
+        "CreateInstance",
+        "create",
+        NAME,
+        "sharedfile",
+        [{"size": 64}],
+        [{}],
+        os="busybox",
+        pnode=NODES[0],
+        no_install=True,
+        name_check=False,
+        ip_check=False,
+        ignore_ipolicy=True,
+        beparams={"memory": 128},
+    )
+    assert result == [NODES[0]]
+    yield NAME
+    rapi.job("DeleteInstance", NAME)
+    assert NAME not in rapi.call("GetInstances")
+
+
+def test_it_finds_its_way_around(rapi: RapiBridge) -> None:
+    assert rapi.call("GetVersion") == 2
+    assert "instance-create-reqv1" in rapi.call("GetFeatures")
+    assert rapi.call("GetInfo")["name"] == "cluster.gantry.test"
+    assert rapi.call("GetNodes") == NODES
+    assert rapi.call("GetNode", NODES[1])["role"] in ("C", "R")
+    assert rapi.call("GetGroup", "default")["alloc_policy"] == "preferred"
+    assert "busybox" in rapi.call("GetOperatingSystems")
+
+
+def test_an_instance_moves(rapi: RapiBridge, instance: str) -> None:
+    rapi.job("MigrateInstance", instance, target_node=NODES[1])
+    assert rapi.call("GetInstance", instance)["pnode"] == NODES[1]
+    rapi.job("FailoverInstance", instance, target_node=NODES[2])
+    found = rapi.call("GetInstance", instance)
+    assert (found["pnode"], found["status"]) == (NODES[2], "running")
+
+
+def test_an_instance_stops_and_starts(rapi: RapiBridge, instance: str) -> None:
+    rapi.job("ShutdownInstance", instance)
+    assert rapi.call("GetInstance", instance)["status"] == "ADMIN_down"
+    rapi.job("StartupInstance", instance)
+    rapi.job("RebootInstance", instance, reboot_type="hard")
+    assert rapi.call("GetInstance", instance)["status"] == "running"
+    details = rapi.job("GetInstanceInfo", instance)[instance]
+    assert (details["run_state"], details["pnode"]) == ("up", NODES[0])
+
+
+def test_tags_come_and_go(rapi: RapiBridge, instance: str) -> None:
+    rapi.job("AddInstanceTags", instance, ["one", "two"])
+    assert rapi.call("GetInstanceTags", instance) == ["one", "two"]
+    rapi.job("DeleteInstanceTags", instance, ["one"])
+    assert rapi.call("GetInstanceTags", instance) == ["two"]
+
+
+def test_queries_come_with_definitions(rapi: RapiBridge, instance: str) -> None:
+    found = rapi.call("Query", "instance", ["name", "pnode"], ["=", "name", instance])
+    assert [field["kind"] for field in found["fields"]] == ["text", "text"]
+    assert found["data"] == [[[0, instance], [0, NODES[0]]]]
+    assert {"name", "mfree"} <= {f["name"] for f in rapi.call("QueryFields", "node")["fields"]}
+
+
+def test_what_is_not_there_is_404(rapi: RapiBridge) -> None:
+    with pytest.raises(RapiRefused) as refused:
+        rapi.call("GetInstance", "nowhere.gantry.test")
+    assert refused.value.code == 404
