@@ -1,4 +1,4 @@
-"""A nursery whose lone exception comes out as it is, not wrapped in a group."""
+"""Nurseries: their lone exceptions come out as they are, and an event may end them."""
 
 from __future__ import annotations
 
@@ -28,3 +28,9 @@ async def open_plain_nursery() -> AsyncIterator[trio.Nursery]:
             yield nursery
     except BaseExceptionGroup as group:
         raise only(group) from None
+
+
+async def cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:
+    """Cancel a scope as soon as an event is set; a task of the nursery that is to end then."""
+    await event.wait()
+    scope.cancel()

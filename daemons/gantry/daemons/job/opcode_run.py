@@ -18,7 +18,7 @@ from gantry.protocols.jobproc import EventNumber, OpcodeChanged, OpcodeStatus
 from gantry.protocols.opcodes.opcode import Opcode
 from gantry.protocols.steps import Plan, TurnedBack
 from gantry.runtime.logs import Log
-from gantry.runtime.nursery import open_plain_nursery
+from gantry.runtime.nursery import cancel_when, open_plain_nursery
 
 CANCELLED_TEXT: Final = "Job canceled by request"
 
@@ -79,7 +79,7 @@ class OpcodeRun:
         """Take the locks, check and plan; a cancel ends it at any moment."""
         plans: list[Plan] = []
         async with open_plain_nursery() as nursery:
-            nursery.start_soon(_cancel_when, self.cancelled, nursery.cancel_scope)
+            nursery.start_soon(cancel_when, self.cancelled, nursery.cancel_scope)
             await self.locks.take(lambda: self.operation.locks(self.opcode, self.world))
             self._enter("running")
             plans.append(await self.operation.plan(self.opcode, self.world))
@@ -180,8 +180,3 @@ def _with_leftovers(result: Json, leftovers: list[str]) -> Json:
             return [name, [f"{first}; left behind: {text}", *rest]]
         case _:
             return f"{result}; left behind: {text}"
-
-
-async def _cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:
-    await event.wait()
-    scope.cancel()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 import trio
@@ -29,7 +28,7 @@ from gantry.protocols.steps import (
     StepRecord,
     Undone,
 )
-from gantry.runtime.nursery import open_plain_nursery
+from gantry.runtime.nursery import cancel_when, open_plain_nursery
 
 UNDO_TRIES: Final = 3
 UNDO_RETRY_SECONDS: Final = 2.0
@@ -108,7 +107,7 @@ class Stepper:
         if not isinstance(step.do, Delay):
             return await self.performer.perform(number, step.do, step.kind)
         async with open_plain_nursery() as nursery:
-            nursery.start_soon(_cancel_when, self.cancelled, nursery.cancel_scope.cancel)
+            nursery.start_soon(cancel_when, self.cancelled, nursery.cancel_scope)
             await self.performer.perform(number, step.do, step.kind)
             nursery.cancel_scope.cancel()
         if self.cancelled.is_set():
@@ -149,8 +148,3 @@ class Stepper:
             else:
                 return None
         return problem
-
-
-async def _cancel_when(event: trio.Event, cancel: Callable[[], None]) -> None:
-    await event.wait()
-    cancel()
