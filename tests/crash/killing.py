@@ -1,0 +1,90 @@
+"""SIGKILL for a job's process at a chosen moment: as soon as its step journal is so long."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from attrs import frozen
+from tests.cluster.development import DevCluster
+from tests.crash.jobs import paths_of
+
+PATIENCE_SECONDS = 30.0
+
+
+@frozen
+class Victim:
+    """The process of a job, as a child of the fork server."""
+
+    pid: int
+    pidfd: int
+
+    def kill(self) -> None:
+        """End it and wait for its end."""
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+        poll = select.poll()
+        poll.register(self.pidfd, select.POLLIN)
+        assert poll.poll(PATIENCE_SECONDS * 1000)
+
+
+def records_of(journal: Path) -> int | None:
+    """Return how many whole records a step journal has; ``None``: it is not there (any more)."""
+    try:
+        return max(0, journal.read_bytes().count(b"\n") - 1)  # the first line is the journal's own
+    except FileNotFoundError:
+        return None
+
+
+def kill_at(cluster: DevCluster, job: int, records: int) -> int | None:
+    """Kill a job's process when its journal has some records.
+
+    Returns:
+        How many there were when it was dead; ``None``: it was over before.
+    """
+    journal = paths_of(cluster).queue / "steps" / f"job-{job}"
+    victim = _process_of(cluster, job)
+    if victim is None:
+        return None
+    try:
+        seen = False
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while (count := records_of(journal)) is None or count < records:
+            seen = seen or count is not None
+            if (seen and count is None) or _has_ended(victim):
+                return None
+            assert time.monotonic() < deadline
+        victim.kill()
+        return records_of(journal)
+    finally:
+        os.close(victim.pidfd)
+
+
+def _has_ended(victim: Victim) -> bool:
+    poll = select.poll()
+    poll.register(victim.pidfd, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _process_of(cluster: DevCluster, job: int) -> Victim | None:
+    """Wait for the process of a job; ``None``: the job is over already."""
+    server = cluster.pid("gantry-forkserver")
+    children = Path(f"/proc/{server}/task/{server}/children")
+    file = paths_of(cluster).queue / f"job-{job}"
+    name = f"gantry-job {job}"
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        for pid in map(int, children.read_text().split()):
+            with suppress(FileNotFoundError, ProcessLookupError):
+                pidfd = os.pidfd_open(pid)
+                if Path(f"/proc/{pid}/comm").read_text().strip() == name[:15]:
+                    return Victim(pid, pidfd)
+                os.close(pidfd)
+        with suppress(FileNotFoundError):
+            if b'"end_timestamp":[' in file.read_bytes():
+                return None
+    raise AssertionError(f"job {job} got no process")

@@ -1,0 +1,72 @@
+"""SIGKILL of a job's process after each record of its step journal: all or nothing, no debris."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from attrs import frozen
+from tests.cluster.development import DevCluster
+from tests.crash import jobs as op
+from tests.crash.jobs import Jobs
+from tests.crash.killing import kill_at
+from tests.crash.wholeness import assert_verified, assert_whole
+
+from gantry.cli.luxi import Opcode
+
+
+@frozen
+class Scenario:
+    """An operation, and how to get back to where it can be done again."""
+
+    before: tuple[Opcode, ...]
+    opcode: Opcode
+    again: tuple[Opcode, ...]
+
+
+SCENARIOS = {
+    "add": Scenario((), op.add("a"), (op.remove("a"),)),
+    "remove": Scenario((op.add("a"),), op.remove("a"), (op.add("a"),)),
+    "startup": Scenario((op.add("a", start=False),), op.start("a"), (op.stop("a"),)),
+    "rename": Scenario((op.add("a", start=False),), op.rename("a", "b"), (op.rename("b", "a"),)),
+    "migrate": Scenario((op.add("a"),), op.migrate("a", "node3"), (op.migrate("a", "node2"),)),
+}
+
+
+@pytest.fixture
+def clean(cluster: DevCluster, jobs: Jobs) -> Iterator[None]:
+    yield
+    for name in ("a", "b"):
+        jobs.do(op.remove(name))
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.usefixtures("clean")
+def test_killed_after_each_record(name: str, cluster: DevCluster, jobs: Jobs) -> None:
+    scenario = SCENARIOS[name]
+    for opcode in scenario.before:
+        jobs.succeed(opcode)
+    before = assert_whole(cluster, jobs)
+    killed_at: list[int] = []
+    for records in range(100):
+        job = jobs.submit(scenario.opcode)
+        found = kill_at(cluster, job, records)
+        ended = jobs.wait(job)
+        after = assert_whole(cluster, jobs)
+        if ended.status == "success":
+            assert after != before
+            for opcode in scenario.again:
+                jobs.succeed(opcode)
+            before = assert_whole(cluster, jobs)
+        else:
+            assert found is not None, ended
+            assert ended.status == "error"
+            assert "died" in str(ended.results), ended
+            assert after == before
+        if found is None:
+            break
+        killed_at.append(found)
+    else:
+        pytest.fail("it never came to its end")
+    assert len(killed_at) > 4
+    assert_verified(cluster)
