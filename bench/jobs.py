@@ -1,0 +1,192 @@
+"""Jobs that do nothing: how long one takes, and how many there are in a second."""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, cast
+
+from bench.accounting import Usage, programs, spent, usage_by_program
+from bench.figures import Figure, Section, median_and_p90
+from tests.cluster.development import DevCluster
+
+from gantry.cli.luxi import LuxiClient, Opcode
+from gantry.cli.socket_address import luxi_address
+
+JOBS: Final = 100
+JOBS_AT_ONCE: Final = 200
+JOBS_TRACED: Final = 20
+WARM_UP: Final = 10
+
+LATENCY_MS_TARGET: Final = 25.0
+RATE_TARGET: Final = 60.0
+
+FINAL: Final = ("success", "error", "canceled")
+WAIT_SECONDS: Final = 60
+
+NOTHING: Final[Opcode] = {"OP_ID": "OP_TEST_DELAY", "duration": 0.0, "reason": []}
+
+
+class JobFailed(Exception):
+    """A job that was to be measured ended otherwise than with success."""
+
+
+@contextmanager
+def luxi(cluster: DevCluster) -> Iterator[LuxiClient]:
+    """Open a LUXI connection to the master."""
+    client = LuxiClient(luxi_address(str(cluster.master.root)))
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def submit(client: LuxiClient, *opcodes: Opcode) -> int:
+    """Submit a job and return its id."""
+    return cast(int, client.call("SubmitJob", list(opcodes)))
+
+
+def wait(client: LuxiClient, job: int) -> None:
+    """Wait for a job to succeed, as a client does that only wants to know its end.
+
+    Raises:
+        JobFailed: it ended otherwise.
+    """
+    known: list[object] | None = None
+    while known is None or known[0] not in FINAL:
+        change = client.call("WaitForJobChange", job, ["status"], known, 0, WAIT_SECONDS)
+        known = cast("tuple[list[object], object]", change)[0]
+    if known[0] != "success":
+        raise JobFailed(f"job {job} ended as {known[0]}")
+
+
+def run_job_ms(client: LuxiClient, *opcodes: Opcode) -> float:
+    """Submit a job, wait for its success, and return how long that took in milliseconds."""
+    began = time.perf_counter()
+    wait(client, submit(client, *opcodes))
+    return (time.perf_counter() - began) * 1000
+
+
+def settle(cluster: DevCluster) -> None:
+    """Wait until no job process is left, so that all its costs are in the books."""
+    while any(program == "gantry-job" for program, _ in programs(cluster.folder)):
+        time.sleep(0.05)
+
+
+def _nodes(cluster: DevCluster) -> str:
+    count = len(cluster.layout.nodes)
+    return f"{count} node" + "s" * (count > 1)
+
+
+def latency(cluster: DevCluster, *, with_target: bool) -> Section:
+    """Measure one job after the other, and what each costs."""
+    with luxi(cluster) as client:
+        for _ in range(WARM_UP):
+            run_job_ms(client, NOTHING)
+        settle(cluster)
+        before = usage_by_program(cluster.folder)
+        times = [run_job_ms(client, NOTHING) for _ in range(JOBS)]
+        settle(cluster)
+        used = spent(before, usage_by_program(cluster.folder))
+    return Section(
+        f"One job at a time ({_nodes(cluster)})",
+        f"{JOBS} no-op jobs (OP_TEST_DELAY of 0 s) one after the other: SubmitJob, then "
+        "WaitForJobChange until success, on a LUXI connection that is kept. What they cost is all "
+        "daemons' together; what a job process costs stands in the fork server's books.",
+        (
+            *median_and_p90(
+                "from submission to success", times, _target(LATENCY_MS_TARGET, with_target)
+            ),
+            *_costs(used),
+        ),
+    )
+
+
+def _target(value: float, wanted: bool) -> float | None:  # noqa: FBT001 - read beside its value
+    return value if wanted else None
+
+
+def _costs(used: dict[str, Usage]) -> Iterator[Figure]:
+    total = sum(used.values(), Usage())
+    yield Figure("processor time for a job", total.cpu_seconds * 1000 / JOBS, "ms")
+    for program, each in sorted(used.items()):
+        if each.cpu_seconds * 1000 / JOBS >= 0.05:
+            yield Figure(f"- of {program}", each.cpu_seconds * 1000 / JOBS, "ms")
+    yield Figure("bytes sent to the disk for a job", total.bytes_written / JOBS / 1024, "KiB")
+
+
+def rate(cluster: DevCluster, *, with_target: bool) -> Section:
+    """Measure many jobs that are submitted at once."""
+    with luxi(cluster) as client:
+        rates = [_rate_once(client) for _ in range(3)]
+    settle(cluster)
+    return Section(
+        f"{JOBS_AT_ONCE} jobs at once ({_nodes(cluster)})",
+        "SubmitManyJobs, then waiting until the last one has succeeded; the median of three runs.",
+        (
+            Figure(
+                "jobs in a second",
+                statistics.median(rates),
+                "",
+                above=_target(RATE_TARGET, with_target),
+            ),
+        ),
+    )
+
+
+def _rate_once(client: LuxiClient) -> float:
+    began = time.perf_counter()
+    answers = client.call("SubmitManyJobs", [[NOTHING] for _ in range(JOBS_AT_ONCE)])
+    for _, job in cast("list[tuple[bool, int]]", answers):
+        wait(client, job)
+    return JOBS_AT_ONCE / (time.perf_counter() - began)
+
+
+def flushes(cluster: DevCluster) -> Section:
+    """Count the system calls that flush, in a run of its own: tracing slows everything down."""
+    title = f"Flushes ({_nodes(cluster)})"
+    if shutil.which("strace") is None:
+        return Section(title, "Not counted: strace is not installed.", ())
+    counts = cluster.folder / "flushes"
+    command = ["strace", "-f", "-c", "-e", "trace=fsync,fdatasync", "-o", str(counts)]
+    pids = [str(pid) for _, pid in programs(cluster.folder)]
+    for pid in pids:
+        command += ["-p", pid]
+    with luxi(cluster) as client:
+        tracer = subprocess.Popen(command, stderr=subprocess.PIPE)
+        try:
+            _wait_for_tracer(tracer, pids)
+            for _ in range(JOBS_TRACED):
+                run_job_ms(client, NOTHING)
+            settle(cluster)
+            time.sleep(2)  # the files that are written behind
+        finally:
+            tracer.terminate()
+            tracer.communicate()
+    return Section(
+        title,
+        f"System calls of all daemons and job processes for each of {JOBS_TRACED} no-op jobs, "
+        "traced. Concurrent jobs share flushes.",
+        tuple(_counted(counts)),
+    )
+
+
+def _wait_for_tracer(tracer: subprocess.Popen[bytes], pids: list[str]) -> None:
+    """Wait until every process is traced."""
+    while tracer.poll() is None:
+        states = [Path(f"/proc/{pid}/status").read_text() for pid in pids]
+        if all("TracerPid:\t0" not in state for state in states):
+            return
+        time.sleep(0.05)
+
+
+def _counted(summary: Path) -> Iterator[Figure]:
+    for line in summary.read_text().splitlines():
+        words = line.split()
+        if words and words[-1] in ("fsync", "fdatasync"):
+            yield Figure(f"{words[-1]} for a job", int(words[3]) / JOBS_TRACED, "")
