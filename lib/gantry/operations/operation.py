@@ -49,7 +49,11 @@ async def the_whole_cluster(opcode: Opcode, world: World) -> Locks:
     return (LockRequest(BGL, "exclusive"),)
 
 
-def locks(*levels: tuple[Level, Mode, Iterable[str]]) -> Locks:
+Members = tuple[Level, Mode, Iterable[str]]
+"""Some members of one level, and how they are to be locked."""
+
+
+def locks(*levels: Members) -> Locks:
     """Return the requests for members of some levels, with the big lock shared."""
     wanted = [LockRequest(BGL, "shared")]
     for level, mode, members in levels:

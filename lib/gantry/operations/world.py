@@ -12,9 +12,11 @@ from typing import Protocol, TypeVar
 from attrs import frozen
 
 from gantry.core.query.cluster import QueueState, Release
+from gantry.protocols.codec import Json
 from gantry.protocols.identity import JobId, NodeUuid
 from gantry.protocols.noded import NodeD
 from gantry.protocols.objects.node import Node
+from gantry.protocols.scripts.iallocator import Answer
 from gantry.protocols.wconfd import ConfigPart, Invariant, Selection, Want
 
 T = TypeVar("T")
@@ -64,6 +66,16 @@ class World(Protocol):
 
     def release(self) -> Release:
         """Say what this program is."""
+
+    async def run_allocator(
+        self, name: str, document: Mapping[str, Json], parameters: Mapping[str, Json]
+    ) -> Answer:
+        """Run an instance allocator on the master.
+
+        Raises:
+            OpPrereqError: there is no such allocator.
+            OpExecError: it failed, or its answer can not be understood.
+        """
 
     async def resolve(self, name: str) -> str:
         """Return the address of a host name.

@@ -31,19 +31,20 @@ NEW = "new.gnt.test"
 
 
 def create(template: str = "file", **more: object) -> OpInstanceCreate:
-    return OpInstanceCreate(
-        instance_name=NEW,
-        mode="create",
-        disks=({"size": 1024}, {"size": 2048}),
-        nics=({},),
-        disk_template=template,  # type: ignore[arg-type] # a literal
-        os_type="noop",
-        pnode="node1.gnt.test",
-        name_check=False,
-        ip_check=False,
-        ignore_ipolicy=True,
-        **more,  # type: ignore[arg-type] # by name
-    )
+    given = {
+        "instance_name": NEW,
+        "mode": "create",
+        "disks": ({"size": 1024}, {"size": 2048}),
+        "nics": ({},),
+        "disk_template": template,
+        "os_type": "noop",
+        "pnode": "node1.gnt.test",
+        "name_check": False,
+        "ip_check": False,
+        "ignore_ipolicy": True,
+        **more,
+    }
+    return OpInstanceCreate(**given)  # type: ignore[arg-type] # by name
 
 
 MIGRATE = OpInstanceMigrate(instance_name=NEW, target_node="node2.gnt.test")

@@ -86,9 +86,8 @@ async def test_a_running_instance_is_migrated_even_if_a_failover_were_allowed(
 
 
 async def test_clean_up_notes_where_it_runs(bench: JobBench) -> None:
-    first, second, *_ = bench.cluster.all()
-    if first.name != "node1.gnt.test":
-        first, second = second, first
+    nodes = {node.name: node for node in bench.cluster.all()}
+    first, second = nodes["node1.gnt.test"], nodes["node2.gnt.test"]
     second.running[NEW] = first.running.pop(NEW)
     target = OpInstanceFailover(instance_name=NEW, target_node=second.name, cleanup=True)
     ran = await bench.run(target)

@@ -16,7 +16,7 @@ from immutables import Map
 from typing_extensions import override
 
 from gantry.core.config.reservations import Reservations, reserve
-from gantry.core.config.state import State
+from gantry.core.config.state import State, with_object
 from gantry.core.config.transaction import Transacted, transact
 from gantry.core.config.verify import verify
 from gantry.protocols.changes import Change
@@ -34,6 +34,7 @@ from gantry.protocols.noded import (
     NothingToUndo,
     StepFailed,
 )
+from gantry.protocols.objects.cluster import Cluster
 from gantry.protocols.objects.configuration import load_configuration
 from gantry.protocols.objects.node import Node
 from gantry.protocols.objects.vocabulary import DiskTemplate
@@ -380,6 +381,12 @@ class TwinCluster:
                 path = getattr(disk.logical_id, "path", "")
                 nodes[uuid].disks[path] = disk.size
         return cls(TwinWConfD(state), nodes, shared)
+
+    def use(self, **settings: object) -> None:
+        """Give the cluster other settings, without a job."""
+        state = self.wconfd.state
+        cluster: Cluster = evolve(state.configuration.cluster, **settings)  # type: ignore[arg-type] # by name
+        self.wconfd.state = State.of(with_object(state.configuration, cluster))
 
     def picture(self) -> object:
         """Return everything that a job must leave as it was if it fails."""

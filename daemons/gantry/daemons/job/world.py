@@ -9,12 +9,15 @@ from attrs import frozen
 from typing_extensions import override
 
 from gantry.core.query.cluster import QueueState, Release
+from gantry.drivers.scripts.allocators import Allocators
 from gantry.operations.world import NoAnswer, World
+from gantry.protocols.codec import Json
 from gantry.protocols.errors import ConnectionLost, OpPrereqError, ServiceError
 from gantry.protocols.identity import JobId, NodeUuid
 from gantry.protocols.locks import LockOwner
 from gantry.protocols.noded import NodeD
 from gantry.protocols.objects.node import Node
+from gantry.protocols.scripts.iallocator import Answer
 from gantry.protocols.wconfd import ConfigPart, Invariant, Reserved, Selection, Taken, Want, WConfD
 from gantry.runtime.environment import Environment
 from gantry.runtime.link import Link
@@ -99,6 +102,13 @@ class JobWorld(World):
     @override
     def release(self) -> Release:
         return this_release()
+
+    @override
+    async def run_allocator(
+        self, name: str, document: Mapping[str, Json], parameters: Mapping[str, Json]
+    ) -> Answer:
+        key = f"{self.owner.job}.{self.owner.attempt}"
+        return await Allocators(self.env).run(name, document, parameters, key)
 
     @override
     async def resolve(self, name: str) -> str:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
+from gantry.operations.allocation import EVERY_NODE, allocator_for
 from gantry.operations.hooks import with_hooks
 from gantry.operations.instance.hook_variables import instance_hooks, instance_variables
 from gantry.operations.instance.names import check_instance_name
 from gantry.operations.instance.new_disks import choose_template, new_disks
 from gantry.operations.instance.new_nics import new_nics
+from gantry.operations.instance.placement import place
 from gantry.operations.instance.policy import check_policy
 from gantry.operations.instance.spec import check_hypervisor, instance_spec
 from gantry.operations.instance.state import check_memory, set_state, start
 from gantry.operations.lookup import check_takes_instances, find_node
-from gantry.operations.operation import Locks, Operation, locks, step
+from gantry.operations.operation import Locks, Members, Operation, locks, step
 from gantry.operations.tags.add import check_tags
 from gantry.operations.world import World
 from gantry.protocols.changes import AddInstance, RemoveInstance
@@ -38,12 +40,16 @@ DISK_SECONDS_MAX: Final = 900.0
 
 
 async def needed_locks(opcode: OpInstanceCreate, world: World) -> Locks:
-    """Lock the new name and the node."""
+    """Lock the new name and the node, or all nodes for an allocator to choose from."""
     _check_supported(opcode)
     part = await world.read(Selection(nodes="all"))
-    node = find_node(part, opcode.pnode or "")
+    new: Members = ("instance", "exclusive", [opcode.instance_name.lower()])
+    if opcode.pnode is None:
+        allocator_for(opcode.iallocator, part.cluster)
+        return (*locks(new), *EVERY_NODE)
+    node = find_node(part, opcode.pnode)
     return locks(
-        ("instance", "exclusive", [opcode.instance_name.lower()]),
+        new,
         ("nodegroup", "shared", [node.group]),
         ("node", "exclusive", [node.uuid]),
         ("node-res", "exclusive", [node.uuid]),
@@ -58,10 +64,9 @@ def _check_supported(opcode: OpInstanceCreate) -> None:
     """
     if opcode.mode != "create":
         raise OpPrereqError(f"creation mode {opcode.mode} is not available in this version")
-    if opcode.iallocator is not None or opcode.pnode is None:
-        raise OpPrereqError(
-            "instance allocators are not available in this version; name the primary node (-n)"
-        )
+    if opcode.iallocator is not None and opcode.pnode is not None:
+        text = "give either the primary node (-n) or an instance allocator (-I), not both"
+        raise OpPrereqError(text, "wrong_input")
     if opcode.forthcoming or opcode.commit:
         raise OpPrereqError("forthcoming instances are not available in this version")
     if opcode.instance_communication:
@@ -73,7 +78,7 @@ def _check_supported(opcode: OpInstanceCreate) -> None:
 async def plan(opcode: OpInstanceCreate, world: World) -> Plan:
     """Choose everything, then make disks, note the instance, install it, start it."""
     part = await world.read(Selection(nodes="all", groups="all", networks="all"))
-    node = find_node(part, opcode.pnode or "")
+    node = await place(opcode, world, part)
     check_takes_instances(node)
     instance, disks = await _design(opcode, world, part, node)
     spec = instance_spec(part, instance, disks)

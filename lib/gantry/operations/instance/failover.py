@@ -30,7 +30,7 @@ from gantry.protocols.wconfd import ConfigPart
 async def plan(opcode: OpInstanceFailover, world: World) -> Plan:
     """Stop it, note the new node, start it there if it should be running."""
     part, instance = await read_instance(world, opcode.instance_name)
-    target = relocation_target(opcode, part, instance)
+    target = await relocation_target(opcode, world, part, instance)
     spec = instance_spec(part, instance)
     if opcode.cleanup:
         steps = await note_whereabouts(world, part, instance, target)

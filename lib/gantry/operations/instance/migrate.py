@@ -51,7 +51,7 @@ def _is_live(opcode: OpInstanceMigrate, spec: InstanceSpec) -> bool:
 async def plan(opcode: OpInstanceMigrate, world: World) -> Plan:
     """Prepare the target, move the guest, note where it is, tidy up."""
     part, instance = await read_instance(world, opcode.instance_name)
-    target = relocation_target(opcode, part, instance)
+    target = await relocation_target(opcode, world, part, instance)
     spec = instance_spec(part, instance)
     source = part.nodes[instance.primary_node]
     if opcode.cleanup:

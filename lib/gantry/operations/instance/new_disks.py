@@ -92,7 +92,7 @@ async def new_disks(
                 logical_id=FileId(opcode.file_driver or "loop", str(path)),
                 nodes=(primary,),
                 iv_name=f"disk/{index}",
-                size=_size(index, given.get("size")),
+                size=disk_size(index, given.get("size")),
                 mode=_mode(index, given.get("mode", "rw")),
                 name=_name(given.get("name")),
                 params={},
@@ -113,7 +113,12 @@ def _check_keys(index: int, keys: Iterable[str]) -> None:
             raise OpPrereqError(f"disk {index}: unknown parameter '{key}'")
 
 
-def _size(index: int, size: object) -> int:
+def disk_size(index: int, size: object) -> int:
+    """Return the size of a disk in MiB.
+
+    Raises:
+        OpPrereqError: it is none.
+    """
     if isinstance(size, str) and size.isascii() and size.isdigit():
         size = int(size)
     if type(size) is not int or size <= 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from gantry.operations.allocation import EVERY_NODE, allocator_for, choose_node
 from gantry.operations.instance.policy import check_policy
 from gantry.operations.lookup import (
     check_takes_instances,
@@ -12,13 +13,14 @@ from gantry.operations.lookup import (
     read_instance,
     template_of,
 )
-from gantry.operations.operation import Locks, locks
+from gantry.operations.operation import Locks, Members, locks
 from gantry.operations.world import World
 from gantry.protocols.errors import OpPrereqError
 from gantry.protocols.objects.instance import Instance
 from gantry.protocols.objects.node import Node
 from gantry.protocols.opcodes.relocation import OpInstanceFailover, OpInstanceMigrate
 from gantry.protocols.runtime_types import InstanceSpec
+from gantry.protocols.scripts.iallocator import Relocate, disk_space
 from gantry.protocols.wconfd import ConfigPart
 
 Relocation = OpInstanceMigrate | OpInstanceFailover
@@ -28,21 +30,48 @@ RELOCATABLE: Final = frozenset({"diskless", "sharedfile", "gluster", "blockdev",
 
 
 async def relocation_locks(opcode: Relocation, world: World) -> Locks:
-    """Lock the instance, the node that it leaves and the one that it goes to."""
+    """Lock the instance, the node that it leaves and the one that it goes to.
+
+    An allocator may choose among all nodes, so that all are locked for it.
+    """
     part, instance = await read_instance(world, opcode.instance_name)
-    nodes = {instance.primary_node, relocation_target(opcode, part, instance).uuid}
-    return locks(
-        ("instance", "exclusive", [instance.name]),
-        ("node", "exclusive", nodes),
-        ("node-res", "exclusive", nodes),
+    own: Members = ("instance", "exclusive", [instance.name])
+    target = _named_target(opcode, part, instance)
+    if target is None:
+        return (*locks(own), *EVERY_NODE)
+    nodes = {instance.primary_node, target.uuid}
+    return locks(own, ("node", "exclusive", nodes), ("node-res", "exclusive", nodes))
+
+
+async def relocation_target(
+    opcode: Relocation, world: World, part: ConfigPart, instance: Instance
+) -> Node:
+    """Return the node that the opcode names, or that an allocator chooses.
+
+    Raises:
+        OpPrereqError: the instance can not go there, or there is no place for it.
+    """
+    named = _named_target(opcode, part, instance)
+    if named is not None:
+        return named
+    disks = disks_of(part, instance)
+    template = template_of(disks)
+    leaves = part.nodes[instance.primary_node].name
+    space = disk_space(template, [disk.size for disk in disks])
+    return await choose_node(
+        world,
+        allocator_for(opcode.iallocator, part.cluster),
+        Relocate(instance.name, (leaves,), space),
+        template=template,
+        hypervisor=instance.hypervisor,
     )
 
 
-def relocation_target(opcode: Relocation, part: ConfigPart, instance: Instance) -> Node:
-    """Return the node that the opcode names.
+def _named_target(opcode: Relocation, part: ConfigPart, instance: Instance) -> Node | None:
+    """Return the node that the opcode names; ``None`` if an allocator is to choose.
 
     Raises:
-        OpPrereqError: it names none, or the instance can not go there.
+        OpPrereqError: the instance can not go there, or nobody is named that could choose.
     """
     template = template_of(disks_of(part, instance))
     if template not in RELOCATABLE:
@@ -52,12 +81,15 @@ def relocation_target(opcode: Relocation, part: ConfigPart, instance: Instance) 
             "sharedfile",
             "wrong_state",
         )
-    if opcode.iallocator is not None:
-        raise OpPrereqError(
-            "instance allocators are not available in this version; name the target node"
-        )
     if opcode.target_node is None:
-        raise OpPrereqError(f"say to which node instance {instance.name} is to go (-n)")
+        if opcode.cleanup:
+            text = f"say to which node instance {instance.name} was to go (-n)"
+            raise OpPrereqError(text, "wrong_input")
+        allocator_for(opcode.iallocator, part.cluster)
+        return None
+    if opcode.iallocator is not None:
+        text = "give either the target node (-n) or an instance allocator (-I), not both"
+        raise OpPrereqError(text, "wrong_input")
     target = find_node(part, opcode.target_node)
     if target.uuid == instance.primary_node and not opcode.cleanup:
         text = f"instance {instance.name} is on node {target.name} already"
