@@ -27,9 +27,39 @@ _DAEMONIZE: Final = 'log=$1; shift; setsid "$@" >>"$log" 2>&1 </dev/null & echo 
 """The shell leaves at once, so the program becomes a child of init and never our zombie."""
 
 
+_LEASH: Final = "read -r _; kill -KILL 0"
+"""The end of its standard input is our end: then it ends its process group, itself included."""
+
+
 def _kill_group(pid: int) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
+
+
+@asynccontextmanager
+async def _leashed() -> AsyncIterator[int]:
+    """Make a process group that ends with us, however that happens; leaving ends it, too.
+
+    A script that went on after a SIGKILL of ours would meet the one that the next daemon starts
+    in its place, or write to a disk that has been removed. The kernel's PR_SET_PDEATHSIG does not
+    help: it does not reach the script's own children, and takes the end of a thread for ours.
+    """
+    leash = await trio.lowlevel.open_process(
+        ["/bin/sh", "-c", _LEASH],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        process_group=0,
+    )
+    if leash.stdin is None:
+        raise AssertionError("the pipe was asked for")
+    try:
+        yield leash.pid
+    finally:
+        _kill_group(leash.pid)
+        with trio.CancelScope(shield=True):  # SIGKILL was sent: this is short
+            await leash.wait()
+            await leash.stdin.aclose()
 
 
 async def _collect(stream: trio.abc.ReceiveStream, into: bytearray, done: trio.Event) -> None:
@@ -42,6 +72,43 @@ async def _feed(stream: trio.abc.SendStream, data: bytes) -> None:
     async with stream:
         with suppress(trio.BrokenResourceError):  # it need not read all of its input
             await stream.send_all(data)
+
+
+async def _run_in(
+    group: int,
+    argv: Sequence[str],
+    environment: Mapping[str, str] | None,
+    folder: Path | None,
+    input_bytes: bytes,
+) -> Finished:
+    """Run a program to its end in a process group, of which nothing is left afterwards."""
+    process = await trio.lowlevel.open_process(
+        list(argv),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=environment,
+        cwd=folder,
+        process_group=group,
+    )
+    if process.stdin is None or process.stdout is None:
+        raise AssertionError("the pipes were asked for")
+    output, drained = bytearray(), trio.Event()
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_feed, process.stdin, input_bytes)
+            nursery.start_soon(_collect, process.stdout, output, drained)
+            await process.wait()
+            with trio.move_on_after(DRAIN_SECONDS_MAX):
+                await drained.wait()
+            nursery.cancel_scope.cancel()
+    finally:
+        _kill_group(group)
+        with trio.CancelScope(shield=True):  # SIGKILL was sent: this is short
+            await process.wait()
+            await process.stdout.aclose()
+            await process.stdin.aclose()
+    return Finished(process.returncode or 0, bytes(output))
 
 
 @frozen
@@ -78,34 +145,9 @@ class RealProcesses(Processes):
         input_bytes: bytes = b"",
         deadline_seconds: float,
     ) -> Finished:
-        process = await trio.lowlevel.open_process(
-            list(argv),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            cwd=folder,
-            start_new_session=True,
-        )
-        if process.stdin is None or process.stdout is None:
-            raise AssertionError("the pipes were asked for")
-        output, drained = bytearray(), trio.Event()
-        try:
-            with trio.fail_after(deadline_seconds):
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(_feed, process.stdin, input_bytes)
-                    nursery.start_soon(_collect, process.stdout, output, drained)
-                    await process.wait()
-                    with trio.move_on_after(DRAIN_SECONDS_MAX):
-                        await drained.wait()
-                    nursery.cancel_scope.cancel()
-        finally:
-            _kill_group(process.pid)
-            with trio.CancelScope(shield=True):  # SIGKILL was sent: this is short
-                await process.wait()
-                await process.stdout.aclose()
-                await process.stdin.aclose()
-        return Finished(process.returncode or 0, bytes(output))
+        with trio.fail_after(deadline_seconds):
+            async with _leashed() as group:
+                return await _run_in(group, argv, environment, folder, input_bytes)
 
     @override
     def start(
@@ -127,25 +169,26 @@ class RealProcesses(Processes):
         log: Path | None,
     ) -> AsyncIterator[Process]:
         path = log or Path(os.devnull)
-        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            process = await trio.lowlevel.open_process(
-                list(argv),
-                stdin=subprocess.DEVNULL,
-                stdout=fd,
-                stderr=fd,
-                env=environment,
-                cwd=folder,
-                start_new_session=True,
-            )
-        finally:
-            os.close(fd)
-        try:
-            yield RealProcess(process)
-        finally:
-            _kill_group(process.pid)
-            with trio.CancelScope(shield=True):  # SIGKILL was sent: this is short
-                await process.wait()
+        async with _leashed() as group:
+            fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                process = await trio.lowlevel.open_process(
+                    list(argv),
+                    stdin=subprocess.DEVNULL,
+                    stdout=fd,
+                    stderr=fd,
+                    env=environment,
+                    cwd=folder,
+                    process_group=group,
+                )
+            finally:
+                os.close(fd)
+            try:
+                yield RealProcess(process)
+            finally:
+                _kill_group(group)
+                with trio.CancelScope(shield=True):  # SIGKILL was sent: this is short
+                    await process.wait()
 
     @override
     async def daemonize(
