@@ -12,7 +12,9 @@ from typing import Literal, cast
 from gantry.cli import exit_codes
 from gantry.cli.errors import CommandError
 
-LocalAction = Literal["init_cluster", "issue_join_token", "join_cluster", "destroy_cluster"]
+LocalAction = Literal[
+    "init_cluster", "issue_join_token", "join_cluster", "destroy_cluster", "master_failover"
+]
 LocalLook = Literal["ask_confd", "export_configuration"]
 
 

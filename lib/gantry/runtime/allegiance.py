@@ -13,7 +13,7 @@ from attrs import frozen
 
 from gantry.protocols.codec import dump, from_bytes, load, to_bytes
 from gantry.protocols.config_records import FIRST_EPOCH
-from gantry.protocols.identity import Epoch
+from gantry.protocols.identity import Epoch, NodeUuid
 from gantry.runtime.environment import Files
 from gantry.runtime.paths import Paths
 
@@ -29,6 +29,9 @@ class Allegiance:
     reign: Epoch = FIRST_EPOCH
     """The last epoch in which this node's own master daemons were told to lead. In the first
     one nobody is told: the configuration names the master."""
+
+    voters: tuple[NodeUuid, ...] | None = None
+    """Who votes in a reign that was begun without a majority: the others count as offline."""
 
     @property
     def may_lead(self) -> bool:

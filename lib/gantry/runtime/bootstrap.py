@@ -16,6 +16,7 @@ import trio
 
 from gantry.protocols.join import LIFETIME_SECONDS
 from gantry.runtime.environment import Environment
+from gantry.runtime.failover import fail_over
 from gantry.runtime.founding import found_cluster
 from gantry.runtime.joining import issue_token
 from gantry.runtime.joining import join_cluster as join
@@ -80,6 +81,14 @@ def destroy_cluster(arguments: dict[str, object]) -> int:
     env = real_environment()
     _run(partial(_destroy, env))
     _say("The cluster is destroyed.")
+    return SUCCESS
+
+
+def master_failover(arguments: dict[str, object]) -> int:
+    """Make this machine the master of its cluster."""
+    env = real_environment()
+    _run(partial(fail_over, env, _say, forced=bool(arguments.get("no_voting"))))
+    _say(f"{env.node} is the master now.")
     return SUCCESS
 
 

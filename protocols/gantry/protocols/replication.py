@@ -12,7 +12,7 @@ from attrs import frozen
 
 from gantry.protocols.codec import Json
 from gantry.protocols.errors import StaleEpoch
-from gantry.protocols.identity import Epoch
+from gantry.protocols.identity import Epoch, NodeUuid
 from gantry.protocols.noded import StepFailed
 from gantry.protocols.records import ORIGIN, Checksum, Index, Position, Record
 from gantry.protocols.service import Service, raises
@@ -158,8 +158,12 @@ class Replicas(Protocol):
         """Stop the master daemons of this node; answered when they have ended."""
 
     @raises(StaleEpoch, StepFailed)
-    async def start_master(self, epoch: Epoch) -> None:
-        """Start the master daemons of this node, to lead in an epoch that it has promised."""
+    async def start_master(self, epoch: Epoch, voters: tuple[NodeUuid, ...] | None) -> None:
+        """Start the master daemons of this node, to lead in an epoch that it has promised.
+
+        ``voters``: who votes from now on, if the promotion had no majority; the other voters
+        become offline.
+        """
 
 
 REPLICAS: Final = Service(Replicas)

@@ -218,7 +218,9 @@ class QueueStore:
         Raises:
             GenericError: it could not be written here.
         """
-        decision = _Decision(self.head, (DrainFlagSet(self.head.drained),), (), None)
+        record = DrainFlagSet(drained=False)  # as Ganeti's failover leaves it
+        decision = _Decision(replay([record], self.head), (record,), (), None)
+        self.head = decision.queue
         self._submit(decision)
         await decision.done.wait()
         if decision.failures:

@@ -20,6 +20,7 @@ from gantry.protocols.identity import NodeUuid
 from gantry.protocols.objects.configuration import Configuration, load_configuration
 from gantry.protocols.objects.node import Node
 from gantry.protocols.replication import AppendAnswer, Replicas
+from gantry.runtime.allegiance import read_allegiance
 from gantry.runtime.environment import Environment
 from gantry.runtime.node_links import NodeLinks
 from gantry.runtime.replicated_log import AskVoter
@@ -48,7 +49,10 @@ class Voting:
         configuration = await trio.to_thread.run_sync(_loaded, raw)
         for node in configuration.nodes.values():
             if node.name == env.node:
-                voters = voters_of(configuration) | {node.uuid}
+                allegiance = await read_allegiance(env.files, env.paths)
+                forced = allegiance.voters  # only as long as the configuration does not say it
+                known = voters_of(configuration) if forced is None else frozenset(forced)
+                voters = known | {node.uuid}
                 return cls(node.uuid, voters, configuration.nodes)
         return None
 

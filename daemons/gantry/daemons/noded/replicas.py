@@ -22,7 +22,7 @@ from gantry.daemons.noded.master_services import MasterServices
 from gantry.daemons.noded.replica_files import FORMS, Looked, ReplicaFiles, look
 from gantry.protocols.codec import Malformed
 from gantry.protocols.errors import GantryError, StaleEpoch
-from gantry.protocols.identity import Epoch
+from gantry.protocols.identity import Epoch, NodeUuid
 from gantry.protocols.noded import StepFailed
 from gantry.protocols.records import CorruptRecord, Index, Position, Record
 from gantry.protocols.replication import (
@@ -217,7 +217,7 @@ class ReplicaService(Replicas):
             LOG.info("master daemons stopped", epoch=epoch)
 
     @override
-    async def start_master(self, epoch: Epoch) -> None:
+    async def start_master(self, epoch: Epoch, voters: tuple[NodeUuid, ...] | None) -> None:
         async with _told(), self._node:
             if epoch != self._allegiance.promised:
                 raise StaleEpoch(epoch, self._allegiance.promised)
@@ -228,7 +228,7 @@ class ReplicaService(Replicas):
                     if held is None:
                         held = await ReplicaFiles.open(self._env, stream, epoch)
                     await held.aclose()
-                reign = Allegiance(promised=epoch, reign=epoch)
+                reign = Allegiance(epoch, epoch, voters)
                 await write_allegiance(self._env.files, self._env.paths, reign)
                 self._allegiance = reign
             await self._services.start()

@@ -12,8 +12,9 @@ from collections.abc import Container
 from typing import Final
 
 import trio
-from attrs import define, evolve, field, frozen
+from attrs import define, field, frozen
 
+from gantry.core.config.reign import first_record
 from gantry.core.config.reservations import Reservations
 from gantry.core.config.state import State
 from gantry.core.config.transaction import (
@@ -30,12 +31,11 @@ from gantry.daemons.wconfd.config_file import dumped, rendered
 from gantry.daemons.wconfd.delta_buffer import DeltaBuffer
 from gantry.protocols.changes import Change
 from gantry.protocols.codec import Malformed, from_bytes
-from gantry.protocols.config_records import ConfigRecord, dump_record, load_record
+from gantry.protocols.config_records import dump_record, load_record
 from gantry.protocols.errors import NoLease
-from gantry.protocols.identity import Attempt, JobId, Key, NodeUuid, Ticket
+from gantry.protocols.identity import JobId, Key, NodeUuid, Ticket
 from gantry.protocols.objects.configuration import load_configuration
 from gantry.protocols.objects.node import Node
-from gantry.protocols.objects.wire import dump_object
 from gantry.protocols.records import Index, Position, Record
 from gantry.protocols.replication import LogEnd
 from gantry.protocols.replication import Snapshot as ReplicaSnapshot
@@ -44,11 +44,10 @@ from gantry.protocols.wconfd import (
     Deltas,
     NeverSeen,
     NotDurable,
-    ObjectPut,
     Refused,
     Snapshot,
 )
-from gantry.runtime.allegiance import read_allegiance
+from gantry.runtime.allegiance import Allegiance, read_allegiance
 from gantry.runtime.daemon import EXIT_NOT_CLUSTER, EXIT_NOT_MASTER, StartRefused
 from gantry.runtime.environment import Environment
 from gantry.runtime.gate import Gate
@@ -72,9 +71,6 @@ JOURNAL_BYTES_KEPT: Final = 1024 * 1024
 
 LEASE_PATIENCE_SECONDS: Final = 10.0
 """A lease that is not there after this time may not come back soon: the caller is told."""
-
-NO_JOB: Final = JobId(0)
-"""The key of a reign's first record; no job has this number."""
 
 LOG: Final = Log("wconfd.config")
 
@@ -122,6 +118,7 @@ class ConfigStore:
     """Bytes of ``config.data`` written since the start."""
     log: ReplicatedLog | None = field(default=None, init=False)
     """Decides what counts; without one, what is flushed here does."""
+    _allegiance: Allegiance = field(factory=Allegiance, init=False)
     _recovering: State | None = field(default=None, init=False)
     """With the records found at the start, until the voters have confirmed them."""
     _found: tuple[Record, ...] = field(default=(), init=False)
@@ -162,7 +159,7 @@ class ConfigStore:
             LOG.info("journal replayed", records=len(records), index=state.index)
         journal.epoch = max(state.epoch, allegiance.reign)
         store = cls(env, journal, state, state, journal.end, saved, deltas)
-        store._found = records
+        store._found, store._allegiance = records, allegiance
         if records:
             store._unsaved.open()
         return store
@@ -256,7 +253,7 @@ class ConfigStore:
             StartRefused: this node is not in the configuration.
         """
         saved, head = self.saved, self.head
-        voters = voters_of(head.configuration)
+        voters = self._forced_voters() or voters_of(head.configuration)
         me = next((n.uuid for n in head.configuration.nodes.values() if self._is_here(n)), None)
         if me is None:
             raise StartRefused(f"{self._env.node} is no node of the cluster", EXIT_NOT_MASTER)
@@ -273,6 +270,13 @@ class ConfigStore:
             self.deltas = DeltaBuffer(saved.position.index)
             log.recover(head.index, lambda _: self._recovered(deltas))
         return log
+
+    def _forced_voters(self) -> frozenset[NodeUuid] | None:
+        """Return who votes in a reign that is about to begin without a majority."""
+        forced = self._allegiance.voters
+        if forced is None or self._allegiance.reign <= self.head.epoch:
+            return None
+        return frozenset(forced)
 
     def _is_here(self, node: Node) -> bool:
         return node.name == self._env.node
@@ -301,15 +305,13 @@ class ConfigStore:
         epoch, log = self.journal.epoch, self.log
         if log is None or epoch <= self.head.epoch:
             return
-        cluster = self.head.configuration.cluster
-        now = max(self._env.clock.now(), self.head.configuration.mtime)
-        mine = evolve(
-            cluster, master_node=log.leader.me, serial_no=cluster.serial_no + 1, mtime=now
+        record = first_record(
+            self.head.configuration,
+            log.leader.me,
+            epoch,
+            self._forced_voters(),
+            self._env.clock.now(),
         )
-        key = Key(NO_JOB, 0, epoch)
-        serial_no = self.head.configuration.serial_no + 1
-        put = ObjectPut("cluster", cluster.uuid, dump_object(mine))
-        record = ConfigRecord(key, Attempt(1), f"reign {epoch}", serial_no, now, (put,))
         flight = self._submit(Transacted(replay(self.head, epoch, record), record))
         while not flight.counts:
             await flight.settled.wait()

@@ -22,7 +22,7 @@ PROGRAM = Program(
         Known("info", "Shows the settings of the cluster", "info"),
         Known("init", "Makes this machine the first node of a new cluster", "lifecycle"),
         Known("list-tags", "Lists the tags of the cluster", "tags"),
-        Known("master-failover", "Makes this node the master"),
+        Known("master-failover", "Makes this node the master", "failover"),
         Known("master-ping", "Checks whether the master answers", "info"),
         Known("modify", "Changes the settings of the cluster"),
         Known("queue", "Closes the job queue, opens it, or shows its state", "queue"),

@@ -1,0 +1,297 @@
+"""``gnt-cluster master-failover``: this node becomes the master.
+
+Nothing elects: a person, or an engine that they trust, gives the command on the node that is to
+lead. See ``doc/design/replication.md``, "Promotion".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from functools import partial
+from typing import Final, TypeVar
+
+import trio
+from attrs import define, evolve, field
+
+from gantry.core.config.folding import fold
+from gantry.core.replication.promotion import Candidacy, next_epoch
+from gantry.core.replication.quorum import PROMOTION_SECONDS, voters_of
+from gantry.protocols.codec import from_bytes
+from gantry.protocols.errors import ConnectionLost, GantryError, ServiceError, StaleEpoch
+from gantry.protocols.identity import Epoch, NodeUuid
+from gantry.protocols.objects.configuration import Configuration, load_configuration
+from gantry.protocols.objects.node import Node
+from gantry.protocols.records import Index, Position, Record
+from gantry.protocols.replication import (
+    RECORDS_PER_MESSAGE,
+    STREAMS,
+    AppendAnswer,
+    Mismatch,
+    ReplicaCopy,
+    Replicas,
+    Stream,
+)
+from gantry.runtime.allegiance import read_allegiance
+from gantry.runtime.environment import Environment
+from gantry.runtime.node_links import NodeLinks
+
+T = TypeVar("T")
+
+ASK_SECONDS_MAX: Final = 6.0
+"""A NodeD that takes longer to answer a question counts as down."""
+
+FIRST_ASK_SECONDS_MAX: Final = 2.0
+"""A node that takes longer to answer the first question is asked again only if it is needed."""
+
+STOP_SECONDS_MAX: Final = 60.0
+COPY_SECONDS_MAX: Final = 120.0
+START_SECONDS_MAX: Final = 120.0
+
+EPOCHS_TRIED_MAX: Final = 5
+"""Somebody else who is promoted at the same time takes epochs too."""
+
+Say = Callable[[str], None]
+
+
+class PromotionRefused(ValueError):
+    """This node can not become the master; the text says why and what to do."""
+
+
+@define
+class Promotion:
+    """One attempt to make this node the master."""
+
+    _env: Environment
+    _links: NodeLinks
+    _say: Say
+    _configuration: Configuration
+    me: NodeUuid
+    forced: bool
+    """Go on without a majority."""
+    _promised_at: float = field(default=0.0, init=False)
+    _silent: set[NodeUuid] = field(factory=set, init=False)
+    """Nodes that did not answer: they are left alone unless there is no majority without them."""
+
+    async def run(self) -> None:
+        """Become the master; returns when this node leads.
+
+        Raises:
+            PromotionRefused: it does not lead; the text says what to do.
+        """
+        old_master = self._configuration.cluster.master_node
+        candidacy = await self._gather_promises()
+        self._promised_at = trio.current_time()
+        await self._end_old_reign(old_master, candidacy.epoch)
+        for stream in STREAMS:
+            await self._take(stream, candidacy)
+        voters = await self._voters_now()
+        if voters != candidacy.voters:
+            candidacy = await self._ask_promises(evolve(candidacy, voters=voters))
+        self._require(candidacy)
+        await self._tell(candidacy.epoch)
+        only = None
+        if not candidacy.elected:
+            only = tuple(sorted(candidacy.promises))
+            self._warn(candidacy)
+        await self._ask(
+            self._node(self.me),
+            lambda replicas: replicas.start_master(candidacy.epoch, only),
+            START_SECONDS_MAX,
+        )
+
+    def _node(self, uuid: NodeUuid) -> Node:
+        return self._configuration.nodes[uuid]
+
+    def _names(self, uuids: Iterable[NodeUuid]) -> str:
+        known = self._configuration.nodes
+        return ", ".join(sorted(known[u].name if u in known else str(u) for u in uuids))
+
+    # --- promises --------------------------------------------------------------------------------
+
+    async def _gather_promises(self) -> Candidacy:
+        voters = voters_of(self._configuration)
+        known = [(await read_allegiance(self._env.files, self._env.paths)).promised]
+        for _ in range(EPOCHS_TRIED_MAX):
+            states = await self._ask_all(
+                voters, lambda r: r.replica_state("config"), FIRST_ASK_SECONDS_MAX
+            )
+            known += [state.promised for state in states.values()]
+            asked = Candidacy(self.me, next_epoch(known), voters)
+            candidacy = await self._ask_promises(asked)
+            if self.me in candidacy.promises and not candidacy.elected:
+                self._silent.clear()
+                candidacy = await self._ask_promises(candidacy)
+            if self.me not in candidacy.promises:
+                if self.me not in states:
+                    raise PromotionRefused(
+                        f"NodeD of {self._env.node} does not answer; start it first"
+                    )
+                continue  # somebody else took that epoch
+            self._require(candidacy)
+            return candidacy
+        raise PromotionRefused("somebody else is being promoted at the same time; look who leads")
+
+    async def _ask_promises(self, candidacy: Candidacy) -> Candidacy:
+        missing = candidacy.missing
+        answers = await self._ask_all(missing, lambda r: r.promise(candidacy.epoch))
+        for voter, promised in answers.items():
+            candidacy = candidacy.with_promise(voter, promised)
+        return candidacy
+
+    def _require(self, candidacy: Candidacy) -> None:
+        if candidacy.elected or self.forced:
+            return
+        raise PromotionRefused(
+            f"only {len(candidacy.promises)} of the {len(candidacy.voters)} master candidates "
+            f"answer; {self._names(candidacy.missing)} did not. A majority holds every change "
+            "that was acknowledged: bring one of them back, or give --no-voting if changes that "
+            "only they have may be lost"
+        )
+
+    def _warn(self, candidacy: Candidacy) -> None:
+        held = candidacy.promises
+        ends = [max(p.end(stream).rank for p in held.values()) for stream in STREAMS]
+        self._say(
+            f"Without a majority: {self._names(candidacy.missing)} did not answer and will be "
+            f"marked offline. What they acknowledged after record {ends[0][1]} of the "
+            f"configuration and record {ends[1][1]} of the job queue is lost."
+        )
+
+    # --- the old reign ---------------------------------------------------------------------------
+
+    async def _end_old_reign(self, old_master: NodeUuid, epoch: Epoch) -> None:
+        """Have the old master stop, or wait until its lease is surely over."""
+        stopped = await self._ask_all(
+            [old_master], lambda r: r.stop_master(epoch), STOP_SECONDS_MAX
+        )
+        if old_master in stopped:
+            self._say(f"The master daemons of {self._names([old_master])} have stopped.")
+            return
+        self._say(
+            f"{self._names([old_master])} does not answer; waiting {PROMOTION_SECONDS:g} seconds "
+            "until it can not act any more."
+        )
+        await trio.sleep_until(self._promised_at + PROMOTION_SECONDS)
+
+    # --- the logs --------------------------------------------------------------------------------
+
+    async def _take(self, stream: Stream, candidacy: Candidacy) -> None:
+        """Go on with the most advanced log among those who promised."""
+        source = candidacy.source(stream)
+        if source is None or source == self.me:
+            return
+        mine, theirs = (candidacy.promises[each].end(stream) for each in (self.me, source))
+        if mine == theirs:
+            return
+        copy = await self._ask(
+            self._node(source), lambda r: r.replica_copy(stream), COPY_SECONDS_MAX
+        )
+        self._say(f"Taking the log of stream {stream} from {self._names([source])}.")
+        await self._store(stream, candidacy.epoch, copy)
+
+    async def _store(self, stream: Stream, epoch: Epoch, copy: ReplicaCopy) -> None:
+        here, after = self._node(self.me), copy.snapshot.end.position
+        await self._ask(
+            here, lambda r: r.install_snapshot(stream, epoch, copy.snapshot), COPY_SECONDS_MAX
+        )
+        for begin in range(0, len(copy.records), RECORDS_PER_MESSAGE):
+            records = copy.records[begin : begin + RECORDS_PER_MESSAGE]
+            append = partial(_append, stream, epoch, after, records)
+            answer = await self._ask(here, append, COPY_SECONDS_MAX)
+            if isinstance(answer, Mismatch):
+                raise PromotionRefused(f"the log of stream {stream} could not be taken over")
+            after = records[-1].position
+
+    async def _voters_now(self) -> frozenset[NodeUuid]:
+        """Return who votes as the log that was taken says."""
+        copy = await self._ask(
+            self._node(self.me), lambda r: r.replica_copy("config"), COPY_SECONDS_MAX
+        )
+        data = copy.snapshot.data
+        value = fold(data, copy.records) if isinstance(data, dict) else {}
+        self._configuration = await trio.to_thread.run_sync(load_configuration, value)
+        if self.me not in self._configuration.nodes:
+            raise PromotionRefused(f"{self._env.node} is no node of the cluster any more")
+        return voters_of(self._configuration)
+
+    async def _tell(self, epoch: Epoch) -> None:
+        nodes = [n.uuid for n in self._configuration.nodes.values() if not n.offline]
+        told = await self._ask_all(nodes, lambda r: r.tell_epoch(epoch))
+        deaf = [uuid for uuid in nodes if uuid not in told]
+        if deaf:
+            self._say(f"Not told of the new master yet: {self._names(deaf)}.")
+
+    # --- questions -------------------------------------------------------------------------------
+
+    async def _ask(
+        self, node: Node, question: Callable[[Replicas], Awaitable[T]], deadline_seconds: float
+    ) -> T:
+        try:
+            return await self._links.ask_replicas(node, question, deadline_seconds)
+        except (GantryError, OSError) as error:
+            raise PromotionRefused(f"{node.name}: {error}") from error
+
+    async def _ask_all(
+        self,
+        nodes: Collection[NodeUuid],
+        question: Callable[[Replicas], Awaitable[T]],
+        deadline_seconds: float = ASK_SECONDS_MAX,
+    ) -> dict[NodeUuid, T]:
+        """Ask nodes at the same time; those that do not answer, or refuse, are missing."""
+        answers: dict[NodeUuid, T] = {}
+
+        async def one(node: Node) -> None:
+            try:
+                answers[node.uuid] = await self._links.ask_replicas(
+                    node, question, deadline_seconds
+                )
+            except StaleEpoch:
+                pass  # it follows somebody newer, or has promised this epoch before
+            except (ConnectionLost, ServiceError, OSError) as error:
+                self._silent.add(node.uuid)
+                self._say(f"{node.name} does not answer: {error}")
+
+        async with trio.open_nursery() as nursery:
+            for uuid in nodes:
+                if uuid in self._configuration.nodes and uuid not in self._silent:
+                    nursery.start_soon(one, self._node(uuid))
+        return answers
+
+
+async def _append(
+    stream: Stream,
+    epoch: Epoch,
+    after: Position,
+    records: tuple[Record, ...],
+    replicas: Replicas,
+) -> AppendAnswer:
+    return await replicas.append_records(stream, epoch, after, records, Index(0))
+
+
+async def fail_over(env: Environment, say: Say, *, forced: bool) -> None:
+    """Make this node the master.
+
+    Raises:
+        PromotionRefused: it can not be; the text says why and what to do.
+    """
+    try:
+        raw = await env.files.read(env.paths.config)
+    except FileNotFoundError:
+        raise PromotionRefused(
+            f"{env.node} has no replica of the configuration; only a master candidate can "
+            "become the master"
+        ) from None
+    configuration = load_configuration(from_bytes(raw))
+    here = next((n for n in configuration.nodes.values() if n.name == env.node), None)
+    if here is None or not here.master_candidate:
+        raise PromotionRefused(f"{env.node} is no master candidate; give the command on one")
+    allegiance = await read_allegiance(env.files, env.paths)
+    if configuration.cluster.master_node == here.uuid and allegiance.may_lead and not forced:
+        raise PromotionRefused(f"{env.node} is the master already")
+
+    async def find(uuid: NodeUuid) -> Node:
+        await trio.lowlevel.checkpoint()
+        return configuration.nodes[uuid]
+
+    async with NodeLinks.opened(env, find) as links:
+        await Promotion(env, links, say, configuration, here.uuid, forced).run()
