@@ -49,6 +49,7 @@ async def _leashed() -> AsyncIterator[int]:
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        env={},  # whoever ends a node's processes by their environment ends us, not the leash
         process_group=0,
     )
     if leash.stdin is None:
