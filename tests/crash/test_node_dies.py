@@ -1,0 +1,149 @@
+"""A node's processes are killed while it works for a job, and it comes back sooner or later."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from attrs import frozen
+from tests.cluster.development import DevCluster
+from tests.crash import jobs as op
+from tests.crash.jobs import Jobs
+from tests.crash.plain_os import SCRIPTS, install_plain_os
+from tests.crash.wholeness import assert_verified, assert_whole
+
+from gantry.cli.devcluster.found import processes_of
+
+PATIENCE_SECONDS = 30.0
+LOOK_SECONDS = 0.01
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(LOOK_SECONDS)  # files of other processes have no event here
+
+
+@frozen
+class Script:
+    """An OS definition's script that goes on for ever, the first time that it is run."""
+
+    pid_file: Path
+
+    def pid(self) -> int:
+        """Wait until it runs."""
+        until(lambda: self.pid_file.exists() and self.pid_file.read_text().endswith("\n"))
+        return int(self.pid_file.read_text())
+
+    def assert_ended(self) -> None:
+        """Wait for its end."""
+        try:
+            pidfd = os.pidfd_open(self.pid())
+        except ProcessLookupError:
+            return
+        try:
+            poll = select.poll()
+            poll.register(pidfd, select.POLLIN)
+            assert poll.poll(PATIENCE_SECONDS * 1000), "the script still runs"
+        finally:
+            os.close(pidfd)
+
+
+@pytest.fixture
+def script(cluster: DevCluster, tmp_path: Path) -> Iterator[Script]:
+    first, pid_file = tmp_path / "first", tmp_path / "pid"
+    hold = f"if mkdir {first} 2>/dev/null; then echo $$ >{pid_file}; exec sleep 600; fi"
+    install_plain_os(cluster, create=f"{hold}\n{SCRIPTS['create']}")
+    yield Script(pid_file)
+    install_plain_os(cluster)
+
+
+@contextmanager
+def no_restarts(cluster: DevCluster) -> Iterator[None]:
+    """Hold the supervisor, so that what is killed stays dead meanwhile."""
+    [supervisor] = [p.pid for p in processes_of(cluster.folder) if "supervisor" in p.command]
+    os.kill(supervisor, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
+
+
+def kill_node(cluster: DevCluster, name: str) -> None:
+    """Kill every process of a node."""
+    root = str(cluster.layout.node(name).root)
+    for process in processes_of(cluster.folder):
+        if process.root == root:
+            os.kill(process.pid, signal.SIGKILL)
+
+
+def wait_for_log(jobs: Jobs, job: int, text: str) -> None:
+    """Wait until a job says something."""
+    serial = 0
+    while True:
+        change = jobs.client.wait_for_job_change(job, ["running"], serial, 20)
+        assert change.values == ["running"], change
+        for number, _, _, said in change.entries:
+            if text in str(said):
+                return
+            serial = max(serial, number)
+
+
+def test_a_script_ends_with_the_job_whose_process_was_killed(
+    cluster: DevCluster, jobs: Jobs, script: Script
+) -> None:
+    job = jobs.submit(op.add("a", "node3"))
+    script.pid()
+    [process] = [p for p in processes_of(cluster.folder) if p.command.startswith("gantry-job")]
+    os.kill(process.pid, signal.SIGKILL)
+    ended = jobs.wait(job)
+    assert ended.status == "error"
+    script.assert_ended()
+    assert_whole(cluster, jobs, instances=0)
+
+
+def test_noded_dies_and_the_job_goes_on(cluster: DevCluster, jobs: Jobs, script: Script) -> None:
+    job = jobs.submit(op.add("a", "node3"))
+    script.pid()
+    cluster.kill("gantry-noded", "node3")
+    script.assert_ended()
+    assert jobs.wait(job).status == "success"
+    assert_whole(cluster, jobs, instances=1)
+    jobs.succeed(op.remove("a"))
+
+
+def test_a_node_dies_and_is_back_before_the_job_gives_up_undoing(
+    cluster: DevCluster, jobs: Jobs, script: Script
+) -> None:
+    job = jobs.submit(op.add("a", "node3"))
+    script.pid()
+    with no_restarts(cluster):
+        kill_node(cluster, "node3")
+        wait_for_log(jobs, job, "undoing: create disk 0")
+    ended = jobs.wait(job)
+    assert ended.status == "error"
+    [[name, [reason]]] = ended.results
+    assert name == "OpExecError"
+    assert reason.startswith("node node3.gantry.test: "), reason
+    assert "left behind" not in reason
+    script.assert_ended()
+    assert_whole(cluster, jobs, instances=0)
+    jobs.succeed(op.add("a", "node3"))
+    jobs.succeed(op.remove("a"))
+    assert_verified(cluster)
+
+
+def test_instances_outlive_noded(cluster: DevCluster, jobs: Jobs) -> None:
+    jobs.succeed(op.add("a", "node3"))
+    before = assert_whole(cluster, jobs, instances=1)
+    for program in ("gantry-noded", "gantry-rconfd", "gantry-mond"):
+        cluster.kill(program, "node3")
+    assert assert_whole(cluster, jobs, instances=1) == before
+    jobs.succeed(op.remove("a"))
