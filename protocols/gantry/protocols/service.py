@@ -171,6 +171,8 @@ class Service(Generic[S]):
             for name, function in vars(interface).items()
             if inspect.iscoroutinefunction(function) and not name.startswith("_")
         }
+        self.client = _client_class(self.name, self.methods)
+        """The class of :func:`stub`'s clients."""
 
     def method(self, wire_name: object) -> Method:
         """Find a method by its name on the wire.
@@ -230,16 +232,25 @@ It raises the :class:`ServiceError` that the server reported, or :class:`Connect
 """
 
 
-def stub(service: Service[S], call: Call) -> S:
-    """Return a client of the service's own type that sends its calls through ``call``."""
+def _client_class(name: str, methods: Mapping[str, Method]) -> Callable[[Call], object]:
+    """Make a class whose instances have the methods and send their calls through a :data:`Call`."""
+
+    def initialise(self: Any, call: Call) -> None:
+        self._call = call
 
     def remote_method(wire_name: str, method: Method) -> Callable[..., Awaitable[object]]:
-        async def remote(_self: object, *args: object, **kwargs: object) -> object:
+        async def remote(self: Any, *args: object, **kwargs: object) -> object:
             sent = method.dump_args(method.bind(args, kwargs))
-            return method.load_result(await call(wire_name, method, sent))
+            return method.load_result(await self._call(wire_name, method, sent))
 
         remote.__name__, remote.__doc__ = method.name, method.doc
         return remote
 
-    body = {m.name: remote_method(wire_name, m) for wire_name, m in service.methods.items()}
-    return cast(S, type(f"{service.name}Client", (), body)())
+    body: dict[str, object] = {"__slots__": ("_call",), "__init__": initialise}
+    body |= {m.name: remote_method(wire_name, m) for wire_name, m in methods.items()}
+    return type(f"{name}Client", (), body)
+
+
+def stub(service: Service[S], call: Call) -> S:
+    """Return a client of the service's own type that sends its calls through ``call``."""
+    return cast(S, service.client(call))

@@ -17,7 +17,6 @@ from attrs import frozen
 
 from gantry.daemons.forkserver.preload import JobMain
 from gantry.protocols.jobproc import SpawnRequest
-from gantry.runtime import logs
 
 LISTENER_FD: Final = 3
 """Where the job finds its listening socket; every higher descriptor is closed."""
@@ -85,13 +84,14 @@ def _become_independent() -> None:
 
 
 def _forget_logs() -> None:
-    """Close the server's log in this process, and log to standard error until the job decides.
+    """Close the server's log in this process; until the job opens its own, warnings go to stderr.
 
     Left open, its handler would write to whatever gets its descriptor's number next.
     """
-    for handler in logging.getLogger().handlers:
+    root = logging.getLogger()
+    for handler in root.handlers:
         handler.close()
-    logs.set_up(None, debug=logging.getLogger().isEnabledFor(logging.DEBUG))
+    root.handlers.clear()
 
 
 def _keep_only(listener: socket.socket, output: Output) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final
 
 import trio
@@ -54,7 +54,14 @@ def prepare() -> None:
             LOG.error("an operation can not be loaded", opcode=op_id, reason=str(error))
     methods = [m for service in SERVICES for m in service.methods.values()]
     errors = {error for method in methods for error in method.raises.values()}
+    environment()
     codec.prepare(Hello, StepRecord, Action, Ticket, *errors)
+
+
+@cache
+def environment() -> Environment:
+    """Return the world of all jobs of this node; it has no state, so one is made for all."""
+    return real_environment()
 
 
 def run(listener_fd: int, spawn: SpawnRequest) -> None:
@@ -64,7 +71,7 @@ def run(listener_fd: int, spawn: SpawnRequest) -> None:
         listener_fd: the job's socket, bound and listening; it is closed at the end.
         spawn: which job this is.
     """
-    env = real_environment()
+    env = environment()
     logs.set_up(env.paths.logs / "jobs.log", debug=False)
     trio.run(main, env, listener_fd, spawn)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from gantry.operations.lookup import find_nodes
@@ -9,9 +10,10 @@ from gantry.operations.operation import Locks, Operation, locks, step
 from gantry.operations.world import World
 from gantry.protocols.identity import NodeUuid
 from gantry.protocols.noded import call
+from gantry.protocols.objects.node import Node
 from gantry.protocols.opcodes.testing import OpTestDelay
 from gantry.protocols.steps import Delay, NoUndo, Plan, Say, Step
-from gantry.protocols.wconfd import ConfigPart, Selection
+from gantry.protocols.wconfd import Selection
 
 _PAST: Final = NoUndo("time that has passed does not come back")
 
@@ -32,12 +34,15 @@ async def needed_locks(opcode: OpTestDelay, world: World) -> Locks:
 
 async def plan(opcode: OpTestDelay, world: World) -> Plan:
     """Wait once or several times, on the master first, then on the nodes."""
-    part = await world.read(Selection(nodes=opcode.on_nodes))
+    nodes: Sequence[Node] = ()
+    if opcode.on_nodes:
+        part = await world.read(Selection(nodes=opcode.on_nodes))
+        nodes = find_nodes(part, opcode.on_nodes)
     steps: list[Step] = []
     for number in range(max(1, opcode.repeat)):
         if opcode.repeat:
             steps.append(step(f"announce {number}", "idempotent", _announcement(opcode, number)))
-        steps += _one_round(opcode, part, number)
+        steps += _one_round(opcode, nodes, number)
     return Plan(opcode.op_id(), OPERATION.version, tuple(steps))
 
 
@@ -45,11 +50,11 @@ def _announcement(opcode: OpTestDelay, number: int) -> Say:
     return Say(f"Test delay iteration {number}/{opcode.repeat - 1}")
 
 
-def _one_round(opcode: OpTestDelay, part: ConfigPart, number: int) -> list[Step]:
+def _one_round(opcode: OpTestDelay, nodes: Sequence[Node], number: int) -> list[Step]:
     steps = []
     if opcode.on_master:
         steps.append(step(f"delay {number}", "idempotent", Delay(opcode.duration), _PAST))
-    for node in find_nodes(part, opcode.on_nodes):
+    for node in nodes:
         wait = call(
             NodeUuid(node.uuid),
             lambda n, t: n.delay(t, opcode.duration),
