@@ -41,6 +41,10 @@ class Access:
     candidates: Mapping[str, str] | None = None
     """The digests of the candidates' certificates by node UUID; ``None``: no list is there."""
 
+    replicated: Mapping[str, str] = {}
+    """The same as the node's replica of the configuration has it: ssconf comes a moment later,
+    and a master that dies in that moment must be replaceable."""
+
     async def refresh(self, files: Files, paths: Paths) -> None:
         """Read the candidate list again."""
         path = paths.data / f"{FILE_PREFIX}{CANDIDATE_CERTS}"
@@ -62,6 +66,8 @@ class Access:
         peer = request.peer
         if peer is None:
             return Forbidden(method.name, "a node's certificate is required")
+        if self.replicated.get(peer.common_name) == peer.sha1:
+            return None
         if not self.candidates:
             if peer.sha256 == self.own.sha256:
                 return None

@@ -35,7 +35,6 @@ from gantry.runtime.http.server import HttpServer
 from gantry.runtime.http.service import certificate_required, http_handler
 from gantry.runtime.logs import Log
 from gantry.runtime.membership import own_certificate
-from gantry.security.certificates import Certificate
 from gantry.security.contexts import client_context, server_context
 from gantry.security.pem_files import AUTHORITY_PEM, SERVER_PEM
 
@@ -62,9 +61,13 @@ async def main(env: Environment) -> None:
         await nursery.start(keys.run)
         async with trio.open_nursery() as calls:
             keyed, files = KeyedCalls(keys, calls), ClusterFiles(env)
-            replicas = await ReplicaService.of(env, files, master_services(env), keyed.see_epoch)
+            access = Access(own)
+            await access.refresh(env.files, env.paths)
+            replicas = await ReplicaService.of(
+                env, files, master_services(env), keyed.see_epoch, access
+            )
             calls.start_soon(replicas.run)
-            service, handler = await _services(env, own, keyed, files, replicas, port)
+            service, handler = await _services(env, access, keyed, files, replicas, port)
             server = await _server(env, handler)
             await calls.start(partial(server.serve, [listener]))
             LOG.info("ready", port=port, uuid=own.common_name, epoch=keys.book.epoch)
@@ -79,14 +82,12 @@ async def main(env: Environment) -> None:
 
 async def _services(
     env: Environment,
-    own: Certificate,
+    access: Access,
     calls: KeyedCalls,
     files: ClusterFiles,
     replicas: ReplicaService,
     port: int,
 ) -> tuple[NodeService, Handler]:
-    access = Access(own)
-    await access.refresh(env.files, env.paths)
     authority = await env.files.read(env.paths.data / AUTHORITY_PEM)
     guests, disks = Guests.of(env, await env.address()), await Disks.of(env)
     tls = client_context(authority, env.paths.data / SERVER_PEM)

@@ -14,13 +14,15 @@ import trio
 from attrs import define, evolve, field
 from typing_extensions import override
 
+from gantry.core.config.folding import candidate_certificates
 from gantry.core.replication import replica as pure
 from gantry.core.replication.replica import Append, Install, Stale
+from gantry.daemons.noded.access import Access
 from gantry.daemons.noded.cluster_files import ClusterFiles
 from gantry.daemons.noded.failures import as_failure
 from gantry.daemons.noded.master_services import MasterServices
 from gantry.daemons.noded.replica_files import FORMS, Looked, ReplicaFiles, look
-from gantry.protocols.codec import Malformed
+from gantry.protocols.codec import Json, Malformed
 from gantry.protocols.errors import GantryError, StaleEpoch
 from gantry.protocols.identity import Epoch, NodeUuid
 from gantry.protocols.noded import StepFailed
@@ -63,6 +65,7 @@ class ReplicaService(Replicas):
     _services: MasterServices
     _see_epoch: Callable[[Epoch], Awaitable[None]]
     _allegiance: Allegiance
+    _access: Access
     _held: dict[Stream, ReplicaFiles] = field(factory=dict, init=False)
     """The streams whose files are NodeD's now."""
     _node: trio.Lock = field(factory=trio.Lock, init=False)
@@ -78,10 +81,20 @@ class ReplicaService(Replicas):
         files: ClusterFiles,
         services: MasterServices,
         see_epoch: Callable[[Epoch], Awaitable[None]],
+        access: Access,
     ) -> ReplicaService:
         """Read whom the node follows."""
         allegiance = await read_allegiance(env.files, env.paths)
-        return cls(env, files, services, see_epoch, allegiance)
+        service = cls(env, files, services, see_epoch, allegiance, access)
+        found = await look(env, "config", allegiance.promised)
+        service._admit(found.data, found.replica.after(found.replica.base.index))
+        return service
+
+    def _admit(self, data: Json, records: tuple[Record, ...]) -> None:
+        """Let those call who are candidates as the replica has it."""
+        known = candidate_certificates(data, records)
+        if known is not None:
+            self._access.replicated = known
 
     # --- what a leader sends ---------------------------------------------------------------------
 
@@ -101,6 +114,8 @@ class ReplicaService(Replicas):
             replica, effects, answer = taken
             moved = replica.committed != held.replica.committed
             await held.carry_out(replica, effects, None)
+            if stream == "config" and records:
+                self._admit(None, records)
             if moved:
                 self._news.set()
             return answer
@@ -115,6 +130,8 @@ class ReplicaService(Replicas):
                 raise StaleEpoch(epoch, taken.newest)
             replica, effects = taken
             await held.carry_out(replica, effects, snapshot.data)
+            if stream == "config":
+                self._admit(snapshot.data, ())
             LOG.info("snapshot installed", stream=stream, index=snapshot.end.index)
             return Appended(snapshot.end.position)
 

@@ -81,6 +81,27 @@ def _put(result: dict[str, Json], change: ConfigRecord) -> None:
     result["serial_no"], result["mtime"] = change.serial_no, change.mtime
 
 
+def candidate_certificates(value: Json, records: Iterable[Record] = ()) -> Mapping[str, str] | None:
+    """Return the digests of the candidates' certificates by node UUID, as of the newest record.
+
+    Args:
+        value: a ``config.data``, or ``None``.
+        records: what follows it; only these count if ``value`` is ``None``.
+
+    Returns:
+        ``None`` if neither says anything about them.
+    """
+    cluster = value.get("cluster") if isinstance(value, dict) else None
+    for record in records:
+        for each in load_record(record.payload).objects:
+            if each.of == "cluster" and isinstance(each, ObjectPut):
+                cluster = each.value
+    certificates = cluster.get("candidate_certs") if isinstance(cluster, dict) else None
+    if not isinstance(certificates, dict):
+        return None
+    return {uuid: str(digest) for uuid, digest in certificates.items()}
+
+
 def end_of_file(value: Mapping[str, Json]) -> LogEnd:
     """Return up to where a ``config.data`` holds the log.
 
