@@ -161,7 +161,7 @@ async def _bring_up(layout: Layout, supervisor: Supervisor, say: Say) -> None:
     await _start(layout, supervisor, master)
     room = trio.Semaphore(JOINING_MAX)
     async with trio.open_nursery() as nursery:
-        for node in layout.nodes[1:]:
+        for node in (each for each in layout.nodes if each != master):
             await room.acquire()
             nursery.start_soon(_bring_up_node, layout, supervisor, node, room, say)
 

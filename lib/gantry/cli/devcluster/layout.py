@@ -15,7 +15,7 @@ from typing import Final, Literal
 
 from attrs import frozen
 
-from gantry.protocols.codec import dump, from_bytes, load, to_bytes
+from gantry.protocols.codec import Malformed, dump, from_bytes, load, to_bytes
 
 Net = Literal["loopback", "netns"]
 HypervisorChoice = Literal["kvm", "fake"]
@@ -71,7 +71,7 @@ class Layout:
     run_folder: Path
     """Where sockets live: short, since their paths may have 107 bytes only."""
     nodes: tuple[DevNode, ...]
-    """The first one becomes the master."""
+    """The first one becomes the first master."""
 
     @property
     def cluster_address(self) -> str:
@@ -80,8 +80,8 @@ class Layout:
 
     @property
     def master(self) -> DevNode:
-        """The node on which the cluster is made."""
-        return self.nodes[0]
+        """The node that was last told to lead; until there is a failover, the first one."""
+        return max(self.nodes, key=_reign)
 
     @property
     def shared_folder(self) -> Path:
@@ -126,6 +126,16 @@ class Layout:
         lines = ["127.0.0.1 localhost", f"{self.cluster_address} {CLUSTER_NAME} cluster"]
         lines += [f"{node.address} {node.name} {node.short_name}" for node in self.nodes]
         return "\n".join(lines) + "\n"
+
+
+def _reign(node: DevNode) -> int:
+    """Return the last epoch in which a node was told to lead."""
+    try:
+        told = from_bytes((node.root / "var/lib/ganeti/allegiance.json").read_bytes())
+    except (FileNotFoundError, Malformed):
+        return 1
+    reign = told.get("reign") if isinstance(told, dict) else None
+    return reign if isinstance(reign, int) else 1
 
 
 def programs_folder() -> Path:
