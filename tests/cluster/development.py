@@ -92,7 +92,7 @@ class DevCluster:
         async def ask(supervisor: Supervisor) -> tuple[ProcessStatus, ...]:
             return await supervisor.status()
 
-        return _asked(self.layout, ask)
+        return asked(self.layout, ask)
 
     def kill(self, program: str, node: str = "node1", number: int = 9) -> int:
         """Kill a daemon, wait until the next one is ready, and return its process id."""
@@ -102,7 +102,7 @@ class DevCluster:
         async def ask(supervisor: Supervisor) -> int:
             return await supervisor.restarted(node, program, pid)
 
-        return _asked(self.layout, ask)
+        return asked(self.layout, ask)
 
     def stop(self, program: str, node: str = "node1") -> None:
         """Stop a daemon; it stays down until :meth:`start`."""
@@ -110,7 +110,7 @@ class DevCluster:
         async def ask(supervisor: Supervisor) -> None:
             await supervisor.stop(self.layout.node(node).name, (program,))
 
-        _asked(self.layout, ask)
+        asked(self.layout, ask)
 
     def start(self, program: str, node: str = "node1") -> None:
         """Start a daemon and wait until it is ready."""
@@ -118,10 +118,10 @@ class DevCluster:
         async def ask(supervisor: Supervisor) -> None:
             await supervisor.start(self.layout.node(node).name, (program,))
 
-        _asked(self.layout, ask)
+        asked(self.layout, ask)
 
 
-def _asked(layout: Layout, ask: Callable[[Supervisor], Awaitable[T]]) -> T:
+def asked(layout: Layout, ask: Callable[[Supervisor], Awaitable[T]]) -> T:
     """Ask the supervisor something."""
 
     async def asking() -> T:

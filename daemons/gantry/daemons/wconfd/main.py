@@ -26,6 +26,10 @@ from gantry.runtime.rpc import serve
 
 SOCKET_MODE: Final = 0o600
 
+CONFIRMATION_SECONDS: Final = 2.0
+"""How long a start waits for a majority to confirm the epoch: an old master ends here. Without
+one WConfD serves reads, and goes on asking."""
+
 
 async def main(env: Environment) -> None:
     """Serve until cancelled; then write ``config.data`` and ``locks.data`` a last time.
@@ -65,7 +69,9 @@ async def main(env: Environment) -> None:
             node = config.head.configuration.nodes[voter]
             return await nodes.ask_replicas(node, question, deadline_seconds)
 
-        await nursery.start(_replicate, config.replicate(ask))
+        log = config.replicate(ask)
+        await nursery.start(_replicate, log)
+        await log.leased(CONFIRMATION_SECONDS)
         nursery.start_soon(config.keep_saving)
         await config.begin_reign()
         nursery.start_soon(held.keep_short)

@@ -1,0 +1,178 @@
+"""Another master: by command, after a crash, and what becomes of the old one."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import cast
+
+from tests.cluster.conftest import NewCluster
+from tests.cluster.development import DevCluster, asked
+
+from gantry.cli.devcluster.control import StartFailed, Supervisor
+
+DATA = "var/lib/ganeti"
+NODE_DAEMONS = ("gantry-noded", "gantry-rconfd", "gantry-mond")
+
+PATIENCE_SECONDS = 20.0
+
+
+def eventually(holds: Callable[[], bool], what: str) -> None:
+    """Wait for something that happens in the background of other processes."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not holds():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.1)
+
+
+def kill_all(cluster: DevCluster, node: str) -> None:
+    """Kill every daemon of a node, and keep them from being started again."""
+    name = cluster.layout.node(node).name
+    for status in cluster.status():
+        if status.node == name and status.pid is not None:
+            os.kill(status.pid, signal.SIGKILL)
+
+    async def stop(supervisor: Supervisor) -> None:
+        known = [each.program for each in await supervisor.status() if each.node == name]
+        await supervisor.stop(name, tuple(known))
+
+    asked(cluster.layout, stop)
+
+
+def stands_down(cluster: DevCluster, program: str) -> None:
+    """Start a master daemon where the master is no more: it ends, and is not started again."""
+    with suppress(BaseExceptionGroup, StartFailed):  # it may be ready before it hears of that
+        cluster.start(program)
+
+    def has_ended() -> bool:
+        states = [
+            (each.state, each.pid)
+            for each in cluster.status()
+            if (each.node, each.program) == ("node1.gantry.test", program)
+        ]
+        return states == [("stopped", None)]
+
+    eventually(has_ended, f"{program} of the old master ends")
+    log = cluster.folder / "logs" / f"node1-{program}.log"
+    assert "see gnt-cluster getmaster" in log.read_text().splitlines()[-1]
+
+
+def tags(cluster: DevCluster, node: str) -> set[str]:
+    return set(cluster.run("gnt-cluster", "list-tags", node=node).split())
+
+
+def jobs(cluster: DevCluster, node: str) -> dict[int, str]:
+    lines = cluster.run(
+        "gnt-job", "list", "--no-headers", "--separator=:", "-o", "id,status", node=node
+    ).splitlines()
+    return {int(job): status for job, _, status in (line.partition(":") for line in lines)}
+
+
+def last_record(cluster: DevCluster, node: str, log: str = "config.log") -> list[str]:
+    """Return epoch, index and checksum of a node's last record."""
+    lines = (cluster.layout.node(node).root / DATA / log).read_text().splitlines()
+    epoch, index, _, checksum, _ = lines[-1].split(" ", 4)
+    return [epoch, index, checksum]
+
+
+def same_end(cluster: DevCluster, one: str, other: str, log: str) -> bool:
+    return last_record(cluster, one, log) == last_record(cluster, other, log)
+
+
+def replica(cluster: DevCluster, node: str) -> dict[str, dict[str, object]]:
+    data = json.loads((cluster.layout.node(node).root / DATA / "config.data").read_text())
+    return cast("dict[str, dict[str, object]]", data)
+
+
+def test_a_living_master_hands_over_and_can_come_back(new_cluster: NewCluster) -> None:
+    cluster = new_cluster("--nodes", "3")
+    cluster.run("gnt-cluster", "add-tags", "before")
+    refused = cluster.execute("gnt-cluster", "master-failover")
+    assert refused.returncode == 1
+    assert "is the master already" in refused.stderr
+
+    cluster.run("gnt-cluster", "master-failover", node="node2")
+    assert cluster.run("gnt-cluster", "getmaster", node="node2").strip() == "node2.gantry.test"
+    assert tags(cluster, "node2") == {"before"}
+    cluster.run("gnt-cluster", "add-tags", "after", node="node2")
+    running = {(each.node, each.program) for each in cluster.status() if each.state == "ready"}
+    assert ("node2.gantry.test", "gantry-luxid") in running
+    assert ("node1.gantry.test", "gantry-luxid") not in running
+
+    cluster.run("gnt-cluster", "master-failover")
+    assert tags(cluster, "node1") == {"before", "after"}
+    cluster.run("gnt-cluster", "verify")
+
+
+def test_nothing_acknowledged_is_lost_with_the_master(new_cluster: NewCluster) -> None:
+    cluster = new_cluster("--nodes", "3")
+    for number in range(5):
+        cluster.run("gnt-cluster", "add-tags", f"tag{number}")
+    cluster.run("gnt-debug", "delay", "--submit", "60")
+    known = jobs(cluster, "node1")
+    kill_all(cluster, "node1")
+
+    said = cluster.run("gnt-cluster", "master-failover", node="node3")
+    assert "node1.gantry.test does not answer" in said
+    assert tags(cluster, "node3") == {f"tag{number}" for number in range(5)}
+    assert jobs(cluster, "node3").keys() == known.keys()
+    eventually(
+        lambda: set(jobs(cluster, "node3").values()) <= {"success", "error"},
+        "the job that the old master ran comes to an end",
+    )
+    cluster.run("gnt-cluster", "add-tags", "new", node="node3")
+
+    # The old master returns: it stands down, and follows.
+    stands_down(cluster, "gantry-wconfd")
+    for program in NODE_DAEMONS:
+        cluster.start(program)
+    eventually(
+        lambda: last_record(cluster, "node1") == last_record(cluster, "node3"),
+        "the old master catches up",
+    )
+    for program in ("gantry-wconfd", "gantry-luxid"):
+        stands_down(cluster, program)
+    eventually(
+        lambda: cluster.run("gnt-cluster", "getmaster").strip() == "node3.gantry.test",
+        "the old master hears who the new one is",
+    )
+    cluster.run("gnt-cluster", "verify", node="node3")
+
+
+def test_a_candidate_that_was_away_catches_up(new_cluster: NewCluster) -> None:
+    cluster = new_cluster("--nodes", "3")
+    kill_all(cluster, "node2")
+    for number in range(5):
+        cluster.run("gnt-cluster", "add-tags", f"tag{number}")
+    for program in NODE_DAEMONS:
+        cluster.start(program, node="node2")
+    for log in ("config.log", "queue.journal"):
+        eventually(partial(same_end, cluster, "node2", "node1", log), f"{log} is equal")
+    eventually(
+        lambda: len(cast("list[str]", replica(cluster, "node2")["cluster"]["tags"])) == 5,
+        "what is committed is in config.data of the candidate",
+    )
+
+
+def test_a_lost_majority_changes_nothing_until_somebody_says_so(new_cluster: NewCluster) -> None:
+    cluster = new_cluster("--nodes", "3")
+    cluster.run("gnt-cluster", "add-tags", "kept")
+    kill_all(cluster, "node1")
+    kill_all(cluster, "node2")
+    refused = cluster.execute("gnt-cluster", "master-failover", node="node3")
+    assert refused.returncode == 1
+    assert "only 1 of the 3 master candidates" in refused.stderr
+    said = cluster.run("gnt-cluster", "master-failover", "--no-voting", "--yes-do-it", node="node3")
+    assert "Without a majority" in said
+    assert tags(cluster, "node3") == {"kept"}
+    cluster.run("gnt-cluster", "add-tags", "alone", node="node3")
+    offline = cluster.run(
+        "gnt-node", "list", "--no-headers", "--separator=:", "-o", "name,offline", node="node3"
+    )
+    assert "node1.gantry.test:Y" in offline
+    assert "node2.gantry.test:Y" in offline
