@@ -43,7 +43,7 @@ class RapiBridge:
             assert process.stdin is not None
             process.stdin.close()
 
-    def call(self, method: str, *args: object, **named: object) -> Any:  # noqa: ANN401 - JSON
+    def call(self, method: str, *args: object, **named: object) -> Any:  # noqa: ANN401 - JSON, taken apart by tests
         """Call a method of the client.
 
         Raises:
@@ -59,7 +59,7 @@ class RapiBridge:
             raise RapiRefused(*answer["error"])
         return answer["result"]
 
-    def job(self, method: str, *args: object, **named: object) -> Any:  # noqa: ANN401 - JSON
+    def job(self, method: str, *args: object, **named: object) -> Any:  # noqa: ANN401 - JSON, taken apart by tests
         """Call a method that submits a job, poll until it has succeeded, return its result."""
         job = self.call(method, *args, **named)
         finished = self.call("WaitForJobCompletion", job, period=0.05, retries=600)
@@ -72,7 +72,7 @@ def _serve(host: str) -> None:
     import pycurl  # type: ignore[import-untyped,unused-ignore] # the system's Python has it
     from ganeti.rapi import client  # type: ignore[import-not-found,unused-ignore] # it too
 
-    def configure(curl: Any, _logger: object) -> None:  # noqa: ANN401 - pycurl has no types
+    def configure(curl: Any, _logger: object) -> None:  # noqa: ANN401 - pycurl has no types, nor has its logger
         curl.setopt(pycurl.SSL_VERIFYPEER, 0)  # the development cluster's own certificate
         curl.setopt(pycurl.SSL_VERIFYHOST, 0)
 

@@ -36,6 +36,7 @@ OPERATIONS: Final[Mapping[str, str]] = {
     "OP_INSTANCE_STARTUP": f"{_HERE}.instance.startup",
     "OP_NODE_ADD": f"{_HERE}.node.add",
     "OP_NODE_REMOVE": f"{_HERE}.node.remove",
+    "OP_NODE_SET_PARAMS": f"{_HERE}.node.modify",
     "OP_OS_DIAGNOSE": f"{_HERE}.os.diagnose",
     "OP_QUERY": f"{_HERE}.query.objects",
     "OP_QUERY_FIELDS": f"{_HERE}.query.fields",

@@ -60,6 +60,13 @@ class AddGroup:
 
 
 @frozen
+class UpdateGroup:
+    """Replace a node group; its serial number must be the stored one."""
+
+    group: NodeGroup
+
+
+@frozen
 class RemoveGroup:
     """Remove an empty node group that is not the last."""
 
@@ -124,6 +131,39 @@ class RemoveInstance:
 
 
 @frozen
+class RestoreCluster:
+    """Put the cluster's own object back as it was, but for serial number and times.
+
+    This undoes an update, and so do all that are called so: the job has held the object's lock
+    since, so that what is stored is what was there before or what the job made of it.
+    """
+
+    cluster: Cluster
+
+
+@frozen
+class RestoreGroup:
+    """Put a node group back as it was, but for serial number and times."""
+
+    group: NodeGroup
+
+
+@frozen
+class RestoreNode:
+    """Put a node back as it was, but for serial number and times."""
+
+    node: Node
+    certificate_digest: str | None = None
+
+
+@frozen
+class RestoreInstance:
+    """Put an instance back as it was, but for serial number and times."""
+
+    instance: Instance
+
+
+@frozen
 class ChangeTags:
     """Add and remove tags of one object; ``uuid`` is ignored for the cluster."""
 
@@ -138,6 +178,7 @@ Change = (
     | UpdateNode
     | RemoveNode
     | AddGroup
+    | UpdateGroup
     | RemoveGroup
     | UpdateCluster
     | AddInstance
@@ -146,5 +187,9 @@ Change = (
     | SetInstanceState
     | SetInstancePrimary
     | RemoveInstance
+    | RestoreCluster
+    | RestoreGroup
+    | RestoreNode
+    | RestoreInstance
     | ChangeTags
 )

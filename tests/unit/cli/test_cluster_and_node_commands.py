@@ -198,6 +198,25 @@ def test_a_node_is_added_and_removed(command: Command, jobs: FakeLuxid) -> None:
     ]
 
 
+def test_a_node_changes_its_role(command: Command, jobs: FakeLuxid) -> None:
+    words = ("-O", "yes", "--auto-promote", "--node-parameters", "spindle_count=2", "node2")
+    assert command(NODE, "modify", *words).code == 0
+    (opcode,) = submitted(jobs)
+    assert {name: content for name, content in opcode.items() if content is not None} == {
+        "OP_ID": "OP_NODE_SET_PARAMS",
+        "node_name": "node2",
+        "offline": True,
+        "auto_promote": True,
+        "force": False,
+        "ndparams": {"spindle_count": 2},
+    }
+
+
+def test_a_node_is_not_modified_by_nothing(command: Command, jobs: FakeLuxid) -> None:
+    ended = command(NODE, "modify", "node2")
+    assert (ended.code, jobs.requests) == (1, [])
+
+
 def test_jobs_are_canceled_and_refusals_end_with_1(command: Command, luxid: FakeLuxid) -> None:
     luxid.answers["CancelJob"] = [[True, "Dequeued job 3"], [False, "Job 395 not found in queue"]]
     ended = command(JOB, "cancel", "3", "395")

@@ -21,7 +21,7 @@ from gantry.protocols.opcodes.instance import (
     OpInstanceShutdown,
     OpInstanceStartup,
 )
-from gantry.protocols.opcodes.node import OpNodeRemove
+from gantry.protocols.opcodes.node import OpNodeRemove, OpNodeSetParams
 from gantry.protocols.opcodes.opcode import Opcode
 from gantry.protocols.opcodes.relocation import OpInstanceFailover, OpInstanceMigrate
 from gantry.protocols.opcodes.tags import OpTagsDel, OpTagsSet
@@ -82,6 +82,14 @@ SCENARIOS: dict[str, tuple[list[Opcode], Opcode]] = {
     "remove a node": (
         [],
         OpNodeRemove(node_name="node3.gnt.test"),
+    ),
+    "drain a node": (
+        [],
+        OpNodeSetParams(node_name="node2.gnt.test", drained=True, auto_promote=True),
+    ),
+    "promote a node": (
+        [OpNodeSetParams(node_name="node2.gnt.test", offline=True, auto_promote=True)],
+        OpNodeSetParams(node_name="node2.gnt.test", offline=False),
     ),
     "delay": ([], OpTestDelay(duration=0.0, repeat=2, on_nodes=("node2.gnt.test",))),
 }

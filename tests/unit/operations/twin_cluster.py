@@ -396,6 +396,7 @@ class TwinCluster:
             {u: evolve(i, **quiet) for u, i in c.instances.items()},  # type: ignore[arg-type] # by name
             {u: evolve(d, **quiet) for u, d in c.disks.items()},  # type: ignore[arg-type] # by name
             {u: evolve(n, **quiet) for u, n in c.nodes.items()},  # type: ignore[arg-type] # by name
+            {u: evolve(g, **quiet) for u, g in c.nodegroups.items()},  # type: ignore[arg-type] # by name
             evolve(c.cluster, **quiet),  # type: ignore[arg-type] # by name
             {n.name: (dict(n.disks), sorted(n.running), sorted(n.incoming)) for n in self.all()},
             dict(self.shared),

@@ -73,14 +73,19 @@ def run_add(call: Invocation) -> int:
     if (given := options[NODE_PARAMETERS]) is not None:
         changes["ndparams"] = typed(given, NODE_TYPES)
     if options[HYPERVISOR_STATE]:
-        changes["hv_state"] = _by_ident(options[HYPERVISOR_STATE])
+        changes["hv_state"] = by_ident(options[HYPERVISOR_STATE])
     if options[DISK_STATE]:
-        changes["disk_state"] = _by_ident(options[DISK_STATE])
+        changes["disk_state"] = by_ident(options[DISK_STATE])
     run_opcode(call, call.opcode("OP_NODE_ADD", changes))
     return exit_codes.SUCCESS
 
 
-def _by_ident(given: Iterable[Identified]) -> dict[str, object]:
+def by_ident(given: Iterable[Identified]) -> dict[str, object]:
+    """Return parameters by what they are of.
+
+    Raises:
+        CommandError: something has no parameters.
+    """
     states: dict[str, object] = {}
     for ident, parameters in given:
         if not isinstance(parameters, dict):

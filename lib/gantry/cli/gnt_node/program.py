@@ -23,7 +23,7 @@ PROGRAM = Program(
         Known("list-storage", "Lists the storage of nodes"),
         Known("list-tags", "Lists the tags of a node", "tags"),
         Known("migrate", "Migrates all instances away from a node"),
-        Known("modify", "Changes the settings of a node"),
+        Known("modify", "Changes the settings of a node", "modify"),
         Known("modify-storage", "Changes the settings of a node's storage"),
         Known("power", "Switches nodes on or off"),
         Known("powercycle", "Resets a node"),

@@ -65,6 +65,8 @@ def _make(draft: Draft, change: Change) -> None:  # noqa: C901, PLR0912 - one ca
             remove_node(draft, draft.get(Node, Ref("node", uuid)))
         case changes.AddGroup(group):
             draft.add(evolve(group, members=()))
+        case changes.UpdateGroup(group):
+            draft.replace(group)
         case changes.RemoveGroup(uuid):
             remove_group(draft, draft.get(NodeGroup, Ref("nodegroup", uuid)))
         case changes.UpdateCluster(cluster):
@@ -81,6 +83,14 @@ def _make(draft: Draft, change: Change) -> None:  # noqa: C901, PLR0912 - one ca
             set_primary(draft, draft.get(Instance, Ref("instance", uuid)), node_uuid)
         case changes.RemoveInstance(uuid):
             remove_instance(draft, draft.get(Instance, Ref("instance", uuid)))
+        case changes.RestoreCluster(cluster):
+            update_cluster(draft, draft.rebased(cluster))
+        case changes.RestoreGroup(group):
+            draft.replace(draft.rebased(group))
+        case changes.RestoreNode(node, digest):
+            update_node(draft, draft.rebased(node), digest)
+        case changes.RestoreInstance(instance):
+            update_instance(draft, draft.rebased(instance))
         case changes.ChangeTags():
             _change_tags(draft, change)
         case _:

@@ -85,6 +85,14 @@ class Draft:
         made = stored.ctime or self.now
         self.put(evolve(stored, serial_no=1, ctime=made, mtime=stored.mtime or made))
 
+    def rebased(self, earlier: Versioned) -> Versioned:
+        """Return an earlier version of an object with the serial number that is stored now.
+
+        Raises:
+            Refusal: the object does not exist any more.
+        """
+        return evolve(earlier, serial_no=self.get(type(earlier), ref(earlier)).serial_no)
+
     def replace(self, stored: Versioned) -> bool:
         """Put a changed object in, if it differs, with the next serial number and the time.
 

@@ -32,9 +32,12 @@ from gantry.protocols.changes import (
     RemoveInstance,
     RemoveNode,
     RenameInstance,
+    RestoreGroup,
+    RestoreNode,
     SetInstancePrimary,
     SetInstanceState,
     UpdateCluster,
+    UpdateGroup,
     UpdateInstance,
     UpdateNode,
 )
@@ -77,7 +80,10 @@ def a_change(draw: st.DrawFn, state: State) -> Change:
         AddNode(evolve(new_node, group=draw(st.sampled_from([group, GROUP]))), "AB"),
         UpdateNode(evolve(node, group=group, **flags)),  # type: ignore[arg-type] # flags of one type
         RemoveNode(node.uuid),
+        RestoreNode(evolve(node, group=group, **flags)),  # type: ignore[arg-type] # flags of one type
         AddGroup(a_group(name)),
+        UpdateGroup(evolve(configuration.nodegroups[group], name=name)),
+        RestoreGroup(evolve(configuration.nodegroups[group], name=name, serial_no=99)),
         RemoveGroup(group),
         UpdateCluster(evolve(configuration.cluster, master_node=node.uuid)),
         added_instance(draw),

@@ -39,9 +39,14 @@ from gantry.protocols.changes import (
     RemoveInstance,
     RemoveNode,
     RenameInstance,
+    RestoreCluster,
+    RestoreGroup,
+    RestoreInstance,
+    RestoreNode,
     SetInstancePrimary,
     SetInstanceState,
     UpdateCluster,
+    UpdateGroup,
     UpdateInstance,
     UpdateNode,
 )
@@ -126,6 +131,39 @@ def test_an_update_of_an_older_version_is_refused() -> None:
         "was changed meanwhile: serial number 1 was given, 2 is stored"
         in refused(UpdateNode(node)).text
     )
+
+
+def test_what_was_updated_is_put_back_whatever_its_version_is() -> None:
+    before = sample()
+    node, instance = before.nodes[NODE2], before.instances[INST1]
+    digest = before.cluster.candidate_certs[NODE2]
+    group = before.nodegroups[GROUP]
+    for do, undo in (
+        (
+            UpdateNode(evolve(node, drained=True, master_candidate=False)),
+            RestoreNode(node, digest),
+        ),
+        (UpdateInstance(evolve(instance, os="other")), RestoreInstance(instance)),
+        (UpdateGroup(evolve(group, name="renamed")), RestoreGroup(group)),
+        (
+            UpdateCluster(evolve(before.cluster, candidate_pool_size=2)),
+            RestoreCluster(before.cluster),
+        ),
+    ):
+        back = made(undo, made(do)).configuration
+        assert evolve(back.nodes[NODE2], serial_no=0, mtime=0) == evolve(node, serial_no=0, mtime=0)
+        assert evolve(back.instances[INST1], serial_no=0, mtime=0) == evolve(
+            instance, serial_no=0, mtime=0
+        )
+        assert back.nodegroups[GROUP].name == group.name
+        assert back.cluster.candidate_certs == before.cluster.candidate_certs
+        assert back.cluster.candidate_pool_size == before.cluster.candidate_pool_size
+        assert made(undo).configuration == before, "never done, so there is nothing to put back"
+
+
+def test_what_is_gone_is_not_put_back() -> None:
+    group = a_group("third")
+    assert "there is no nodegroup" in refused(RestoreGroup(group)).text
 
 
 def test_an_update_that_changes_nothing_raises_no_serial_number() -> None:
