@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 import trio
 from attrs import define, evolve, field
 
-from gantry.core.config.folding import fold
+from gantry.core.config.folding import end_of_file, fold
 from gantry.core.replication.promotion import Candidacy, next_epoch
 from gantry.core.replication.quorum import PROMOTION_SECONDS, voters_of
 from gantry.protocols.codec import from_bytes
@@ -21,7 +21,7 @@ from gantry.protocols.errors import ConnectionLost, GantryError, ServiceError, S
 from gantry.protocols.identity import Epoch, NodeUuid
 from gantry.protocols.objects.configuration import Configuration, load_configuration
 from gantry.protocols.objects.node import Node
-from gantry.protocols.records import Index, Position, Record
+from gantry.protocols.records import CorruptRecord, Index, Position, Record, decode_log
 from gantry.protocols.replication import (
     RECORDS_PER_MESSAGE,
     STREAMS,
@@ -49,6 +49,8 @@ START_SECONDS_MAX: Final = 120.0
 
 EPOCHS_TRIED_MAX: Final = 5
 """Somebody else who is promoted at the same time takes epochs too."""
+
+CONFIG_LOG: Final = "config.log"
 
 Say = Callable[[str], None]
 
@@ -268,20 +270,38 @@ async def _append(
     return await replicas.append_records(stream, epoch, after, records, Index(0))
 
 
+async def _newest_configuration(env: Environment) -> Configuration:
+    """Return the configuration as the end of this node's log has it, committed or not.
+
+    Raises:
+        PromotionRefused: there is none here, or its log is damaged.
+        gantry.protocols.codec.Malformed: it is damaged.
+    """
+    try:
+        value = from_bytes(await env.files.read(env.paths.config))
+    except FileNotFoundError:
+        raise PromotionRefused(
+            f"{env.node} has no replica of the configuration; only a master candidate can "
+            "become the master"
+        ) from None
+    log = env.paths.data / CONFIG_LOG
+    if isinstance(value, dict) and await env.files.exists(log):
+        try:
+            records = decode_log(await env.files.read(log)).records
+        except CorruptRecord as error:
+            raise PromotionRefused(f"{log}: {error}") from error
+        after = end_of_file(value).index
+        value = fold(value, [record for record in records if record.index > after])
+    return await trio.to_thread.run_sync(load_configuration, value)
+
+
 async def fail_over(env: Environment, say: Say, *, forced: bool) -> None:
     """Make this node the master.
 
     Raises:
         PromotionRefused: it can not be; the text says why and what to do.
     """
-    try:
-        raw = await env.files.read(env.paths.config)
-    except FileNotFoundError:
-        raise PromotionRefused(
-            f"{env.node} has no replica of the configuration; only a master candidate can "
-            "become the master"
-        ) from None
-    configuration = load_configuration(from_bytes(raw))
+    configuration = await _newest_configuration(env)
     here = next((n for n in configuration.nodes.values() if n.name == env.node), None)
     if here is None or not here.master_candidate:
         raise PromotionRefused(f"{env.node} is no master candidate; give the command on one")
