@@ -91,6 +91,19 @@ class Files(Protocol):
     async def append_to(self, path: Path, mode: int = 0o640) -> AppendFile:
         """Open a file for appending, creating it (durably) if need be. The caller closes it."""
 
+    async def append_to_new(self, path: Path, data: bytes, mode: int = 0o640) -> AppendFile:
+        """Open a new file for appending that durably begins with ``data``.
+
+        The same as :meth:`append_to` and :meth:`AppendFile.append_durably`, but cheaper.
+        """
+        file = await self.append_to(path, mode)
+        try:
+            await file.append_durably(data)
+        except BaseException:
+            await file.aclose()
+            raise
+        return file
+
     async def remove(self, path: Path) -> None:
         """Remove a file; it is no error if there is none."""
 

@@ -124,6 +124,19 @@ def _open_append(path: Path, mode: int) -> int:
         return fd
 
 
+def _begin(path: Path, data: bytes, mode: int) -> int:
+    """Create a file with its first content; flushed together with its name, that is one flush."""
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, mode)
+    try:
+        _write_all(fd, data)
+        os.fdatasync(fd)
+        sync_folder(path.parent)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
 @define
 class RealAppendFile(AppendFile):
     """A journal file on disk."""
@@ -176,6 +189,10 @@ class RealFiles(Files):
     @override
     async def append_to(self, path: Path, mode: int = 0o640) -> AppendFile:
         return RealAppendFile(await _in_thread(lambda: _open_append(path, mode)))
+
+    @override
+    async def append_to_new(self, path: Path, data: bytes, mode: int = 0o640) -> AppendFile:
+        return RealAppendFile(await _in_thread(lambda: _begin(path, data, mode)))
 
     @override
     async def remove(self, path: Path) -> None:

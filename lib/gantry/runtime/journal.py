@@ -313,9 +313,12 @@ class Journal:
             each.settled(Durable(each.records))
 
     async def _write(self, lines: bytes) -> None:
-        file = await self._ready_file()
         data = self._head + lines
-        await file.append_durably(data)
+        if self._head and not self._spoilt:
+            self._file = await self._files.append_to_new(self._path, data)
+        else:
+            file = await self._ready_file()
+            await file.append_durably(data)
         self._head = b""
         self._flushes += 1
         self._bytes_written += len(data)
@@ -347,8 +350,7 @@ class Journal:
         if self._file is None:
             file = await self._files.append_to(self._path)
             try:
-                if self._spoilt or not self._head:
-                    await self._cut_back(file)
+                await self._cut_back(file)
             except BaseException:
                 await file.aclose()
                 raise

@@ -65,6 +65,16 @@ async def test_appending(place: Place) -> None:
     assert await files.read(folder / "log") == b"one three"
 
 
+async def test_a_file_is_begun_and_goes_on(place: Place) -> None:
+    files, folder = place
+    file = await files.append_to_new(folder / "log", b"one ")
+    await file.append_durably(b"two")
+    await file.aclose()
+    assert await files.read(folder / "log") == b"one two"
+    with pytest.raises(FileNotFoundError):
+        await files.append_to_new(folder / "no" / "a", b"")
+
+
 async def test_a_file_that_is_replaced_is_another_one(place: Place) -> None:
     files, folder = place
     old = await files.append_to(folder / "log")
