@@ -20,6 +20,7 @@ from gantry.core.replication.replica import Append, Install, Stale
 from gantry.daemons.noded.access import Access
 from gantry.daemons.noded.cluster_files import ClusterFiles
 from gantry.daemons.noded.failures import as_failure
+from gantry.daemons.noded.job_processes import end_job_processes
 from gantry.daemons.noded.master_services import MasterServices
 from gantry.daemons.noded.replica_files import FORMS, Looked, ReplicaFiles, look
 from gantry.protocols.codec import Json, Malformed
@@ -164,9 +165,14 @@ class ReplicaService(Replicas):
             if not self._held:
                 if await self._is_master():
                     LOG.warning("following a newer master", epoch=epoch)
-                    await self._services.stop()
+                    await self._stand_down()
                 for stream in STREAMS:
                     self._held[stream] = await ReplicaFiles.open(self._env, stream, epoch)
+
+    async def _stand_down(self) -> None:
+        """End everything that acts for a master on this node."""
+        await self._services.stop()
+        await end_job_processes(self._env)
 
     async def _is_master(self) -> bool:
         return await self._files.ssconf(MASTER_KEY) == self._env.node
@@ -230,7 +236,7 @@ class ReplicaService(Replicas):
         async with _told(), self._node:
             if epoch < self._allegiance.promised:
                 raise StaleEpoch(epoch, self._allegiance.promised)
-            await self._services.stop()
+            await self._stand_down()
             LOG.info("master daemons stopped", epoch=epoch)
 
     @override
