@@ -7,6 +7,7 @@ a persistent value, the second one costs nothing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -136,6 +137,7 @@ class QueueStore:
     """Of the last record that counts."""
     _in_flight: list[_Decision] = field(factory=list, init=False)
     _snapshot_bytes: int = field(default=0, init=False)
+    _lease_lost: trio.Event = field(factory=trio.Event, init=False)
     _long: trio.Event = field(factory=trio.Event, init=False)
     _broken: trio.Event = field(factory=trio.Event, init=False)
 
@@ -188,6 +190,7 @@ class QueueStore:
         log = self.log = ReplicatedLog(
             self.env, "queue", self.journal, leader, ask, self._replica_snapshot
         )
+        log.lease_lost = self._lose_lease
         if self._found and not log.is_alone:
             self.committed, self._recovering = restore(stored.queue), self.head
             self._position, self._epoch = stored.position, stored.epoch
@@ -250,19 +253,47 @@ class QueueStore:
             nursery.start_soon(self._try_again)
             task_status.started()
 
-    async def do(self, event: Happening) -> Answer:
-        """Decide about an event and wait until the decision is durable.
+    async def do(self, event: Happening, *, patient: bool = False) -> Answer:
+        """Decide about an event and wait until the decision counts.
+
+        Args:
+            event: what has happened, or is wanted.
+            patient: wait as long as it takes for a majority of the voters, and do not give up.
 
         Raises:
-            GenericError: it could not be made durable; nothing was changed.
+            GenericError: nothing was changed; or, if the lease was lost meanwhile, the decision
+                may still come to count, and the text says so.
         """
-        if self.log is not None and not await self.log.leased(LEASE_PATIENCE_SECONDS):
+        patience = math.inf if patient else LEASE_PATIENCE_SECONDS
+        if self.log is not None and not await self.log.leased(patience):
             raise GenericError(NoLease().sentence())
         decision = self._decide(event)
-        await decision.done.wait()
+        while not decision.done.is_set():
+            lost = self._lease_lost
+            await self._done_or(decision, lost)
+            if lost.is_set() and not decision.done.is_set() and not patient:
+                raise GenericError(f"{NoLease().sentence()}; this may still be done")
         if decision.failures:
             raise GenericError(f"the job queue can not be written: {decision.failures[0]}")
         return decision.answer
+
+    async def _done_or(self, decision: _Decision, lost: trio.Event) -> None:
+        """Wait until a decision counts, or the lease is lost."""
+        if self.log is None or self.log.is_alone:
+            await decision.done.wait()
+            return
+        async with trio.open_nursery() as nursery:
+
+            async def wait_for(event: trio.Event) -> None:
+                await event.wait()
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(wait_for, decision.done)
+            nursery.start_soon(wait_for, lost)
+
+    def _lose_lease(self) -> None:
+        self._lease_lost.set()
+        self._lease_lost = trio.Event()
 
     def follow(self, rules: Rules) -> None:
         """Take over new limits; more jobs may begin now."""

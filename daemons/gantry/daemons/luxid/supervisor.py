@@ -198,7 +198,7 @@ class Supervisor:
         """Have the queue decide, however long the journal can not be written."""
         while True:
             try:
-                await self.store.do(event)
+                await self.store.do(event, patient=True)
             except GenericError as error:
                 LOG.error("waiting for the disk", reason=str(error))
                 await trio.sleep(DISK_RETRY_SECONDS)

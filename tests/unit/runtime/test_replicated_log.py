@@ -1,0 +1,267 @@
+"""The leader's side of a stream over a real journal in memory, with replicas behind a switch."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import trio
+import trio.testing
+from attrs import define, evolve, field
+from typing_extensions import override
+
+from gantry.core.replication import replica as pure
+from gantry.core.replication.replica import Append, Install, Replica, Stale
+from gantry.protocols.codec import Json
+from gantry.protocols.errors import ConnectionLost, StaleEpoch
+from gantry.protocols.identity import Epoch, NodeUuid
+from gantry.protocols.records import ORIGIN, Index, Position, Record
+from gantry.protocols.replication import (
+    AppendAnswer,
+    Appended,
+    LogEnd,
+    Mismatch,
+    Promised,
+    ReplicaCopy,
+    Replicas,
+    ReplicaState,
+    Snapshot,
+    Stream,
+)
+from gantry.runtime.allegiance import Allegiance, write_allegiance
+from gantry.runtime.journal import Durable, Failed, Journal
+from gantry.runtime.nursery import only, open_plain_nursery
+from gantry.runtime.replicated_log import Deposed, ReplicatedLog, begin_leading
+from gantry.runtime.testing.environment import memory_environment
+from gantry.runtime.testing.files import MemoryFiles
+
+A, B, C = (NodeUuid(name) for name in "abc")
+ONE = Epoch(1)
+BASE = LogEnd(ONE, ORIGIN.index, ORIGIN.checksum)
+
+
+@define
+class Node(Replicas):
+    """A replica in memory; what a leader never asks it does not answer."""
+
+    replica: Replica = field(factory=lambda: Replica(ONE, BASE, committed=BASE.position))
+    away: bool = False
+    messages: int = 0
+
+    @override
+    async def append_records(
+        self,
+        stream: Stream,
+        epoch: Epoch,
+        previous: Position,
+        records: tuple[Record, ...],
+        committed: Index,
+    ) -> AppendAnswer:
+        self.messages += 1
+        taken = pure.append(self.replica, Append(epoch, previous, records, committed))
+        if isinstance(taken, Stale):
+            raise StaleEpoch(epoch, taken.newest)
+        self.replica, _, answer = taken
+        return answer
+
+    @override
+    async def install_snapshot(self, stream: Stream, epoch: Epoch, snapshot: Snapshot) -> Appended:
+        taken = pure.install(self.replica, Install(epoch, snapshot.end))
+        if isinstance(taken, Stale):
+            raise StaleEpoch(epoch, taken.newest)
+        self.replica, _ = taken
+        return Appended(snapshot.end.position)
+
+    @override
+    async def promise(self, epoch: Epoch) -> Promised:
+        raise NotImplementedError
+
+    @override
+    async def replica_state(self, stream: Stream) -> ReplicaState:
+        raise NotImplementedError
+
+    @override
+    async def replica_copy(self, stream: Stream) -> ReplicaCopy:
+        raise NotImplementedError
+
+    @override
+    async def tell_epoch(self, epoch: Epoch) -> None:
+        raise NotImplementedError
+
+    @override
+    async def stop_master(self, epoch: Epoch) -> None:
+        raise NotImplementedError
+
+    @override
+    async def start_master(self, epoch: Epoch, voters: tuple[NodeUuid, ...] | None) -> None:
+        raise NotImplementedError
+
+
+@define
+class Stage:
+    """A leader, the other voters, and what was acknowledged."""
+
+    files: MemoryFiles
+    log: ReplicatedLog
+    nodes: dict[NodeUuid, Node]
+    done: list[tuple[str, Durable | Failed]] = field(factory=list)
+
+    def submit(self, text: str) -> None:
+        self.log.submit([text], lambda outcome: self.done.append((text, outcome)))
+
+    def acknowledged(self) -> list[str]:
+        return [text for text, outcome in self.done if isinstance(outcome, Durable)]
+
+    async def pledge(self, epoch: int) -> None:
+        env = memory_environment("a", self.files)
+        await write_allegiance(env.files, env.paths, Allegiance(promised=Epoch(epoch)))
+
+
+@asynccontextmanager
+async def leading(*voters: NodeUuid, mismatching: bool = False) -> AsyncIterator[Stage]:
+    files = MemoryFiles()
+    env = memory_environment("a", files)
+    files.put_folder(env.paths.data)
+    nodes = {voter: Node() for voter in voters}
+    if mismatching:
+        nodes = {voter: Node(Replica(ONE)) for voter in voters}
+    journal, _ = await Journal.open(files, env.paths.data / "stream.log", ONE)
+
+    async def ask(
+        voter: NodeUuid,
+        question: Callable[[Replicas], Awaitable[AppendAnswer]],
+        deadline_seconds: float,
+    ) -> AppendAnswer:
+        await trio.sleep(0.001)
+        if nodes[voter].away:
+            await trio.sleep(deadline_seconds)
+            raise ConnectionLost("nobody there")
+        return await question(nodes[voter])
+
+    async def snapshot() -> Snapshot:
+        await trio.lowlevel.checkpoint()
+        record = log.leader.records.get(log.leader.committed)
+        data: Json = {}
+        if record is None:
+            return Snapshot(log.leader.base, data)
+        return Snapshot(LogEnd(record.epoch, record.index, record.checksum), data)
+
+    leader = begin_leading(A, ONE, frozenset({A, *voters}), BASE, ())
+    log = ReplicatedLog(env, "config", journal, leader, ask, snapshot)
+    async with journal.running(), open_plain_nursery() as nursery:
+        await nursery.start(log.run)
+        yield Stage(files, log, nodes)
+        nursery.cancel_scope.cancel()
+
+
+async def test_alone_a_flush_is_enough(autojump_clock: object) -> None:
+    async with leading() as stage:
+        stage.submit("x")
+        await trio.testing.wait_all_tasks_blocked()
+        assert stage.acknowledged() == ["x"]
+
+
+async def test_two_of_three_are_enough_and_share_messages(autojump_clock: object) -> None:
+    async with leading(B, C) as stage:
+        stage.nodes[C].away = True
+        await trio.sleep(0.1)
+        before = stage.nodes[B].messages
+        for number in range(50):
+            stage.submit(f"x{number}")
+        await trio.sleep(0.1)
+        assert stage.acknowledged() == [f"x{number}" for number in range(50)]
+        assert stage.nodes[B].messages - before <= 2
+        assert stage.nodes[B].replica.end.index == 50
+
+
+async def test_one_of_three_acknowledges_nothing_until_another_is_back(
+    autojump_clock: object,
+) -> None:
+    lost: list[float] = []
+    async with leading(B, C) as stage:
+        stage.log.lease_lost = lambda: lost.append(trio.current_time())
+        await trio.sleep(1)
+        assert stage.log.has_lease
+        for node in stage.nodes.values():
+            node.away = True
+        stage.submit("x")
+        await trio.sleep(15)
+        assert stage.acknowledged() == []
+        assert len(lost) == 1
+        assert not await stage.log.leased(5.0)
+        stage.nodes[C].away = False
+        assert await stage.log.leased(10.0)
+        await trio.sleep(1)
+        assert stage.acknowledged() == ["x"]
+
+
+async def end_of_reign(provoke: Callable[[Stage], Awaitable[None]]) -> Epoch:
+    """Submit something after a provocation, and return which epoch ended the reign."""
+    acknowledged: list[str] = []
+    try:
+        async with leading(B, C) as stage:
+            await provoke(stage)
+            stage.submit("x")
+            await trio.sleep(60)
+            acknowledged = stage.acknowledged()
+    except BaseExceptionGroup as group:
+        ended = only(group)
+        assert isinstance(ended, Deposed)
+        return ended.newest
+    raise AssertionError(f"the reign goes on and acknowledges {acknowledged}")
+
+
+async def test_nothing_counts_once_somebody_else_was_promised_a_newer_epoch(
+    autojump_clock: object,
+) -> None:
+    assert await end_of_reign(lambda stage: stage.pledge(5)) == 5
+
+
+async def test_a_voter_with_a_newer_epoch_ends_the_reign(autojump_clock: object) -> None:
+    async def promise(stage: Stage) -> None:
+        await trio.lowlevel.checkpoint()
+        stage.nodes[B].replica = evolve(stage.nodes[B].replica, promised=Epoch(7))
+
+    assert await end_of_reign(promise) == 7
+
+
+async def test_a_voter_with_another_past_gets_a_snapshot(autojump_clock: object) -> None:
+    async with leading(B, C, mismatching=True) as stage:
+        for node in stage.nodes.values():
+            assert isinstance(
+                await node.append_records(
+                    "config", ONE, Position(Index(7), ORIGIN.checksum), (), Index(0)
+                ),
+                Mismatch,
+            )
+        stage.submit("x")
+        await trio.sleep(1)
+        assert stage.acknowledged() == ["x"]
+
+
+async def test_the_second_voter_may_be_missed_and_comes_back(autojump_clock: object) -> None:
+    async with leading(B) as stage:
+        env = memory_environment("a", stage.files)
+        await trio.sleep(1)
+        stage.nodes[B].away = True
+        stage.submit("x")
+        await trio.sleep(5)
+        assert stage.acknowledged() == []
+        await trio.sleep(10)
+        assert stage.acknowledged() == ["x"]
+        assert await stage.files.exists(env.paths.data / "solo-config.json")
+        stage.nodes[B].away = False
+        await trio.sleep(10)
+        assert stage.nodes[B].replica.end.index == 1
+        assert not await stage.files.exists(env.paths.data / "solo-config.json")
+
+
+async def test_the_voters_change_one_at_a_time(autojump_clock: object) -> None:
+    async with leading(B, C) as stage:
+        done: list[Durable | Failed] = []
+        stage.nodes[C].away = True
+        stage.log.submit(["without c"], done.append, frozenset({A, B}))
+        assert not stage.log.set_is_settled
+        await stage.log.set_settled()
+        assert [type(outcome) for outcome in done] == [Durable]
+        assert set(stage.log.leader.peers) == {B}
