@@ -57,6 +57,8 @@ class Listing(NamedTuple):
     formatters: Mapping[str, Formatter] = {}
     key: str = "name"
     numeric_key: bool = False
+    has_units: bool = True
+    """Whether sizes are among the fields, and so a choice of their unit among the options."""
 
 
 def chosen_fields(text: str | None, default: Sequence[str]) -> list[str]:
@@ -183,8 +185,9 @@ def list_commands(listing: Listing) -> tuple[Command, ...]:
     def run_named_list(call: Invocation) -> int:
         return run_list(call, listing)
 
+    options = tuple(each for each in LIST_OPTIONS if listing.has_units or each is not UNITS)
     return (
-        Command("list", run_named_list, (Arguments(listing.what, 0, None),), LIST_OPTIONS),
+        Command("list", run_named_list, (Arguments(listing.what, 0, None),), options),
         list_fields_command(listing.what),
     )
 

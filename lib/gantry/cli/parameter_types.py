@@ -6,11 +6,11 @@ for LuxiD to say, which knows the hypervisor and the version.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from gantry.cli.errors import CommandError
-from gantry.cli.option_values import Parameters, parse_size
+from gantry.cli.option_values import Identified, Parameters, parse_size
 
 ParameterType = Literal["bool", "int", "float", "size", "maybe-string"]
 
@@ -72,6 +72,20 @@ def typed(parameters: Mapping[str, object], types: Mapping[str, ParameterType]) 
         key: content if content == DEFAULT else _typed(key, content, types.get(key))
         for key, content in parameters.items()
     }
+
+
+def by_ident(given: Iterable[Identified]) -> dict[str, object]:
+    """Return parameters by what they are of.
+
+    Raises:
+        CommandError: something has no parameters.
+    """
+    states: dict[str, object] = {}
+    for ident, parameters in given:
+        if not isinstance(parameters, dict):
+            raise CommandError(f"Failure: '{ident}' needs parameters as key=value")
+        states[ident] = parameters
+    return states
 
 
 def _typed(key: str, content: object, kind: ParameterType | None) -> object:

@@ -13,7 +13,7 @@ from gantry.cli.jobs import submit_or_run
 from gantry.cli.options import Option
 from gantry.cli.standard_options import PRIORITY, SUBMISSION, TAGS_SOURCE
 
-TaggedKind = Literal["cluster", "node", "instance"]
+TaggedKind = Literal["cluster", "node", "nodegroup", "instance"]
 
 CHANGE_OPTIONS: tuple[Option[object], ...] = (TAGS_SOURCE, PRIORITY, *SUBMISSION)
 ANY_TAGS = Arguments("unknown", 0, None)
@@ -21,7 +21,8 @@ ANY_TAGS = Arguments("unknown", 0, None)
 
 def tag_commands(kind: TaggedKind) -> tuple[Command, ...]:
     """Return the commands for the tags of one kind of object."""
-    target = () if kind == "cluster" else (Arguments(kind, 1, 1),)
+    noun = "group" if kind == "nodegroup" else kind
+    target = () if kind == "cluster" else (Arguments(noun, 1, 1),)
 
     def run_list_tags(call: Invocation) -> int:
         tags = call.client.call("QueryTags", kind, _target(kind, call))

@@ -15,6 +15,7 @@ from tests.unit.cli.test_instance_commands import submitted
 from gantry.cli.gantry_command import PROGRAM as GANTRY
 from gantry.cli.gnt_cluster.program import PROGRAM as CLUSTER
 from gantry.cli.gnt_debug import PROGRAM as DEBUG
+from gantry.cli.gnt_group.program import PROGRAM as GROUP
 from gantry.cli.gnt_job.program import PROGRAM as JOB
 from gantry.cli.gnt_node.program import PROGRAM as NODE
 from gantry.cli.option_values import Identified
@@ -215,6 +216,50 @@ def test_a_node_changes_its_role(command: Command, jobs: FakeLuxid) -> None:
 def test_a_node_is_not_modified_by_nothing(command: Command, jobs: FakeLuxid) -> None:
     ended = command(NODE, "modify", "node2")
     assert (ended.code, jobs.requests) == (1, [])
+
+
+def test_groups_are_made_changed_and_removed(command: Command, jobs: FakeLuxid) -> None:
+    bounds = "--ipolicy-bounds-specs=min:memory-size=1G,disk-size=4/max:memory-size=2G,disk-size=8g"
+    for words in (
+        ("add", "--alloc-policy=last_resort", bounds, "rack2"),
+        ("modify", "-D", "plain:stripes=2", "--ipolicy-vcpu-ratio=3.5", "rack2"),
+        ("assign-nodes", "-f", "rack2", "node1", "node2"),
+        ("rename", "rack2", "rack3"),
+        ("remove", "rack3"),
+        ("add-tags", "rack3", "cold"),
+    ):
+        assert command(GROUP, *words).code == 0
+    set_apart = [{k: v for k, v in each.items() if v is not None} for each in submitted(jobs)]
+    assert set_apart == [
+        {
+            "OP_ID": "OP_GROUP_ADD",
+            "group_name": "rack2",
+            "alloc_policy": "last_resort",
+            "ipolicy": {
+                "minmax": [
+                    {
+                        "min": {"memory-size": 1024, "disk-size": 4},
+                        "max": {"memory-size": 2048, "disk-size": 8192},
+                    }
+                ]
+            },
+        },
+        {
+            "OP_ID": "OP_GROUP_SET_PARAMS",
+            "group_name": "rack2",
+            "diskparams": {"plain": {"stripes": "2"}},
+            "ipolicy": {"vcpu-ratio": 3.5},
+        },
+        {
+            "OP_ID": "OP_GROUP_ASSIGN_NODES",
+            "group_name": "rack2",
+            "nodes": ["node1", "node2"],
+            "force": True,
+        },
+        {"OP_ID": "OP_GROUP_RENAME", "group_name": "rack2", "new_name": "rack3"},
+        {"OP_ID": "OP_GROUP_REMOVE", "group_name": "rack3"},
+        {"OP_ID": "OP_TAGS_SET", "kind": "nodegroup", "name": "rack3", "tags": ["cold"]},
+    ]
 
 
 def test_jobs_are_canceled_and_refusals_end_with_1(command: Command, luxid: FakeLuxid) -> None:

@@ -13,6 +13,13 @@ import pytest
 from tests.unit.operations.job_bench import JobBench
 
 from gantry.core.config.verify import verify
+from gantry.protocols.opcodes.group import (
+    OpGroupAdd,
+    OpGroupAssignNodes,
+    OpGroupRemove,
+    OpGroupRename,
+    OpGroupSetParams,
+)
 from gantry.protocols.opcodes.instance import (
     OpInstanceCreate,
     OpInstanceReboot,
@@ -49,6 +56,7 @@ def create(template: str = "file", **more: object) -> OpInstanceCreate:
 
 MIGRATE = OpInstanceMigrate(instance_name=NEW, target_node="node2.gnt.test")
 FAILOVER = OpInstanceFailover(instance_name=NEW, target_node="node2.gnt.test")
+RACK = OpGroupAdd(group_name="rack2", alloc_policy="last_resort")
 
 SCENARIOS: dict[str, tuple[list[Opcode], Opcode]] = {
     "add": ([], create()),
@@ -90,6 +98,19 @@ SCENARIOS: dict[str, tuple[list[Opcode], Opcode]] = {
     "promote a node": (
         [OpNodeSetParams(node_name="node2.gnt.test", offline=True, auto_promote=True)],
         OpNodeSetParams(node_name="node2.gnt.test", offline=False),
+    ),
+    "add a group": ([], RACK),
+    "remove a group": ([RACK], OpGroupRemove(group_name="rack2")),
+    "rename a group": ([], OpGroupRename(group_name="default", new_name="rack1")),
+    "modify a group": (
+        [],
+        OpGroupSetParams(group_name="default", ndparams={"spindle_count": 3}),
+    ),
+    "assign nodes": (
+        [RACK],
+        OpGroupAssignNodes(
+            group_name="rack2", nodes=("node2.gnt.test", "node3.gnt.test"), force=True
+        ),
     ),
     "delay": ([], OpTestDelay(duration=0.0, repeat=2, on_nodes=("node2.gnt.test",))),
 }

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from gantry.cli import exit_codes
 from gantry.cli.command import Arguments, Command
-from gantry.cli.errors import CommandError
 from gantry.cli.invocation import Invocation
 from gantry.cli.jobs import run_opcode
 from gantry.cli.luxi import Opcode
-from gantry.cli.option_values import BOOLEAN, Identified
+from gantry.cli.option_values import BOOLEAN
 from gantry.cli.options import Option, flag, negative_flag, value
-from gantry.cli.parameter_types import NODE_TYPES, typed
+from gantry.cli.parameter_types import NODE_TYPES, by_ident, typed
 from gantry.cli.standard_options import (
     DISK_STATE,
     DRY_RUN,
@@ -78,20 +75,6 @@ def run_add(call: Invocation) -> int:
         changes["disk_state"] = by_ident(options[DISK_STATE])
     run_opcode(call, call.opcode("OP_NODE_ADD", changes))
     return exit_codes.SUCCESS
-
-
-def by_ident(given: Iterable[Identified]) -> dict[str, object]:
-    """Return parameters by what they are of.
-
-    Raises:
-        CommandError: something has no parameters.
-    """
-    states: dict[str, object] = {}
-    for ident, parameters in given:
-        if not isinstance(parameters, dict):
-            raise CommandError(f"Failure: '{ident}' needs parameters as key=value")
-        states[ident] = parameters
-    return states
 
 
 def run_remove(call: Invocation) -> int:

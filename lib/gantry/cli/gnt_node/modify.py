@@ -5,13 +5,13 @@ from __future__ import annotations
 from gantry.cli import exit_codes
 from gantry.cli.command import Arguments, Command
 from gantry.cli.errors import CommandError
-from gantry.cli.gnt_node.membership import MASTER_CAPABLE, VM_CAPABLE, by_ident
+from gantry.cli.gnt_node.membership import MASTER_CAPABLE, VM_CAPABLE
 from gantry.cli.invocation import Invocation
 from gantry.cli.jobs import submit_or_run
 from gantry.cli.luxi import Opcode
 from gantry.cli.option_values import BOOLEAN
 from gantry.cli.options import Option, flag, value
-from gantry.cli.parameter_types import NODE_TYPES, typed
+from gantry.cli.parameter_types import NODE_TYPES, by_ident, typed
 from gantry.cli.standard_options import (
     DISK_STATE,
     DRY_RUN,
