@@ -188,19 +188,41 @@ class _Members:
         return cls(classes, scalars, others)
 
 
-def _fits_scalar(value: object, scalar: Any, scalars: tuple[Any, ...]) -> bool:
-    """Whether a JSON value is of a scalar type; an integer may stand for a float, if alone."""
+@attrs.frozen
+class _Member:
+    """A member of a union that is no class."""
+
+    hint: Any
+    fits: Callable[[object], bool]
+    """Whether a JSON value is of this member's form."""
+    structure: Callable[[object, object], object]
+
+    @classmethod
+    def of(cls, hint: Any, members: _Members, converter: cattrs.Converter) -> _Member:
+        fits = _fits_scalar(_plain(hint), members) if hint in members.scalars else _fits_other(hint)
+        return cls(hint, fits, converter.get_structure_hook(hint))
+
+
+def _fits_scalar(scalar: Any, members: _Members) -> Callable[[object], bool]:
+    """Tell scalars by their exact type; an integer may stand for a float, if alone."""
     if get_origin(scalar) is Literal:
-        return any(type(value) is type(c) and value == c for c in get_args(scalar))
-    if scalar is float and type(value) is int:
-        return int not in map(_plain, scalars)
-    return type(value) is scalar
+        choices = {(type(choice), choice) for choice in get_args(scalar)}
+        return lambda value: type(value) in SCALARS and (type(value), value) in choices
+    if scalar is float and int not in map(_plain, members.scalars):
+        return lambda value: type(value) is float or type(value) is int
+    return lambda value: type(value) is scalar
+
+
+def _fits_other(hint: Any) -> Callable[[object], bool]:
+    expects = dict if _is_mapping(hint) else list if _is_sequence(hint) else None
+    return lambda value: expects is None or type(value) is expects
 
 
 def _union_structure(converter: cattrs.Converter, hint: Any) -> Callable[[object, object], object]:
     members = _Members.of(hint)
     hooks = {name: converter.get_structure_hook(m) for name, m in members.classes.items()}
     lone = next(iter(members.classes.values())) if len(members.classes) == 1 else None
+    rest = [_Member.of(m, members, converter) for m in (*members.scalars, *members.others)]
 
     def structure(value: object, _: object) -> object:
         if type(value) is dict and members.classes:
@@ -211,13 +233,9 @@ def _union_structure(converter: cattrs.Converter, hint: Any) -> Callable[[object
             if not isinstance(name, str) or name not in hooks:
                 raise Malformed(f'"{TAG}" must be one of {sorted(hooks)}, got {_shown(name)}')
             return hooks[name](body, members.classes[name])
-        for scalar in members.scalars:
-            if _fits_scalar(value, _plain(scalar), members.scalars):
-                return converter.structure(value, scalar)
-        for other in members.others:
-            expects = dict if _is_mapping(other) else list if _is_sequence(other) else type(value)
-            if type(value) is expects:
-                return converter.structure(value, other)
+        for member in rest:
+            if member.fits(value):
+                return member.structure(value, member.hint)
         raise Malformed(f"expected {_shown_type(hint)}, got {_shown(value)}")
 
     return structure

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import ClassVar, Literal, cast
 
 from attrs import frozen
@@ -29,6 +30,7 @@ ReasonEntry = tuple[str, str, int]
 """Who gave a reason, the reason, and when (nanoseconds since the epoch)."""
 
 
+@cache
 def op_id_of(class_name: str) -> str:
     """Return an opcode's name on the wire: ``OpNodeAdd`` is ``OP_NODE_ADD``."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", class_name).upper()
