@@ -27,6 +27,7 @@ from gantry.protocols.luxi import LUXI
 from gantry.protocols.noded import NODED
 from gantry.protocols.opcodes.registry import OPCODES, opcode_class
 from gantry.protocols.queue_records import QueueRecord
+from gantry.protocols.replication import REPLICAS
 from gantry.protocols.routes import markdown_table
 from gantry.protocols.wconfd import WCONFD
 from gantry.runtime.http import limits
@@ -141,6 +142,7 @@ TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "luxi": LUXI.markdown,
     "mond": mond.markdown,
     "noded": NODED.markdown,
+    "replicas": REPLICAS.markdown,
     "opcodes": opcodes,
     "queue records": lambda: members(QueueRecord),
     "rapi": rapi_routes.markdown,
