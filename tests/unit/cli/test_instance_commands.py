@@ -303,6 +303,48 @@ def test_failover_says_all_that_it_was_told(command: Command, cluster: FakeLuxid
     ]
 
 
+def test_modify_sends_what_was_given(command: Command, cluster: FakeLuxid) -> None:
+    words = (
+        "-B",
+        "memory=1G,vcpus=2",
+        "-H",
+        "acpi=no",
+        "--net",
+        "add:ip=pool",
+        "--net",
+        "0:remove",
+    )
+    assert command(INSTANCE, "modify", *words, "--disk", "1:name=data", "inst1").code == 0
+    (opcode,) = submitted(cluster)
+    assert opcode["beparams"] == {"memory": 1024, "vcpus": 2}
+    assert opcode["hvparams"] == {"acpi": False}
+    assert opcode["nics"] == [["add", -1, {"ip": "pool"}], ["remove", 0, {}]]
+    assert opcode["disks"] == [["modify", 1, {"name": "data"}]]
+    assert opcode["offline"] is None
+
+
+@pytest.mark.parametrize("words", [(), ("--offline", "--online"), ("--net", "0:add,remove")])
+def test_modify_refuses_what_is_not_clear(
+    command: Command, luxid: FakeLuxid, words: tuple[str, ...]
+) -> None:
+    ended = command(INSTANCE, "modify", *words, "inst1")
+    assert (ended.code, luxid.requests) == (1, [])
+
+
+def test_disks_are_activated_and_deactivated(command: Command, cluster: FakeLuxid) -> None:
+    assert command(INSTANCE, "activate-disks", "--ignore-size", "inst1").code == 0
+    assert command(INSTANCE, "deactivate-disks", "-f", "inst1").code == 0
+    assert submitted(cluster) == [
+        {
+            "OP_ID": "OP_INSTANCE_ACTIVATE_DISKS",
+            "instance_name": "inst1",
+            "ignore_size": True,
+            "wait_for_sync": False,
+        },
+        {"OP_ID": "OP_INSTANCE_DEACTIVATE_DISKS", "instance_name": "inst1", "force": True},
+    ]
+
+
 def test_remove_migrate_and_rename(command: Command, cluster: FakeLuxid) -> None:
     assert command(INSTANCE, "remove", "-f", "--ignore-failures", "inst1").code == 0
     assert command(INSTANCE, "migrate", "-f", "--non-live", "-n", "node2", "inst1").code == 0

@@ -13,6 +13,7 @@ import pytest
 from tests.unit.operations.job_bench import JobBench
 
 from gantry.core.config.verify import verify
+from gantry.protocols.opcodes.disks import OpInstanceActivateDisks, OpInstanceDeactivateDisks
 from gantry.protocols.opcodes.group import (
     OpGroupAdd,
     OpGroupAssignNodes,
@@ -23,8 +24,10 @@ from gantry.protocols.opcodes.group import (
 from gantry.protocols.opcodes.instance import (
     OpInstanceCreate,
     OpInstanceReboot,
+    OpInstanceReinstall,
     OpInstanceRemove,
     OpInstanceRename,
+    OpInstanceSetParams,
     OpInstanceShutdown,
     OpInstanceStartup,
 )
@@ -111,6 +114,20 @@ SCENARIOS: dict[str, tuple[list[Opcode], Opcode]] = {
         OpGroupAssignNodes(
             group_name="rack2", nodes=("node2.gnt.test", "node3.gnt.test"), force=True
         ),
+    ),
+    "modify": (
+        [create()],
+        OpInstanceSetParams(instance_name=NEW, beparams={"memory": 200, "vcpus": 2}),
+    ),
+    "mark offline": (
+        [create(start=False)],
+        OpInstanceSetParams(instance_name=NEW, offline=True),
+    ),
+    "reinstall": ([create(start=False)], OpInstanceReinstall(instance_name=NEW)),
+    "activate disks": ([create(start=False)], OpInstanceActivateDisks(instance_name=NEW)),
+    "deactivate disks": (
+        [create(start=False), OpInstanceActivateDisks(instance_name=NEW)],
+        OpInstanceDeactivateDisks(instance_name=NEW),
     ),
     "delay": ([], OpTestDelay(duration=0.0, repeat=2, on_nodes=("node2.gnt.test",))),
 }

@@ -10,6 +10,7 @@ from gantry.operations.instance.hook_variables import instance_hooks, instance_v
 from gantry.operations.instance.names import check_instance_name
 from gantry.operations.instance.new_disks import choose_template, new_disks
 from gantry.operations.instance.new_nics import new_nics
+from gantry.operations.instance.os_check import check_os
 from gantry.operations.instance.placement import place
 from gantry.operations.instance.policy import check_policy
 from gantry.operations.instance.spec import check_hypervisor, instance_spec
@@ -29,7 +30,7 @@ from gantry.protocols.opcodes.instance import OpInstanceCreate
 from gantry.protocols.parameters.backend import parse_beparams
 from gantry.protocols.parameters.hypervisor import HYPERVISORS
 from gantry.protocols.parameters.parameter_set import parse_edits
-from gantry.protocols.runtime_types import DiskSpec, InstanceSpec, OsDefinition
+from gantry.protocols.runtime_types import DiskSpec, InstanceSpec
 from gantry.protocols.steps import Commit, NoUndo, Plan, Step
 from gantry.protocols.wconfd import ConfigPart, Selection, Want
 
@@ -84,7 +85,13 @@ async def plan(opcode: OpInstanceCreate, world: World) -> Plan:
     spec = instance_spec(part, instance, disks)
     check_policy(part.cluster, part.groups[node.group], spec, disks, force=opcode.ignore_ipolicy)
     if _installs(opcode):
-        await _check_os(opcode, world, node)
+        given = {
+            *opcode.osparams,
+            *(opcode.osparams_private or {}),
+            *(opcode.osparams_secret or {}),
+        }
+        os_type, forced = opcode.os_type or "", opcode.force_variant
+        await check_os(world, node, os_type, given, force_variant=forced)
     if opcode.start:
         await check_memory(world, node, spec)
     steps = [_make_disk(spec, disk) for disk in spec.disks]
@@ -148,38 +155,6 @@ async def _design(
         tags=check_tags(opcode.tags),
     )
     return instance, disks
-
-
-async def _check_os(opcode: OpInstanceCreate, world: World, node: Node) -> None:
-    """Refuse an OS definition, variant or parameter that the node does not have.
-
-    Raises:
-        OpPrereqError: with what there is.
-    """
-    name, _, variant = (opcode.os_type or "").partition("+")
-    found = await world.ask(node, lambda n: n.os_definitions())
-    definition = next((each for each in found if each.name == name), None)
-    if definition is None:
-        known = ", ".join(sorted(each.name for each in found)) or "none"
-        text = f"OS definition {name} is not on node {node.name}; there are: {known}"
-        raise OpPrereqError(text, "unknown_entity")
-    if not definition.ok:
-        text = f"OS definition {name} on node {node.name} is not usable: {definition.problem}"
-        raise OpPrereqError(text, "wrong_state")
-    if not opcode.force_variant:
-        _check_variant(definition, variant)
-    known_params = {parameter.lower() for parameter, _ in definition.parameters}
-    given = {*opcode.osparams, *(opcode.osparams_private or {}), *(opcode.osparams_secret or {})}
-    if unknown := sorted(p for p in given if p.lower() not in known_params):
-        raise OpPrereqError(f"OS definition {name} has no parameter {', '.join(unknown)}")
-
-
-def _check_variant(definition: OsDefinition, variant: str) -> None:
-    if not definition.variants and variant:
-        raise OpPrereqError(f"OS definition {definition.name} has no variants")
-    if definition.variants and variant not in definition.variants:
-        known = ", ".join(definition.variants)
-        raise OpPrereqError(f"OS definition {definition.name} has the variants {known}: name one")
 
 
 def _make_disk(spec: InstanceSpec, disk: DiskSpec) -> Step:
