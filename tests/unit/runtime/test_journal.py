@@ -177,7 +177,7 @@ async def test_damage_is_not_started_over() -> None:
         await journal.append(["a", "b"])
     files.put(PATH, files.content(PATH).replace(b'"a"', b'"x"'))
 
-    with pytest.raises(CorruptRecord, match="record 1 at byte"):
+    with pytest.raises(CorruptRecord, match=f"^{PATH}: record 1 at byte"):
         await Journal.open(files, PATH, EPOCH)
 
 

@@ -45,6 +45,15 @@ async def test_a_machine_that_is_no_node_is_told_what_to_do(machines: Machines) 
     assert told.value.status == EXIT_NOT_CLUSTER
 
 
+async def test_a_damaged_key_journal_is_a_clear_refusal(machines: Machines) -> None:
+    env = await machines.founded()
+    (env.paths.data / "node-keys.log").write_bytes(b"garbage\n")
+    with pytest.raises(StartRefused, match=r"node-keys\.log: record 0 at byte 0 is damaged"):
+        async with running(env):
+            pytest.fail("it runs")
+    assert (env.paths.data / "node-keys.log").read_bytes() == b"garbage\n"
+
+
 async def test_the_first_node_answers_itself(machines: Machines) -> None:
     env = await machines.founded()
     async with running(env), calling(env, env) as node:
