@@ -15,6 +15,7 @@ from tests.cluster.conftest import NewCluster
 from tests.cluster.development import DevCluster, asked
 
 from gantry.cli.devcluster.control import StartFailed, Supervisor
+from gantry.cli.devcluster.found import processes_of
 
 DATA = "var/lib/ganeti"
 NODE_DAEMONS = ("gantry-noded", "gantry-rconfd", "gantry-mond")
@@ -73,6 +74,13 @@ def jobs(cluster: DevCluster, node: str) -> dict[int, str]:
     return {int(job): status for job, _, status in (line.partition(":") for line in lines)}
 
 
+def job_processes(cluster: DevCluster, node: str) -> list[str]:
+    """Return the job processes of a node."""
+    root = str(cluster.layout.node(node).root)
+    found = processes_of(cluster.folder)
+    return [each.command for each in found if each.root == root and "gantry-job" in each.command]
+
+
 def last_record(cluster: DevCluster, node: str, log: str = "config.log") -> list[str]:
     """Return epoch, index and checksum of a node's last record."""
     lines = (cluster.layout.node(node).root / DATA / log).read_text().splitlines()
@@ -96,7 +104,9 @@ def test_a_living_master_hands_over_and_can_come_back(new_cluster: NewCluster) -
     assert refused.returncode == 1
     assert "is the master already" in refused.stderr
 
+    cluster.run("gnt-debug", "delay", "--submit", "600")
     cluster.run("gnt-cluster", "master-failover", node="node2")
+    assert job_processes(cluster, "node1") == []
     assert cluster.run("gnt-cluster", "getmaster", node="node2").strip() == "node2.gantry.test"
     assert tags(cluster, "node2") == {"before"}
     cluster.run("gnt-cluster", "add-tags", "after", node="node2")
@@ -176,3 +186,22 @@ def test_a_lost_majority_changes_nothing_until_somebody_says_so(new_cluster: New
     )
     assert "node1.gantry.test:Y" in offline
     assert "node2.gantry.test:Y" in offline
+
+
+def test_a_master_without_a_majority_acknowledges_nothing_and_has_a_way_out(
+    new_cluster: NewCluster,
+) -> None:
+    cluster = new_cluster("--nodes", "3")
+    kill_all(cluster, "node2")
+    cluster.run("gnt-cluster", "add-tags", "two-of-three")
+    kill_all(cluster, "node3")
+    eventually(lambda: no_lease(cluster), "the lease ends")
+    assert tags(cluster, "node1") == {"two-of-three"}  # reading goes on
+    cluster.run("gnt-cluster", "master-failover", "--no-voting", "--yes-do-it")
+    cluster.run("gnt-cluster", "add-tags", "alone")
+    assert tags(cluster, "node1") >= {"two-of-three", "alone"}
+
+
+def no_lease(cluster: DevCluster) -> bool:
+    refused = cluster.execute("gnt-cluster", "add-tags", "too-few")
+    return refused.returncode == 1 and "holds no lease" in refused.stdout + refused.stderr
