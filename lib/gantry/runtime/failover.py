@@ -287,12 +287,50 @@ async def _newest_configuration(env: Environment) -> Configuration:
     log = env.paths.data / CONFIG_LOG
     if isinstance(value, dict) and await env.files.exists(log):
         try:
-            records = decode_log(await env.files.read(log)).records
+            records = decode_log(await env.files.read(log), str(log)).records
         except CorruptRecord as error:
-            raise PromotionRefused(f"{log}: {error}") from error
+            raise PromotionRefused(str(error)) from error
         after = end_of_file(value).index
         value = fold(value, [record for record in records if record.index > after])
     return await trio.to_thread.run_sync(load_configuration, value)
+
+
+async def force_quorum(env: Environment, say: Say, lost: str) -> None:
+    """Go on as the master without the voters that are silent: they become offline.
+
+    Args:
+        env: the master's.
+        say: told what happens.
+        lost: a node that is surely gone, by its name or the beginning of it.
+
+    Raises:
+        PromotionRefused: this is not the master, or the lost node is none or answers.
+    """
+    configuration = await _newest_configuration(env)
+    nodes = configuration.nodes
+    if nodes[configuration.cluster.master_node].name != env.node:
+        raise PromotionRefused(f"{env.node} is not the master; give the command there")
+    named = [n for n in nodes.values() if n.name == lost or n.name.startswith(f"{lost}.")]
+    if len(named) != 1 or named[0].name == env.node:
+        raise PromotionRefused(f"there is no other node {lost} in the cluster")
+
+    async def find(uuid: NodeUuid) -> Node:
+        await trio.lowlevel.checkpoint()
+        return nodes[uuid]
+
+    async with NodeLinks.opened(env, find) as links:
+        try:
+            await links.ask_replicas(
+                named[0], lambda r: r.replica_state("config"), FIRST_ASK_SECONDS_MAX
+            )
+        except (ConnectionLost, ServiceError, OSError):
+            pass
+        else:
+            raise PromotionRefused(
+                f"{named[0].name} answers: mark it offline without --force-quorum, or stop it first"
+            )
+        me = configuration.cluster.master_node
+        await Promotion(env, links, say, configuration, me, forced=True).run()
 
 
 async def fail_over(env: Environment, say: Say, *, forced: bool) -> None:

@@ -149,7 +149,7 @@ class Journal:
         """
         if not await files.exists(path):
             await files.write(path, first_line(snapshot or ORIGIN))
-        log = decode_log(await files.read(path))
+        log = decode_log(await files.read(path), str(path))
         marks = _marks(log)
         snapshot = snapshot or log.start
         if snapshot not in [mark.position for mark in marks]:
@@ -365,7 +365,7 @@ class Journal:
         if self._head:
             await file.truncate(0)
             return
-        log = decode_log(await self._files.read(self._path))
+        log = decode_log(await self._files.read(self._path), str(self._path))
         marks = _marks(log)
         places = [mark.position for mark in marks]
         if self.end not in places:

@@ -67,7 +67,7 @@ class ReplicaLog:
         """
         if not await files.exists(path):
             await files.write(path, first_line(start))
-        decoded = decode_log(await files.read(path))
+        decoded = decode_log(await files.read(path), str(path))
         ends = dict(zip((r.index for r in decoded.records), decoded.ends, strict=True))
         log = cls(files, path, decoded.start, ends, decoded.valid_bytes)
         if decoded.torn_bytes:

@@ -19,7 +19,7 @@ import re
 from collections.abc import Sequence
 from typing import Final, NewType
 
-from attrs import frozen
+from attrs import evolve, frozen
 from typing_extensions import override
 
 from gantry.protocols.codec import Json, Malformed, from_bytes, to_bytes
@@ -86,11 +86,14 @@ class CorruptRecord(GantryError):
     index: Index
     """The number of the record that should stand there; 0 is the log's first line."""
     reason: str
+    file: str = ""
+    """The log's file, as far as it is known."""
 
     @override
     def __str__(self) -> str:
+        where = f"{self.file}: " if self.file else ""
         return (
-            f"record {self.index} at byte {self.offset} is damaged: {self.reason}; "
+            f"{where}record {self.index} at byte {self.offset} is damaged: {self.reason}; "
             "restore the log from another master candidate, or cut the file at that byte "
             "if the changes from there on may be lost"
         )
@@ -157,13 +160,24 @@ def _checksum(previous: Checksum, epoch: int, index: int, body: bytes) -> Checks
     return Checksum(hashlib.blake2b(head + body, digest_size=CHECKSUM_BYTES).hexdigest())
 
 
-def decode_log(data: bytes) -> DecodedLog:
+def decode_log(data: bytes, file: str = "") -> DecodedLog:
     """Read a whole log file.
+
+    Args:
+        data: its content.
+        file: its name, for errors.
 
     Raises:
         CorruptRecord: a line was damaged, or does not follow the one before it. A last line
             that a crash cut short is no error: see :attr:`DecodedLog.torn_bytes`.
     """
+    try:
+        return _decode(data)
+    except CorruptRecord as error:
+        raise evolve(error, file=file) from None
+
+
+def _decode(data: bytes) -> DecodedLog:
     begin = data.find(b"\n") + 1
     match = _FIRST_LINE.fullmatch(data[: begin - 1]) if begin else None
     if match is None:

@@ -21,9 +21,11 @@ from gantry.daemons.noded.service import NodeService
 from gantry.drivers.scripts.hooks import Hooks
 from gantry.drivers.scripts.os_definitions import OsDefinitions
 from gantry.drivers.scripts.os_scripts import OsScripts
+from gantry.protocols.codec import Malformed
 from gantry.protocols.errors import Forbidden
 from gantry.protocols.join import JOIN, OPEN_METHODS, OPEN_PATHS
 from gantry.protocols.noded import NODED, PORT
+from gantry.protocols.records import CorruptRecord
 from gantry.protocols.replication import REPLICAS
 from gantry.protocols.service import Method
 from gantry.runtime.daemon import EXIT_NOT_CLUSTER, Daemon, StartRefused
@@ -33,6 +35,7 @@ from gantry.runtime.http.connection import ServerOptions
 from gantry.runtime.http.messages import Handler, Request, by_first_segment
 from gantry.runtime.http.server import HttpServer
 from gantry.runtime.http.service import certificate_required, http_handler
+from gantry.runtime.journal import JournalGap
 from gantry.runtime.logs import Log
 from gantry.runtime.membership import own_certificate
 from gantry.security.contexts import client_context, server_context
@@ -53,10 +56,10 @@ async def main(env: Environment) -> None:
             "or join one with gantry join",
             EXIT_NOT_CLUSTER,
         )
+    keys = await _open_keys(env)
     port = PORT if env.options.port is None else env.options.port
     listener = await env.network.listen_tcp(await env.address(), port)
     port = env.network.port_of(listener)
-    keys = await KeyJournal.open(env.files, env.paths.data)
     async with trio.open_nursery() as nursery:
         await nursery.start(keys.run)
         async with trio.open_nursery() as calls:
@@ -78,6 +81,13 @@ async def main(env: Environment) -> None:
             calls.cancel_scope.cancel()
         nursery.cancel_scope.cancel()
     await keys.remove()
+
+
+async def _open_keys(env: Environment) -> KeyJournal:
+    try:
+        return await KeyJournal.open(env.files, env.paths.data)
+    except (CorruptRecord, JournalGap, Malformed) as error:
+        raise StartRefused(str(error)) from error
 
 
 async def _services(

@@ -228,7 +228,7 @@ async def look(env: Environment, stream: Stream, promised: Epoch) -> Looked:
         path = env.paths.data / FILES[stream][1]
         if not await env.files.exists(path):
             return Looked(Replica(promised, base, Map(), base.position), data)
-        decoded = decode_log(await env.files.read(path))
+        decoded = decode_log(await env.files.read(path), str(path))
         if base.position in [decoded.start, *(each.position for each in decoded.records)]:
             kept = Map({each.index: each for each in decoded.records if each.index > base.index})
             return Looked(Replica(promised, base, kept, base.position), data)
