@@ -1,4 +1,4 @@
-"""SIGKILL for a job's process at a chosen moment: as soon as its step journal is so long."""
+"""SIGKILL at a chosen moment: for a job's process, when its step journal is so long."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import os
 import select
 import signal
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from attrs import frozen
 from tests.cluster.development import DevCluster
 from tests.crash.jobs import paths_of
+
+from gantry.cli.devcluster.found import processes_of
 
 PATIENCE_SECONDS = 30.0
 
@@ -88,3 +91,14 @@ def _process_of(cluster: DevCluster, job: int) -> Victim | None:
             if b'"end_timestamp":[' in file.read_bytes():
                 return None
     raise AssertionError(f"job {job} got no process")
+
+
+@contextmanager
+def no_restarts(cluster: DevCluster) -> Iterator[None]:
+    """Hold the supervisor, so that what is killed stays dead meanwhile."""
+    [supervisor] = [p.pid for p in processes_of(cluster.folder) if "supervisor" in p.command]
+    os.kill(supervisor, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(supervisor, signal.SIGCONT)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 
 import pytest
 from tests.cluster.development import DevCluster
 from tests.crash import jobs as op
-from tests.crash.jobs import Jobs
+from tests.crash.jobs import Jobs, paths_of
 from tests.crash.stream import streaming
 from tests.crash.wholeness import Placed, assert_verified, assert_whole, configuration_of
 
@@ -45,6 +46,22 @@ def test_every_job_goes_on(program: str, node: str, cluster: DevCluster, jobs: J
     assert configuration_of(cluster).cluster.serial_no == serial + stream.cluster_changes
     assert_all_jobs_ended(jobs, {ended.id for ended in stream.ended})
     assert_verified(cluster)
+    tidy_up(jobs, picture.instances, picture.cluster_tags)
+
+
+def test_asked_to_stop_each_does_so_in_time(cluster: DevCluster, jobs: Jobs) -> None:
+    """As systemd does at a shutdown or an upgrade: jobs go on over that, too."""
+    layout = cluster.layout
+    with streaming(cluster) as stream:
+        for program in layout.programs(layout.master):
+            cluster.kill(program, number=signal.SIGTERM)
+            stream.advance(1)
+    picture = assert_whole(cluster, jobs)
+    assert {each.name for each in picture.instances} == stream.instances
+    assert picture.cluster_tags == stream.tags
+    for path in paths_of(cluster).logs.glob("*.log"):
+        text = path.read_text(errors="replace")
+        assert "did not stop in time" not in text, path
     tidy_up(jobs, picture.instances, picture.cluster_tags)
 
 

@@ -7,7 +7,6 @@ import select
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from attrs import frozen
 from tests.cluster.development import DevCluster
 from tests.crash import jobs as op
 from tests.crash.jobs import Jobs
+from tests.crash.killing import no_restarts
 from tests.crash.plain_os import SCRIPTS, install_plain_os
 from tests.crash.wholeness import assert_verified, assert_whole
 
@@ -63,17 +63,6 @@ def script(cluster: DevCluster, tmp_path: Path) -> Iterator[Script]:
     install_plain_os(cluster, create=f"{hold}\n{SCRIPTS['create']}")
     yield Script(pid_file)
     install_plain_os(cluster)
-
-
-@contextmanager
-def no_restarts(cluster: DevCluster) -> Iterator[None]:
-    """Hold the supervisor, so that what is killed stays dead meanwhile."""
-    [supervisor] = [p.pid for p in processes_of(cluster.folder) if "supervisor" in p.command]
-    os.kill(supervisor, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(supervisor, signal.SIGCONT)
 
 
 def kill_node(cluster: DevCluster, name: str) -> None:

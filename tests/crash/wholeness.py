@@ -11,6 +11,7 @@ from tests.cluster.development import DevCluster
 from tests.crash.jobs import Jobs, paths_of
 
 from gantry.cli.devcluster.found import processes_of
+from gantry.cli.errors import ServerFailure
 from gantry.protocols.objects.configuration import Configuration, load_configuration
 from gantry.protocols.objects.disk import FileId
 from gantry.protocols.objects.instance import Instance
@@ -118,8 +119,11 @@ def differences(picture: Picture) -> list[str]:
 
 
 def _left(cluster: DevCluster, jobs: Jobs) -> Iterator[str]:
-    for [(_, name), (_, owner)] in jobs.client.query("lock", ["name", "owner"]).rows:
-        yield f"lock {name} of {owner}"
+    try:
+        for [(_, name), (_, owner)] in jobs.client.query("lock", ["name", "owner"]).rows:
+            yield f"lock {name} of {owner}"
+    except ServerFailure as failure:  # LuxiD has not found WConfD again yet
+        yield failure.text
     for process in processes_of(cluster.folder):
         if process.command.startswith("gantry-job"):
             yield f"process {process.pid} {process.command}"
