@@ -13,7 +13,12 @@ from gantry.cli import exit_codes
 from gantry.cli.errors import CommandError
 
 LocalAction = Literal[
-    "init_cluster", "issue_join_token", "join_cluster", "destroy_cluster", "master_failover"
+    "init_cluster",
+    "issue_join_token",
+    "join_cluster",
+    "destroy_cluster",
+    "master_failover",
+    "force_offline",
 ]
 LocalLook = Literal["ask_confd", "export_configuration"]
 

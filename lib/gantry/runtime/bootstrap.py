@@ -16,7 +16,7 @@ import trio
 
 from gantry.protocols.join import LIFETIME_SECONDS
 from gantry.runtime.environment import Environment
-from gantry.runtime.failover import fail_over
+from gantry.runtime.failover import fail_over, force_quorum
 from gantry.runtime.founding import found_cluster
 from gantry.runtime.joining import issue_token
 from gantry.runtime.joining import join_cluster as join
@@ -89,6 +89,14 @@ def master_failover(arguments: dict[str, object]) -> int:
     env = real_environment()
     _run(partial(fail_over, env, _say, forced=bool(arguments.get("no_voting"))))
     _say(f"{env.node} is the master now.")
+    return SUCCESS
+
+
+def force_offline(arguments: dict[str, object]) -> int:
+    """Let the master go on without voters that are gone."""
+    env = real_environment()
+    _run(partial(force_quorum, env, _say, str(arguments["node_name"]).lower()))
+    _say(f"{env.node} leads without those that do not answer.")
     return SUCCESS
 
 

@@ -110,6 +110,8 @@ class ReplicatedLog:
     _deposed: Deposed | None = field(default=None, init=False)
     _over: trio.Event = field(factory=trio.Event, init=False)
     _set_settled: trio.Event = field(factory=trio.Event, init=False)
+    _found_counts: bool = field(default=True, init=False)
+    """Whether what was found on the disk at the start is known to count."""
     _lease_news: trio.Event = field(factory=trio.Event, init=False)
     _changing: int = field(default=0, init=False)
     """How many changes of the voters are submitted and not flushed yet."""
@@ -124,6 +126,16 @@ class ReplicatedLog:
     def is_alone(self) -> bool:
         """Whether nobody else votes."""
         return not self.leader.peers
+
+    async def confirmed(self, patience_seconds: float) -> bool:
+        """Wait until the voters have confirmed this reign and what the disk held at its start.
+
+        Returns whether that is so; after ``patience_seconds`` it may not be.
+        """
+        with trio.move_on_after(patience_seconds):
+            while not (self.has_lease and self._found_counts):
+                await self._lease_news.wait()
+        return self.has_lease and self._found_counts
 
     async def leased(self, patience_seconds: float) -> bool:
         """Wait for the lease for some time, and say whether it is there."""
@@ -163,8 +175,14 @@ class ReplicatedLog:
         """Have ``settled`` called when the records found on the disk at the start count."""
         if through <= self.leader.committed:
             settled(Durable(()))
-        else:
-            self._pending.append(_Pending(through, (), settled))
+            return
+
+        def confirmed(outcome: Durable | Failed) -> None:
+            self._found_counts = True
+            settled(outcome)
+
+        self._found_counts = False
+        self._pending.append(_Pending(through, (), confirmed))
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Replicate until cancelled.

@@ -20,7 +20,7 @@ from gantry.cli.options import Option
 
 PROGRAMS = (CLUSTER, DEBUG, GROUP, INSTANCE, JOB, NODE, OS)
 FACTS = json.loads((Path(__file__).parents[2] / "facts/cli.json").read_text())["programs"]
-ADDED = {"format"}
+ADDED = {"format", "force_quorum"}
 """Options that Ganeti does not have, by their names in the program."""
 
 Fact = dict[str, object]

@@ -6,6 +6,7 @@ one thing; this module ties them together and decides nothing.
 
 from __future__ import annotations
 
+import math
 from typing import Final, NoReturn
 
 import trio
@@ -87,7 +88,7 @@ async def main(env: Environment, launcher: Launcher | None = None) -> None:
             with trio.move_on_after(CONFIGURATION_SECONDS_MAX):
                 await mirror.named()
             # Clients that found the socket meanwhile have waited: a restart refuses nobody.
-            nursery.start_soon(server.serve, listener)
+            nursery.start_soon(_serve_confirmed, store, server, listener)
             env.readiness.notify("READY=1")
             LOG.info("ready", jobs=len(store.head.entries), active=len(store.head.active))
 
@@ -112,6 +113,15 @@ async def _run_queue(
         if deposed is None or rest is not None:
             raise
         raise StartRefused(str(only(deposed)), EXIT_NOT_MASTER) from group
+
+
+async def _serve_confirmed(
+    store: QueueStore, server: LuxiServer, listener: trio.abc.Listener[trio.abc.Stream]
+) -> None:
+    """Serve clients when it is sure which jobs there are; until then they wait."""
+    if store.log is not None:
+        await store.log.confirmed(math.inf)
+    await server.serve(listener)
 
 
 def _front(parts: Parts, caller: Caller) -> Luxi:

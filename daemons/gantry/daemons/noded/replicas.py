@@ -87,8 +87,11 @@ class ReplicaService(Replicas):
         """Read whom the node follows."""
         allegiance = await read_allegiance(env.files, env.paths)
         service = cls(env, files, services, see_epoch, allegiance, access)
-        found = await look(env, "config", allegiance.promised)
-        service._admit(found.data, found.replica.after(found.replica.base.index))
+        try:
+            found = await look(env, "config", allegiance.promised)
+            service._admit(found.data, found.replica.after(found.replica.base.index))
+        except (GantryError, Malformed, OSError) as error:  # whoever uses the files is told
+            LOG.error("the replica can not be read", reason=str(error))
         return service
 
     def _admit(self, data: Json, records: tuple[Record, ...]) -> None:

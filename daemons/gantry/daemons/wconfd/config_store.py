@@ -186,6 +186,8 @@ class ConfigStore:
                 raise NotDurable(flight.failure)
             if not flight.counts:
                 raise NoLease
+        elif index > self.durable.index:  # found on the disk, and not confirmed yet
+            raise NoLease
         return Committed(index)
 
     async def _begin(
@@ -338,6 +340,8 @@ class ConfigStore:
                 return NeverSeen()
             if not flight.counts:
                 raise NoLease
+        elif answer.index > self.durable.index:  # found on the disk, and not confirmed yet
+            raise NoLease
         return Committed(answer.index)
 
     def forget(self, job: JobId) -> None:

@@ -71,7 +71,7 @@ async def main(env: Environment) -> None:
 
         log = config.replicate(ask)
         await nursery.start(_replicate, log)
-        await log.leased(CONFIRMATION_SECONDS)
+        await log.confirmed(CONFIRMATION_SECONDS)
         nursery.start_soon(config.keep_saving)
         await config.begin_reign()
         nursery.start_soon(held.keep_short)

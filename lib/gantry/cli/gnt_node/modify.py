@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gantry.cli import exit_codes
+from gantry.cli import bootstrap, exit_codes, terminal
 from gantry.cli.command import Arguments, Command
 from gantry.cli.errors import CommandError
 from gantry.cli.gnt_node.membership import MASTER_CAPABLE, VM_CAPABLE
@@ -31,6 +31,17 @@ OFFLINE = value("-O --offline", "offline", BOOLEAN, "it is not there at all", "y
 AUTO_PROMOTE = flag("--auto-promote", "auto_promote", "promote other nodes in its place")
 POWERED = value("--node-powered", "node_powered", BOOLEAN, "whether it has power", "yes|no")
 
+FORCE_QUORUM = flag(
+    "--force-quorum",
+    "force_quorum",
+    "with --offline yes on a master that lost its majority: go on without the silent voters",
+)
+
+WITHOUT_MAJORITY = (
+    "Every master candidate that does not answer will be marked offline; changes that only they "
+    "have are lost, and one of them must not be made the master. Do you want to go on?"
+)
+
 OPTIONS: tuple[Option[object], ...] = (
     FORCE,
     *SUBMISSION,
@@ -47,12 +58,15 @@ OPTIONS: tuple[Option[object], ...] = (
     POWERED,
     HYPERVISOR_STATE,
     DISK_STATE,
+    FORCE_QUORUM,
 )
 
 
 def run_modify(call: Invocation) -> int:
     """Change a node's role and settings."""
     name, options = call.arguments[0], call.options
+    if options[FORCE_QUORUM]:
+        return _force_quorum(call, name)
     given = options[NODE_PARAMETERS]
     settings: Opcode = {
         "master_candidate": options[CANDIDATE],
@@ -80,6 +94,16 @@ def run_modify(call: Invocation) -> int:
         for parameter, new in result:
             call.say(f" - {parameter!s:<5} -> {new}")
     return exit_codes.SUCCESS
+
+
+def _force_quorum(call: Invocation, name: str) -> int:
+    """Do it on this machine, since no job can be done without a majority."""
+    if call.options[OFFLINE] is not True:
+        raise CommandError("--force-quorum goes with --offline yes, and does nothing else")
+    if not call.options[FORCE] and not terminal.confirm(WITHOUT_MAJORITY):
+        raise CommandError("Nothing was done; give --force if you really mean it")
+    call.close()
+    return bootstrap.act("force_offline", {"node_name": name})
 
 
 COMMANDS = (Command("modify", run_modify, (Arguments("node", 1, 1),), OPTIONS),)
