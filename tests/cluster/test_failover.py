@@ -28,7 +28,7 @@ def eventually(holds: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not holds():
         assert time.monotonic() < deadline, what
-        time.sleep(0.1)
+        time.sleep(0.1)  # files and answers of other processes have no event here
 
 
 def kill_all(cluster: DevCluster, node: str) -> None:

@@ -35,8 +35,8 @@ TELL_SECONDS: Final = 0.5
 RETRY_SECONDS: Final = 1.0
 """A voter that did not answer is tried again after this time."""
 
-TAIL_RECORDS_MAX: Final = 4096
-"""Older records are not kept for stragglers: those get a snapshot."""
+TAIL_RECORDS: Final = 512
+"""So many are kept at least for stragglers, twice as many at most: others get a snapshot."""
 
 NEVER: Final = Monotonic(-math.inf)
 NOWHERE: Final = Index(-1)
@@ -292,9 +292,6 @@ def _flushed(leader: Leader, records: tuple[Record, ...]) -> Leader:
     leader = evolve(leader, records=kept)
     if leader.first_own is None and records:
         leader = evolve(leader, first_own=records[0].index)
-    if len(kept) > 2 * TAIL_RECORDS_MAX:
-        through = min(leader.committed, Index(leader.end.index - TAIL_RECORDS_MAX))
-        leader = _without_tail(leader, Index(through))
     return leader
 
 
@@ -353,9 +350,18 @@ def _commit(leader: Leader) -> tuple[Leader, tuple[Effect, ...]]:
     commits: tuple[Effect, ...] = ()
     if through > leader.committed:
         leader, commits = evolve(leader, committed=through), (Commit(through),)
+        leader = _trimmed(leader)
     if leader.change is not None and through >= leader.change.index:
         leader = _with_peers(evolve(leader, change=None))
     return leader, commits
+
+
+def _trimmed(leader: Leader) -> Leader:
+    """Keep records that a straggler may need; without other voters there is none."""
+    kept = TAIL_RECORDS if leader.peers else 0
+    if len(leader.records) <= 2 * kept:
+        return leader
+    return _without_tail(leader, Index(min(leader.committed, leader.end.index - kept)))
 
 
 def _reached(leader: Leader) -> Index:

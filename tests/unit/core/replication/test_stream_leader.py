@@ -183,3 +183,14 @@ def test_a_voter_that_has_just_come_is_given_its_ten_seconds() -> None:
     assert not any(isinstance(effect, GoSolo) for effect in driven.do(Flushed(records(1))))
     driven.now = 1011.0
     assert any(isinstance(effect, GoSolo) for effect in driven.do(Tick()))
+
+
+def test_records_that_nobody_may_need_are_not_kept() -> None:
+    alone, new = Driven(A), records(3 * leading.TAIL_RECORDS)
+    alone.do(Flushed(new))
+    assert len(alone.leader.records) == 0
+    assert alone.leader.end.position == new[-1].position
+    driven = Driven(A, B, C)
+    driven.do(Flushed(new))
+    driven.answer(B, new[-1].position)
+    assert len(driven.leader.records) == leading.TAIL_RECORDS
