@@ -99,7 +99,7 @@ class BlockedBy:
 
 @frozen
 class Ended:
-    """The job has ended and released everything; the process leaves when this is committed."""
+    """The job has ended: when this is committed, its locks go and the process leaves."""
 
 
 Event = OpcodeChanged | Logged | Recorded | JobsWanted | BlockedBy | Ended

@@ -134,6 +134,10 @@ class TwinWConfD:
     async def adopt(self, owner: LockOwner) -> None:
         await trio.lowlevel.checkpoint()
 
+    async def drop_job(self, job: JobId) -> None:
+        await trio.lowlevel.checkpoint()
+        self.reservations = self.reservations.without_job(job)
+
     async def blockers(self, owner: LockOwner) -> tuple[JobId, ...]:
         await trio.lowlevel.checkpoint()
         return ()

@@ -32,6 +32,8 @@ class OpcodeRun:
     """Carries out one opcode, or rolls it back."""
 
     number: int
+    is_last: bool
+    """Whether it is the job's last one."""
     opcode: Opcode
     operation: AnyOperation
     world: JobWorld
@@ -163,11 +165,16 @@ class OpcodeRun:
         return self.outbox.put(OpcodeChanged(self.number, status, self.world.now(), result))
 
     async def _finish(self, status: OpcodeStatus, result: Json) -> bool:
-        """Report the final status; the locks go only when that is durable."""
-        ended = self._enter(status, result)
-        await self.outbox.until_committed(ended)
-        await self.locks.release()
-        return status == "success"
+        """Report the final status; the locks go only when that is durable.
+
+        If the job ends with this opcode, that is LuxiD's: it frees all that the job held as soon
+        as the job's end is durable, which is told together with the opcode's.
+        """
+        ended, succeeded = self._enter(status, result), status == "success"
+        if succeeded and not self.is_last:
+            await self.outbox.until_committed(ended)
+            await self.locks.release()
+        return succeeded
 
 
 def _with_leftovers(result: Json, leftovers: list[str]) -> Json:

@@ -108,6 +108,7 @@ class Work:
         owner = LockOwner(job.job, job.attempt)
         return OpcodeRun(
             number=number,
+            is_last=number == len(job.opcodes) - 1,
             opcode=opcode,
             operation=operation(opcode.op_id()),
             world=JobWorld(self.env, owner, self.wconfd, self.nodes, performer.say),
