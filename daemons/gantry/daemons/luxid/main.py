@@ -77,7 +77,7 @@ async def main(env: Environment, launcher: Launcher | None = None) -> None:
         server = LuxiServer(lambda caller: _front(parts, caller), env.random.uuid())
         listener = await env.network.listen_unix(env.paths.socket(SOCKET_NAME), SOCKET_MODE)
         await _link(env)
-        async with trio.open_nursery() as nursery:
+        async with listener, trio.open_nursery() as nursery:
             await nursery.start(_run_queue, store)
             if store.is_new_reign:
                 await store.begin_reign()

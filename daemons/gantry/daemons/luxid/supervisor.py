@@ -63,7 +63,7 @@ RETRY_SECONDS: Final = 0.2
 DISK_RETRY_SECONDS: Final = 2.0
 """Between attempts to commit what a process said, while the journal can not be written."""
 
-_JOB_FILE: Final = re.compile(r"job-[1-9][0-9]*")
+_JOB_FILE: Final = re.compile(r"job-([1-9][0-9]*)")
 """The name of a job's socket and of its step journal."""
 
 LOG: Final = Log("luxid.jobs")
@@ -104,7 +104,7 @@ class Supervisor:
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             nursery.start_soon(self.launcher.run)
-            await self._sweep()
+            await self._sweep(nursery)
             for job in self.store.head.active:
                 nursery.start_soon(self._adopt, job, self.store.head.entries[job].attempt)
             task_status.started()
@@ -170,17 +170,31 @@ class Supervisor:
             await self.mirror.ask(lambda wconfd: wconfd.drop_job(job))
         except ConnectionLost:
             LOG.debug("nothing was dropped: WConfD is away", job=job)
+        if job not in self._attended:  # else its process finds out first, and is seen off
+            await self._remove_files(job)
+
+    async def _remove_files(self, job: JobId) -> None:
+        """Remove what only a process of the job needs, or one that comes after it."""
         await self.env.files.remove(self._path(job))
         await self.env.files.remove(self.env.paths.step_journal(job))
 
-    async def _sweep(self) -> None:
-        """Remove the files of jobs that were over before an earlier LuxiD could do so."""
-        paths, files = self.env.paths, self.env.files
-        kept = {f"job-{job}" for job in self.store.head.active}
-        for folder in (paths.step_journals, paths.sockets):
-            for name in await files.list(folder):
-                if _JOB_FILE.fullmatch(name) and name not in kept:
-                    await files.remove(folder / name)
+    async def _sweep(self, nursery: trio.Nursery) -> None:
+        """Remove what is left of jobs that were over before an earlier LuxiD could do so."""
+        names: set[str] = set()
+        for folder in (self.env.paths.step_journals, self.env.paths.sockets):
+            names.update(await self.env.files.list(folder))
+        found = {JobId(int(match[1])) for match in map(_JOB_FILE.fullmatch, names) if match}
+        for job in sorted(found - {*self.store.head.active}):
+            nursery.start_soon(self._end_late, job)
+
+    async def _end_late(self, job: JobId) -> None:
+        """End a process that was not told any more that its job's end is committed."""
+        child = await self._find(job)
+        if child is not None:
+            LOG.info("ended late", job=job, pid=child.pid)
+            child.kill()
+            await self._see_off(child)
+        await self._remove_files(job)
 
     # --- the life of an attempt ------------------------------------------------------------------
 
@@ -193,6 +207,10 @@ class Supervisor:
         if entry is None or entry.closed or entry.attempt != attempt:
             return None
         return entry
+
+    def _is_over(self, job: JobId) -> bool:
+        entry = self.store.committed.entry(job)
+        return entry is None or entry.closed
 
     async def _commit(self, event: Happening) -> None:
         """Have the queue decide, however long the journal can not be written."""
@@ -211,6 +229,7 @@ class Supervisor:
         made = await self._make(SpawnRequest(job, attempt, str(self._path(job))))
         if isinstance(made, NotSpawned):
             LOG.error("no process", job=job, attempt=attempt, reason=made.reason)
+            del self._attended[job]
             await self._commit(NotStarted(job, attempt, made.reason, self.store.now()))
             return
         attended.child = made
@@ -230,6 +249,7 @@ class Supervisor:
         child = await self._find(job)
         if child is None:
             LOG.warning("a job's process is gone", job=job, attempt=attempt)
+            del self._attended[job]
             await self._commit(Died(job, attempt, self.store.now()))
             return
         LOG.info("adopted", job=job, attempt=attempt, pid=child.pid)
@@ -282,6 +302,8 @@ class Supervisor:
             await self._see_off(child)
             if self._attended.get(job) is attended:
                 del self._attended[job]
+                if self._is_over(job):
+                    await self._remove_files(job)
 
     async def _converse(self, attended: Attended) -> None:
         """Give a process its work and commit what it says, until it leaves."""

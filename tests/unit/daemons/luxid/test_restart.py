@@ -308,3 +308,27 @@ async def test_a_job_that_wconfd_kept_waiting_begins_when_it_is_back(tmp_path: P
                 process = await world.launcher.process(1)
             await process.run()
             await process.finish()
+
+
+async def test_a_process_that_was_not_told_that_it_may_leave_is_ended(tmp_path: Path) -> None:
+    async with bench(tmp_path) as world:
+        await world.start_wconfd()
+        path = world.env.paths.step_journal(JobId(1))
+        await world.files.make_folder(path.parent)
+        async with world.luxid(), world.client() as client:
+            await world.known(client)
+            await client.call("SubmitJob", [delay()])
+            process = await world.launcher.process(1)
+            await world.files.write(path, b"its own")
+            await process.run()
+            await process.say_all(OpcodeChanged(0, "success", NOW, None), Ended())
+        assert not process.child.over.is_set()
+        assert await world.files.exists(path)
+        async with world.luxid():
+            with trio.fail_after(PATIENCE_SECONDS):
+                await process.child.over.wait()
+
+            async def is_gone() -> bool:
+                return not await world.files.exists(path)
+
+            await world.eventually(is_gone)
