@@ -19,6 +19,7 @@ OPERATIONS: Final[Mapping[str, str]] = {
     "OP_CLUSTER_CONFIG_QUERY": f"{_HERE}.cluster.config_query",
     "OP_CLUSTER_DESTROY": f"{_HERE}.cluster.destroy",
     "OP_CLUSTER_QUERY": f"{_HERE}.cluster.query",
+    "OP_CLUSTER_SET_PARAMS": f"{_HERE}.cluster.modify",
     "OP_CLUSTER_VERIFY": f"{_HERE}.cluster.verify",
     "OP_CLUSTER_VERIFY_CONFIG": f"{_HERE}.cluster.verify_config",
     "OP_CLUSTER_VERIFY_DISKS": f"{_HERE}.cluster.verify_disks",

@@ -218,6 +218,65 @@ def test_a_node_is_not_modified_by_nothing(command: Command, jobs: FakeLuxid) ->
     assert (ended.code, jobs.requests) == (1, [])
 
 
+def test_the_cluster_is_modified(command: Command, jobs: FakeLuxid) -> None:
+    words = (
+        *("-B", "memory=1G", "-H", "kvm:acpi=no", "-H", "fake:migration_mode=live", "-C", "5"),
+        *("--uid-pool=", "--add-uids=10-12,20", "--enabled-disk-templates=file,diskless"),
+        *("--ipolicy-std-specs=disk-size=1G", "--ipolicy-vcpu-ratio=2", "--reserved-lvs=a,b"),
+        *("--data-collector-interval=diskstats=5", "-I", "", "--max-running-jobs=3"),
+    )
+    assert command(CLUSTER, "modify", *words).code == 0
+    (opcode,) = submitted(jobs)
+    assert opcode == {
+        "OP_ID": "OP_CLUSTER_SET_PARAMS",
+        "force": False,
+        "beparams": {"memory": 1024},
+        "hvparams": {"kvm": {"acpi": False}, "fake": {"migration_mode": "live"}},
+        "candidate_pool_size": 5,
+        "uid_pool": [],
+        "add_uids": [[10, 12], [20, 20]],
+        "enabled_disk_templates": ["file", "diskless"],
+        "ipolicy": {"std": {"disk-size": 1024}, "vcpu-ratio": 2.0},
+        "reserved_lvs": ["a", "b"],
+        "data_collector_interval": {"diskstats": 5_000_000},
+        "default_iallocator": "",
+        "max_running_jobs": 3,
+    }
+
+
+@pytest.mark.parametrize("words", [(), ("--uid-pool=x",), ("--master-netmask=wide",)])
+def test_a_modification_that_is_none_is_refused(
+    command: Command, jobs: FakeLuxid, words: tuple[str, ...]
+) -> None:
+    ended = command(CLUSTER, "modify", *words)
+    assert (ended.code, jobs.requests) == (1, [])
+
+
+def found(errors: dict[str, str], inactive: list[str]) -> list[object]:
+    return ["success", ["success"], [[errors, inactive, {}]]]
+
+
+def test_disks_that_should_be_usable_are_activated(command: Command, jobs: FakeLuxid) -> None:
+    done: list[object] = ["success", ["success"], [[["node1", "disk/0", "/data"]]]]
+    luxid = verifying(jobs, found({}, ["inst1"]))
+    cast("list[object]", luxid.answers["QueryJobs"]).append([done])
+    ended = command(CLUSTER, "verify-disks")
+    assert ended.code == 0, ended.err
+    assert "Activating the disks of instance 'inst1'" in ended.out
+    assert [each["OP_ID"] for each in submitted(luxid)] == [
+        "OP_CLUSTER_VERIFY_DISKS",
+        "OP_INSTANCE_ACTIVATE_DISKS",
+    ]
+
+
+def test_disks_that_can_not_be_looked_at_are_told(command: Command, jobs: FakeLuxid) -> None:
+    luxid = verifying(jobs, found({"node2": "no answer"}, []))
+    ended = command(CLUSTER, "verify-disks")
+    assert ended.code == 1
+    assert "Node node2 could not be asked: no answer" in ended.out
+    assert len(submitted(luxid)) == 1
+
+
 def test_groups_are_made_changed_and_removed(command: Command, jobs: FakeLuxid) -> None:
     bounds = "--ipolicy-bounds-specs=min:memory-size=1G,disk-size=4/max:memory-size=2G,disk-size=8g"
     for words in (

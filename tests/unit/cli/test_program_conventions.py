@@ -26,9 +26,9 @@ def test_usage_is_printed_on_standard_output(
 
 
 def test_what_does_not_exist_yet_is_refused_whatever_its_options(command: Command) -> None:
-    ended = command(CLUSTER, "modify", "--nosuch", "x")
+    ended = command(CLUSTER, "rename", "--nosuch", "x")
     assert (ended.code, ended.out) == (1, "")
-    assert ended.err == "gnt-cluster modify is not available yet\n"
+    assert ended.err == "gnt-cluster rename is not available yet\n"
 
 
 def test_an_alias_is_the_command_that_it_stands_for(command: Command) -> None:

@@ -13,6 +13,7 @@ import pytest
 from tests.unit.operations.job_bench import JobBench
 
 from gantry.core.config.verify import verify
+from gantry.protocols.opcodes.cluster import OpClusterSetParams
 from gantry.protocols.opcodes.disks import OpInstanceActivateDisks, OpInstanceDeactivateDisks
 from gantry.protocols.opcodes.group import (
     OpGroupAdd,
@@ -128,6 +129,12 @@ SCENARIOS: dict[str, tuple[list[Opcode], Opcode]] = {
     "deactivate disks": (
         [create(start=False), OpInstanceActivateDisks(instance_name=NEW)],
         OpInstanceDeactivateDisks(instance_name=NEW),
+    ),
+    "modify the cluster": (
+        [OpNodeSetParams(node_name="node3.gnt.test", drained=True, auto_promote=True)],
+        OpClusterSetParams(
+            candidate_pool_size=8, beparams={"vcpus": 2}, hvparams={"kvm": {"acpi": False}}
+        ),
     ),
     "delay": ([], OpTestDelay(duration=0.0, repeat=2, on_nodes=("node2.gnt.test",))),
 }

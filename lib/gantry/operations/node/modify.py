@@ -8,6 +8,7 @@ import attrs
 
 from gantry.operations.hooks import Hooks, with_hooks
 from gantry.operations.lookup import find_node
+from gantry.operations.node.candidates import change_node, fill_pool
 from gantry.operations.node.roles import (
     Role,
     candidates_missing,
@@ -17,7 +18,6 @@ from gantry.operations.node.roles import (
     with_role,
 )
 from gantry.operations.operation import Locks, Operation, all_of, locks
-from gantry.operations.updates import update_node
 from gantry.operations.whole import EVERYTHING
 from gantry.operations.world import World
 from gantry.protocols.codec import Json
@@ -57,9 +57,9 @@ async def plan(opcode: OpNodeSetParams, world: World) -> Plan:
     _check_master(part, node, changed)
     if node.offline and not changed.offline:
         await world.ask(node, lambda n: n.version())  # what does not answer does not come back
-    steps = [await _step(world, part, node, changed)]
+    steps = [await change_node(world, part.cluster, node, changed)]
     if role_of(node) == "candidate" and role != "candidate":
-        steps += await _successors(opcode, world, part, [*others, changed])
+        steps += await _successors(opcode, world, part, others, changed)
     hooks = _hooks(part, node, changed)
     made = Plan(opcode.op_id(), OPERATION.version, tuple(steps), _differences(node, changed))
     return with_hooks(made, hooks, part)
@@ -101,23 +101,15 @@ def _check_master(part: ConfigPart, node: Node, changed: Node) -> None:
         )
 
 
-async def _step(world: World, part: ConfigPart, node: Node, changed: Node) -> Step:
-    """Return the step; a node that becomes a candidate shows its certificate."""
-    digest = None
-    if changed.master_candidate and not node.master_candidate:
-        digest = (await world.ask(node, lambda n: n.version())).certificate_digest
-    listed = part.cluster.candidate_certs.get(node.uuid)
-    return update_node(node, changed, listed=listed, digest=digest)
-
-
 async def _successors(
-    opcode: OpNodeSetParams, world: World, part: ConfigPart, nodes: list[Node]
+    opcode: OpNodeSetParams, world: World, part: ConfigPart, others: list[Node], changed: Node
 ) -> list[Step]:
     """Return the steps that fill the pool of candidates up.
 
     Raises:
         OpPrereqError: it is not full any more, and nobody is to be promoted.
     """
+    nodes = [*others, changed]
     missing = candidates_missing(part.cluster, nodes)
     if missing and not opcode.auto_promote:
         raise OpPrereqError(
@@ -125,14 +117,7 @@ async def _successors(
             "(--auto-promote)",
             "wrong_state",
         )
-    free = (
-        each
-        for each in sorted(nodes, key=lambda each: each.name)
-        if each.master_capable and role_of(each) == "regular" and each.name != opcode.node_name
-    )
-    chosen = [each for each, _ in zip(free, range(missing), strict=False)]
-    world.say(*(f"node {each.name} is promoted to master candidate" for each in chosen))
-    return [await _step(world, part, each, with_role(each, "candidate")) for each in chosen]
+    return await fill_pool(world, part.cluster, nodes, spared=[changed.name])
 
 
 def _differences(node: Node, changed: Node) -> list[Json]:
