@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 from attrs import frozen
@@ -118,7 +119,8 @@ def test_a_node_dies_and_is_back_before_the_job_gives_up_undoing(
         wait_for_log(jobs, job, "undoing: create disk 0")
     ended = jobs.wait(job)
     assert ended.status == "error"
-    [[name, [reason]]] = ended.results
+    [result] = ended.results
+    name, [reason] = cast("tuple[str, list[str]]", result)
     assert name == "OpExecError"
     assert reason.startswith("node node3.gantry.test: "), reason
     assert "left behind" not in reason

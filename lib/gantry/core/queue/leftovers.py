@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from gantry.protocols.steps import Done, Leftover, Plan, Planned, Started, StepRecord, Undone
+from gantry.protocols.steps import (
+    Done,
+    Leftover,
+    Plan,
+    Planned,
+    Started,
+    StepRecord,
+    TurnedBack,
+    Undone,
+)
 
 
 def what_is_left(records: Iterable[StepRecord]) -> tuple[str, ...]:
@@ -19,6 +28,8 @@ def what_is_left(records: Iterable[StepRecord]) -> tuple[str, ...]:
                 acted.setdefault((opcode, step), "may have been done")
             case Done(opcode, step):
                 acted[opcode, step] = "was done"
+            case TurnedBack():
+                pass  # says how the opcode ends, not what it did
             case Undone(opcode, step):
                 acted.pop((opcode, step), None)
             case Leftover(opcode, step, text):

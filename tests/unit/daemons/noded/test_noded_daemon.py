@@ -112,8 +112,8 @@ async def test_a_disk_that_was_met_is_not_undone(machines: Machines) -> None:
         met = ticket(2)
         with pytest.raises(StepFailed, match="already exists"):
             await node.create_disk(met, WEB1.name, DISK)
+        undo = evolve(met, key=evolve(met.key, undo=True))
         with pytest.raises(NothingToUndo):
-            undo = evolve(met, key=evolve(met.key, undo=True))
             await node.remove_disk(undo, WEB1.name, DISK)
         assert await node.disk_exists(WEB1.name, DISK)
 

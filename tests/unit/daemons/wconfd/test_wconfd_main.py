@@ -138,5 +138,7 @@ async def test_ganetis_place_has_a_link_to_the_socket() -> None:
 async def test_a_damaged_file_is_a_clear_refusal() -> None:
     files = lone_master_files()
     files.put(Path("/var/lib/ganeti/locks.log"), b"garbage\n")
-    with pytest.raises(StartRefused, match=r"locks\.log: record 0 at byte 0 is damaged: this is no log"):
+    with pytest.raises(
+        StartRefused, match=r"locks\.log: record 0 at byte 0 is damaged: this is no log"
+    ):
         await main(memory_environment(MASTER_NAME, files))
