@@ -21,7 +21,6 @@ from gantry.protocols.opcodes.node import OpNodeRemove
 from gantry.protocols.steps import Commit, NoUndo, Plan, StepName
 from gantry.protocols.wconfd import Selection
 
-
 LEAVE: Final = StepName("have the node leave")
 
 
