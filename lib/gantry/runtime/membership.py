@@ -41,7 +41,7 @@ CLUSTER_FILES: Final = (
     "node-keys.json",
     "node-keys.log",
     "known_hosts",
-    "replica-positions.json",
+    "ssconf-position.json",
     "allegiance.json",
     "solo-config.json",
     "solo-queue.json",

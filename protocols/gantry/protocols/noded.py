@@ -13,7 +13,6 @@ from typing import Final, Literal, Protocol
 from attrs import frozen
 from typing_extensions import override
 
-from gantry.protocols.codec import Json
 from gantry.protocols.errors import (
     BadCall,
     Fault,
@@ -287,12 +286,6 @@ class NodeD(Protocol):
     @raises(*CHANGING)
     async def leave_cluster(self, ticket: Ticket) -> None:
         """Remove the node's credentials and cluster files; NodeD stops afterwards."""
-
-    @raises(StaleEpoch, *READING)
-    async def store_replica(
-        self, epoch: Epoch, index: int, configuration: Mapping[str, Json]
-    ) -> None:
-        """Keep a copy of the configuration, for RConfD and for the day the master is lost."""
 
     @raises(StaleEpoch, *READING)
     async def store_ssconf(self, epoch: Epoch, serial: int, values: Mapping[str, str]) -> None:

@@ -21,7 +21,7 @@ from gantry.runtime.http.messages import Request
 from gantry.runtime.paths import Paths
 from gantry.security.certificates import Certificate
 
-CHANGES_WITHOUT_TICKET = frozenset({"store_replica", "store_ssconf", "forget_keys"})
+CHANGES_WITHOUT_TICKET = frozenset({"store_ssconf", "forget_keys"})
 
 CHANGING = CHANGES_WITHOUT_TICKET | {
     name

@@ -1,33 +1,32 @@
-"""What the master has nodes keep: the replica of the configuration and the ssconf files."""
+"""What the master has every node keep: the ssconf files."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Final
 
 import trio
-from attrs import define, evolve, field, frozen
+from attrs import define, field, frozen
 
 from gantry.core.ssconf import FILE_PREFIX, VALUE_BYTES_MAX
-from gantry.protocols.codec import Json, dump, from_bytes, load, to_bytes
+from gantry.protocols.codec import dump, from_bytes, load, to_bytes
 from gantry.protocols.identity import Epoch
 from gantry.protocols.noded import StepFailed
 from gantry.runtime.environment import Environment
 
-POSITIONS: Final = "replica-positions.json"
-CONFIG_MODE: Final = 0o640
+POSITION: Final = "ssconf-position.json"
 SSCONF_MODE: Final = 0o444
 
 _KEY: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
 
 @frozen
-class Positions:
-    """How new what the node keeps is: (epoch, index) and (epoch, serial number)."""
+class Position:
+    """How new the values are that the node keeps."""
 
-    replica: tuple[int, int] = (0, 0)
-    ssconf: tuple[int, int] = (0, 0)
+    epoch: int = 0
+    serial: int = 0
 
 
 @define
@@ -35,23 +34,8 @@ class ClusterFiles:
     """The files below ``var/lib/ganeti`` that the master writes through NodeD."""
 
     _env: Environment
-    _positions: Positions | None = field(default=None, init=False)
+    _position: Position | None = field(default=None, init=False)
     _lock: trio.Lock = field(factory=trio.Lock, init=False)
-
-    async def store_replica(
-        self, epoch: Epoch, index: int, configuration: Mapping[str, Json]
-    ) -> None:
-        """Replace the replica if this one is newer.
-
-        On the master itself nothing is done: there the file is WConfD's.
-        """
-        async with self._lock:
-            if await self._is_master() or not await self._is_newer("replica", (epoch, index)):
-                return
-            await self._env.files.write(
-                self._env.paths.config, to_bytes(configuration), CONFIG_MODE
-            )
-            await self._note(evolve(await self._known(), replica=(epoch, index)))
 
     async def store_ssconf(self, epoch: Epoch, serial: int, values: Mapping[str, str]) -> None:
         """Write the ssconf files if these values are newer.
@@ -65,13 +49,14 @@ class ClusterFiles:
             if len(value.encode()) >= VALUE_BYTES_MAX:
                 raise StepFailed(f"ssconf_{key} would be longer than {VALUE_BYTES_MAX} bytes")
         async with self._lock:
-            if not await self._is_newer("ssconf", (epoch, serial)):
+            known = await self._known()
+            if (epoch, serial) <= (known.epoch, known.serial):
                 return
             for key, value in values.items():
                 path = self._env.paths.data / f"{FILE_PREFIX}{key}"
                 text = value if value.endswith("\n") else f"{value}\n"
                 await self._env.files.write(path, text.encode(), SSCONF_MODE)
-            await self._note(evolve(await self._known(), ssconf=(epoch, serial)))
+            await self._note(Position(epoch, serial))
 
     async def ssconf(self, key: str) -> str | None:
         """Return an ssconf value, or ``None`` if the node has none."""
@@ -81,24 +66,17 @@ class ClusterFiles:
             return None
         return text.decode().removesuffix("\n")
 
-    async def _is_master(self) -> bool:
-        return await self.ssconf("master_node") == self._env.node
-
-    async def _is_newer(self, what: Literal["replica", "ssconf"], offered: tuple[int, int]) -> bool:
-        known = await self._known()
-        return offered > (known.replica if what == "replica" else known.ssconf)
-
-    async def _known(self) -> Positions:
-        if self._positions is None:
-            path = self._env.paths.data / POSITIONS
+    async def _known(self) -> Position:
+        if self._position is None:
+            path = self._env.paths.data / POSITION
             if await self._env.files.exists(path):
-                self._positions = load(Positions, from_bytes(await self._env.files.read(path)))
+                self._position = load(Position, from_bytes(await self._env.files.read(path)))
             else:
-                self._positions = Positions()
-        return self._positions
+                self._position = Position()
+        return self._position
 
-    async def _note(self, positions: Positions) -> None:
+    async def _note(self, position: Position) -> None:
         # After the files: an old position only makes the next writing of the same a repetition.
-        path = self._env.paths.data / POSITIONS
-        await self._env.files.write(path, to_bytes(dump(positions)))
-        self._positions = positions
+        path = self._env.paths.data / POSITION
+        await self._env.files.write(path, to_bytes(dump(position)))
+        self._position = position

@@ -26,7 +26,6 @@ from gantry.daemons.noded.guests import Guests
 from gantry.daemons.noded.machine import Machine
 from gantry.drivers.scripts.hooks import Hooks
 from gantry.drivers.scripts.os_scripts import OsScripts
-from gantry.protocols.codec import Json
 from gantry.protocols.errors import StaleEpoch
 from gantry.protocols.identity import Epoch, JobId, NodeUuid, Ticket
 from gantry.protocols.noded import (
@@ -276,14 +275,6 @@ class NodeService(NodeD):
         if await self._files.ssconf(MASTER_KEY) == self._env.node:
             raise StepFailed(f"{self._env.node} is the master; only the others can leave a cluster")
         await forget_cluster(self._env.files, self._env.paths)
-
-    @override
-    async def store_replica(
-        self, epoch: Epoch, index: int, configuration: Mapping[str, Json]
-    ) -> None:
-        async with _told():
-            await self._calls.see_epoch(epoch)
-            await self._files.store_replica(epoch, index, configuration)
 
     @override
     async def store_ssconf(self, epoch: Epoch, serial: int, values: Mapping[str, str]) -> None:
