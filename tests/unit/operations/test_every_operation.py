@@ -35,6 +35,7 @@ from gantry.protocols.opcodes.instance import (
 from gantry.protocols.opcodes.node import OpNodeRemove, OpNodeSetParams
 from gantry.protocols.opcodes.opcode import Opcode
 from gantry.protocols.opcodes.relocation import OpInstanceFailover, OpInstanceMigrate
+from gantry.protocols.opcodes.secrecy import Secret
 from gantry.protocols.opcodes.tags import OpTagsDel, OpTagsSet
 from gantry.protocols.opcodes.testing import OpTestDelay
 
@@ -215,3 +216,15 @@ async def test_killed_while_it_is_undone_it_is_undone_further(
         assert again.statuses == {0: "canceled"}, (moment, again.log, again.results)
         assert again.results == cancelled.results
         assert bench.cluster.picture() == begun, (moment, again.log)
+
+
+async def test_nothing_is_installed_without_the_secrets_that_were_meant_for_it(
+    tmp_path: Path,
+) -> None:
+    """They live in LuxiD's memory: after its restart a job that has not begun has lost them."""
+    bench = await prepared(tmp_path, [])
+    begun = bench.cluster.picture()
+    ran = await bench.run(create(osparams_secret={"password": Secret("xyzzy")}))
+    assert ran.statuses == {0: "error"}
+    assert "secret parameters password are not known any more" in str(ran.results[0])
+    assert bench.cluster.picture() == begun

@@ -195,7 +195,8 @@ class TwinNode:
         return CheckReport(NOW, "0.1.0", {}, (), {}, missing, running, ())
 
     async def os_definitions(self) -> tuple[OsDefinition, ...]:
-        return (OsDefinition("noop", "/srv/ganeti/os/noop", ""),)
+        parameters = (("password", "of root"),)
+        return (OsDefinition("noop", "/srv/ganeti/os/noop", "", parameters=parameters),)
 
     async def console(self, instance: InstanceSpec) -> ConsoleAccess:
         return MessageConsole("no console here")

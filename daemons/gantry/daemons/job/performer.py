@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import trio
@@ -62,6 +62,8 @@ class Performer:
     outbox: Outbox
     replies: Replies[Key, Submissions]
     secrets: Mapping[str, str] = field(repr=False)
+    lost_secrets: Sequence[str]
+    """Names of secrets that the opcode was submitted with and that nobody knows any more."""
     now: Callable[[], float]
     results: dict[StepName, Json] = field(factory=dict, init=False)
     """The results of finished steps, for steps that take them as arguments."""
@@ -121,13 +123,21 @@ class Performer:
         # Secrets are no part of the digest: that of a short secret would give it away.
         ticket = Ticket(key, self.attempt, self.epoch, digest_of([call.method, args]))
         if call.secrets is not None:
-            args[call.secrets] = dict(self.secrets)
+            args[call.secrets] = self._known_secrets()
         try:
             return await self._ask_node(call, args, ticket)
         except Interrupted as error:
             if kind == "once":
                 raise OpExecError(f"{error}; it may not be repeated, so look at the node") from None
         return await self._ask_node(call, args, evolve(ticket, redo=True))
+
+    def _known_secrets(self) -> dict[str, Json]:
+        if self.lost_secrets:
+            raise OpExecError(
+                f"the secret parameters {', '.join(self.lost_secrets)} are not known any more: "
+                "they are kept in memory only, and LuxiD was restarted; submit the job again"
+            )
+        return dict(self.secrets)
 
     async def _ask_node(self, call: NodeCall, args: Mapping[str, Json], ticket: Ticket) -> Json:
         sent = {**args, "ticket": dump(ticket)}

@@ -21,6 +21,7 @@ from gantry.protocols.errors import GanetiError, OpExecError, OpPrereqError
 from gantry.protocols.jobproc import Assignment, Ended, OpcodeChanged, OpcodeStatus
 from gantry.protocols.locks import LockOwner
 from gantry.protocols.opcodes.parsing import parse_opcode
+from gantry.protocols.opcodes.secret_parameters import lost_secrets
 from gantry.protocols.wconfd import WConfD
 from gantry.runtime.environment import Environment
 from gantry.runtime.link import Link
@@ -103,6 +104,7 @@ class Work:
             outbox=server.outbox,
             replies=server.replies,
             secrets=secrets,
+            lost_secrets=[name for name in lost_secrets(opcode) if name not in secrets],
             now=self.env.clock.now,
         )
         owner = LockOwner(job.job, job.attempt)
