@@ -54,3 +54,17 @@ def test_what_fits_nowhere_is_refused_with_hails_reason(cluster: DevCluster) -> 
     ended = cluster.execute(*ADD, "-t", "file", "-B", "memory=30G", "-I", "hail", "a9.gantry.test")
     assert ended.returncode == 1
     assert "FailMem" in ended.stderr
+
+
+def test_it_empties_a_node(cluster: DevCluster, names: list[str]) -> None:
+    for number in (1, 2):
+        name = f"a{number}.gantry.test"
+        cluster.run(*ADD, "-t", "sharedfile", "-n", "node1", name)
+        names.append(name)
+    cluster.run("gnt-instance", "shutdown", names[0])
+    cluster.run("gnt-node", "evacuate", "-f", "--primary-only", "-I", "hail", "node1")
+    assert "node1.gantry.test" not in {primary(cluster, name) for name in names}
+    cluster.run("gnt-instance", "startup", names[0])
+    there = primary(cluster, names[0])
+    cluster.run("gnt-node", "migrate", "-f", there)
+    assert there not in {primary(cluster, name) for name in names}

@@ -45,6 +45,8 @@ OPERATIONS: Final[Mapping[str, str]] = {
     "OP_INSTANCE_SHUTDOWN": f"{_HERE}.instance.shutdown",
     "OP_INSTANCE_STARTUP": f"{_HERE}.instance.startup",
     "OP_NODE_ADD": f"{_HERE}.node.add",
+    "OP_NODE_EVACUATE": f"{_HERE}.node.evacuate",
+    "OP_NODE_MIGRATE": f"{_HERE}.node.migrate",
     "OP_NODE_REMOVE": f"{_HERE}.node.remove",
     "OP_NODE_SET_PARAMS": f"{_HERE}.node.modify",
     "OP_OS_DIAGNOSE": f"{_HERE}.os.diagnose",

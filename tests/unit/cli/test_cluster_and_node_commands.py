@@ -218,6 +218,48 @@ def test_a_node_is_not_modified_by_nothing(command: Command, jobs: FakeLuxid) ->
     assert (ended.code, jobs.requests) == (1, [])
 
 
+@pytest.mark.parametrize(
+    ("words", "opcode"),
+    [
+        (
+            ("migrate", "--non-live", "-n", "node3"),
+            {"OP_ID": "OP_NODE_MIGRATE", "mode": "non-live", "target_node": "node3"},
+        ),
+        (
+            ("evacuate", "-p", "-I", "hail", "--ignore-soft-errors"),
+            {
+                "OP_ID": "OP_NODE_EVACUATE",
+                "mode": "primary-only",
+                "iallocator": "hail",
+                "ignore_soft_errors": True,
+            },
+        ),
+    ],
+)
+def test_instances_leave_a_node_by_jobs_that_are_waited_for(
+    command: Command, jobs: FakeLuxid, words: tuple[str, ...], opcode: dict[str, object]
+) -> None:
+    luxid = verifying(jobs, GOOD, FAILED)
+    luxid.answers["Query"] = lambda _: {"fields": FIELDS, "data": [[[0, ["inst1", "inst2"]]]]}
+    ended = command(NODE, words[0], "-f", *words[1:], "node1")
+    assert ended.code == 1
+    assert "1 of 2 jobs have failed" in ended.err
+    (sent,) = submitted(luxid)
+    assert {**sent, **opcode, "node_name": "node1"} == sent
+
+
+def test_a_nodes_instances_are_failed_over_one_by_one(command: Command, jobs: FakeLuxid) -> None:
+    jobs.answers["Query"] = lambda _: {"fields": FIELDS, "data": [[[0, ["inst1", "inst2"]]]]}
+    jobs.answers["SubmitManyJobs"] = lambda _: [[True, 7], [True, 8]]
+    assert command(NODE, "failover", "-f", "--ignore-consistency", "node1").code == 0
+    ((sent,),) = jobs.calls("SubmitManyJobs")
+    names = [job[0]["instance_name"] for job in cast("list[list[dict[str, object]]]", sent)]
+    assert names == ["inst1", "inst2"]
+
+
+FIELDS = [{"name": "pinst_list", "title": "PriInstances", "kind": "other", "doc": "Instances"}]
+
+
 def test_the_cluster_is_modified(command: Command, jobs: FakeLuxid) -> None:
     words = (
         *("-B", "memory=1G", "-H", "kvm:acpi=no", "-H", "fake:migration_mode=live", "-C", "5"),

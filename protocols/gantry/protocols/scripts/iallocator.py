@@ -7,7 +7,7 @@ cluster and the request as JSON, and writes its answer as JSON on standard outpu
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Final, Literal
 
 from attrs import field, frozen
 
@@ -85,7 +85,24 @@ class Relocate:
         }
 
 
-Request = Allocate | Relocate
+EvacuationMode = Literal["primary-only", "secondary-only", "all"]
+
+
+@frozen
+class Evacuate:
+    """Find out how instances leave the nodes that they are on."""
+
+    instances: tuple[str, ...]
+    mode: EvacuationMode
+
+    def as_json(self) -> dict[str, Json]:
+        """Return the request."""
+        instances = list(self.instances)
+        return {"type": "node-evacuate", "instances": instances, "evac_mode": self.mode}
+
+
+Placement = Allocate | Relocate
+Request = Placement | Evacuate
 
 DRBD_META_MIB: Final = 128
 NO_SPACE: Final = frozenset({"diskless", "blockdev"})
@@ -135,6 +152,34 @@ def nodes_of(answer: Answer, count: int) -> tuple[str, ...]:
             return tuple(str(name) for name in names)
         case other:
             raise Malformed(f"an allocator was asked for {count} nodes and answered {other!r}")
+
+
+@frozen
+class Evacuation:
+    """How instances leave their nodes."""
+
+    failed: Mapping[str, str]
+    """By instance: why there is no way."""
+    jobs: tuple[tuple[Mapping[str, Json], ...], ...]
+    """Opcodes in their JSON form."""
+
+
+def evacuation_of(answer: Answer) -> Evacuation:
+    """Return the jobs that an allocator wants to be submitted.
+
+    Raises:
+        Malformed: the answer is none to such a request.
+    """
+    match answer.result:
+        case [list(), list(failed), list(jobs)]:
+            pass
+        case other:
+            raise Malformed(f"an allocator answered {other!r} when asked how to evacuate")
+    for job in jobs:
+        if not isinstance(job, list) or not all(isinstance(each, dict) for each in job):
+            raise Malformed(f"a job is a list of opcodes, not {job!r}")
+    reasons = {str(each[0]): str(each[1]) for each in failed if isinstance(each, list)}
+    return Evacuation(reasons, tuple(tuple(job) for job in jobs))
 
 
 def arguments(parameters: Mapping[str, Json]) -> Iterator[str]:
