@@ -3,66 +3,25 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
 import pytest
-from attrs import frozen
 from tests.cluster.development import DevCluster
 from tests.crash import jobs as op
 from tests.crash.jobs import Jobs
 from tests.crash.killing import no_restarts
-from tests.crash.plain_os import SCRIPTS, install_plain_os
+from tests.crash.plain_os import Script, hold_first_create, install_plain_os
 from tests.crash.wholeness import assert_verified, assert_whole
 
 from gantry.cli.devcluster.found import processes_of
 
-PATIENCE_SECONDS = 30.0
-LOOK_SECONDS = 0.01
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(LOOK_SECONDS)  # files of other processes have no event here
-
-
-@frozen
-class Script:
-    """An OS definition's script that goes on for ever, the first time that it is run."""
-
-    pid_file: Path
-
-    def pid(self) -> int:
-        """Wait until it runs."""
-        until(lambda: self.pid_file.exists() and self.pid_file.read_text().endswith("\n"))
-        return int(self.pid_file.read_text())
-
-    def assert_ended(self) -> None:
-        """Wait for its end."""
-        try:
-            pidfd = os.pidfd_open(self.pid())
-        except ProcessLookupError:
-            return
-        try:
-            poll = select.poll()
-            poll.register(pidfd, select.POLLIN)
-            assert poll.poll(PATIENCE_SECONDS * 1000), "the script still runs"
-        finally:
-            os.close(pidfd)
-
 
 @pytest.fixture
 def script(cluster: DevCluster, tmp_path: Path) -> Iterator[Script]:
-    first, pid_file = tmp_path / "first", tmp_path / "pid"
-    hold = f"if mkdir {first} 2>/dev/null; then echo $$ >{pid_file}; exec sleep 600; fi"
-    install_plain_os(cluster, create=f"{hold}\n{SCRIPTS['create']}")
-    yield Script(pid_file)
+    yield hold_first_create(cluster, tmp_path)
     install_plain_os(cluster)
 
 
