@@ -65,6 +65,50 @@ def test_an_instance_stops_and_starts(rapi: RapiBridge, instance: str) -> None:
     assert (details["run_state"], details["pnode"]) == ("up", NODES[0])
 
 
+def test_an_instance_is_changed_and_installed_again(rapi: RapiBridge, instance: str) -> None:
+    changed = rapi.job("ModifyInstance", instance, beparams={"vcpus": 2}, ignore_ipolicy=True)
+    assert changed == [["be/vcpus", 2]]
+    rapi.job("ShutdownInstance", instance)
+    assert [each[1] for each in rapi.job("ActivateInstanceDisks", instance)] == ["disk/0"]
+    rapi.job("DeactivateInstanceDisks", instance)
+    rapi.job("ReinstallInstance", instance, os="busybox")
+    assert rapi.call("GetInstance", instance)["custom_beparams"]["vcpus"] == 2
+
+
+def test_a_nodes_role_changes(rapi: RapiBridge) -> None:
+    assert rapi.call("GetNodeRole", NODES[2]) == "master-candidate"
+    rapi.job("SetNodeRole", NODES[2], "drained", auto_promote=True)
+    assert rapi.call("GetNodeRole", NODES[2]) == "drained"
+    rapi.job("SetNodeRole", NODES[2], "master-candidate")
+    assert rapi.call("GetNodeRole", NODES[2]) == "master-candidate"
+
+
+def test_instances_leave_a_node(rapi: RapiBridge, instance: str) -> None:
+    jobs = rapi.job("MigrateNode", NODES[0], target_node=NODES[1])["jobs"]
+    assert [submitted for submitted, _ in jobs] == [True]
+    assert rapi.call("WaitForJobCompletion", jobs[0][1], period=0.05, retries=600)
+    assert rapi.call("GetInstance", instance)["pnode"] == NODES[1]
+
+
+def test_groups_are_made_filled_and_removed(rapi: RapiBridge) -> None:
+    rapi.job("CreateGroup", "rack2", alloc_policy="last_resort")
+    rapi.job("AssignGroupNodes", "rack2", [NODES[2]])
+    assert rapi.call("GetGroup", "rack2")["node_list"] == [NODES[2]]
+    rapi.job("ModifyGroup", "rack2", alloc_policy="unallocable")
+    assert rapi.job("RenameGroup", "rack2", "rack3") == "rack3"
+    assert rapi.call("GetGroup", "rack3")["alloc_policy"] == "unallocable"
+    rapi.job("AssignGroupNodes", "default", [NODES[2]])
+    rapi.job("DeleteGroup", "rack3")
+    assert rapi.call("GetGroups") == ["default"]
+
+
+def test_the_clusters_settings_change(rapi: RapiBridge) -> None:
+    before = rapi.call("GetInfo")["max_running_jobs"]
+    rapi.job("ModifyCluster", max_running_jobs=before + 1)
+    assert rapi.call("GetInfo")["max_running_jobs"] == before + 1
+    rapi.job("ModifyCluster", max_running_jobs=before)
+
+
 def test_tags_come_and_go(rapi: RapiBridge, instance: str) -> None:
     rapi.job("AddInstanceTags", instance, ["one", "two"])
     assert rapi.call("GetInstanceTags", instance) == ["one", "two"]
