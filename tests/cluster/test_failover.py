@@ -207,3 +207,23 @@ def test_a_master_without_a_majority_acknowledges_nothing_and_has_a_way_out(
 def no_lease(cluster: DevCluster) -> bool:
     refused = cluster.execute("gnt-cluster", "add-tags", "too-few")
     return refused.returncode == 1 and "holds no lease" in refused.stdout + refused.stderr
+
+
+def test_of_two_one_goes_on_alone_and_is_not_replaced_unasked(new_cluster: NewCluster) -> None:
+    cluster = new_cluster("--nodes", "2")
+    data = cluster.layout.node("node1").root / DATA
+    kill_all(cluster, "node2")
+    eventually(lambda: added(cluster, "alone"), "the master goes on alone")
+    assert {path.name for path in data.glob("solo-*")} == {"solo-config.json", "solo-queue.json"}
+    for program in NODE_DAEMONS:
+        cluster.start(program, node="node2")
+    eventually(lambda: not list(data.glob("solo-*")), "the other one has everything again")
+    kill_all(cluster, "node1")
+    refused = cluster.execute("gnt-cluster", "master-failover", node="node2")
+    assert "only 1 of the 2 master candidates" in refused.stderr
+    cluster.run("gnt-cluster", "master-failover", "--no-voting", "--yes-do-it", node="node2")
+    assert "alone" in tags(cluster, "node2")
+
+
+def added(cluster: DevCluster, tag: str) -> bool:
+    return cluster.execute("gnt-cluster", "add-tags", tag).returncode == 0
