@@ -38,6 +38,17 @@ def test_hinfo_counts_what_there_is(htools: Htools, crowded: DevCluster) -> None
     assert "Cluster is N+1 happy" in said
 
 
+def test_the_remote_api_says_the_same(htools: Htools, crowded: DevCluster) -> None:
+    over_rapi = htools.run("hinfo", "-m", f"https://{crowded.master.address}:5080")
+    assert "Loaded 3 nodes, 3 instances, 1 node group" in over_rapi
+
+
+def test_hroller_puts_the_master_last(htools: Htools, crowded: DevCluster) -> None:
+    order = re.split(r"[\s,]+", htools.run("hroller", "-L", "--no-headers").strip())
+    assert set(order) == {f"node{n}.gantry.test" for n in (1, 2, 3)}
+    assert order[-1] == "node1.gantry.test"
+
+
 def test_hcheck_finds_no_node_in_trouble(htools: Htools, cluster: DevCluster) -> None:
     said = htools.run("hcheck", "-L", "--machine-readable", "--no-simulation")
     found = dict(re.findall(r"^HCHECK_(\w+)=(.*)$", said, re.MULTILINE))
