@@ -150,7 +150,10 @@ async def prepared(folder: Path, before: list[Opcode]) -> JobBench:
 
 
 def is_clean(bench: JobBench) -> bool:
-    return not list(verify(bench.cluster.wconfd.state))
+    """Whether the configuration verifies, and no node remembers a job that is over."""
+    state = bench.cluster.wconfd.state
+    members = [each for each in bench.cluster.all() if each.uuid in state.configuration.nodes]
+    return not list(verify(state)) and not any(node.begun for node in members)
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

@@ -283,6 +283,11 @@ class TwinNode:
     async def delay(self, ticket: Ticket, seconds: float) -> None:
         await trio.sleep(seconds)
 
+    async def forget_keys(self, job: JobId) -> None:
+        self.answers = {key: each for key, each in self.answers.items() if key.job != job}
+        self.failed = {key for key in self.failed if key.job != job}
+        self.begun = {key for key in self.begun if key.job != job}
+
     async def leave_cluster(self, ticket: Ticket) -> None:
         self.left = True
 

@@ -7,11 +7,16 @@ from collections.abc import Iterable, Mapping
 from attrs import field, frozen
 
 from gantry.protocols.codec import Json
+from gantry.protocols.identity import NodeUuid
 from gantry.protocols.steps import (
+    Action,
     Done,
     Leftover,
+    NodeCall,
+    NoUndo,
     Plan,
     Planned,
+    RunHooks,
     Started,
     StepRecord,
     TurnedBack,
@@ -77,3 +82,20 @@ def fold(records: Iterable[StepRecord], opcode: int) -> Progress:
             case Undone(step=step) | Leftover(step=step):
                 undone.add(step)
     return Progress(plan, frozenset(started), done, frozenset(undone), turned_back)
+
+
+def nodes_of(records: Iterable[StepRecord]) -> frozenset[NodeUuid]:
+    """Return the nodes that a job's plans act on: they keep keys for it."""
+    plans = [record.plan for record in records if isinstance(record, Planned)]
+    steps = [step for plan in plans for step in plan.steps]
+    return frozenset(node for step in steps for each in (step.do, step.undo) for node in _on(each))
+
+
+def _on(action: Action | NoUndo) -> tuple[NodeUuid, ...]:
+    match action:
+        case NodeCall(node=node):
+            return (node,)
+        case RunHooks(nodes=nodes):
+            return nodes
+        case _:
+            return ()

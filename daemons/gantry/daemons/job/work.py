@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from typing import Final
 
+import trio
 from attrs import define
 
 from gantry.daemons.job import step_journal
@@ -12,12 +14,20 @@ from gantry.daemons.job.locking import LockTaker
 from gantry.daemons.job.opcode_run import CANCELLED_TEXT, OpcodeRun
 from gantry.daemons.job.performer import Performer
 from gantry.daemons.job.process import JobServer
+from gantry.daemons.job.progress import nodes_of
 from gantry.daemons.job.step_journal import StepJournal
 from gantry.daemons.job.stepping import Stepper
 from gantry.daemons.job.world import JobWorld
 from gantry.operations.registry import operation
 from gantry.protocols.codec import Json, Malformed
-from gantry.protocols.errors import GanetiError, OpExecError, OpPrereqError
+from gantry.protocols.errors import (
+    ConnectionLost,
+    GanetiError,
+    OpExecError,
+    OpPrereqError,
+    ServiceError,
+)
+from gantry.protocols.identity import NodeUuid
 from gantry.protocols.jobproc import Assignment, Ended, OpcodeChanged, OpcodeStatus
 from gantry.protocols.locks import LockOwner
 from gantry.protocols.opcodes.parsing import parse_opcode
@@ -26,8 +36,12 @@ from gantry.protocols.wconfd import WConfD
 from gantry.runtime.environment import Environment
 from gantry.runtime.link import Link
 from gantry.runtime.node_links import NodeLinks
+from gantry.runtime.nursery import open_plain_nursery
 
 PRECEDING_FAILED: Final = "Preceding opcode failed"
+
+FORGET_SECONDS_MAX: Final = 5.0
+"""Below the time that LuxiD gives a process to leave."""
 
 
 @define
@@ -54,6 +68,20 @@ class Work:
                 await self._roll_back(journal)
             ended = self.server.outbox.put(Ended())
             await self.server.outbox.until_committed(ended)
+        await self._forget_keys(nodes_of(journal.known))
+
+    async def _forget_keys(self, nodes: Iterable[NodeUuid]) -> None:
+        """Let the nodes drop what they remember of this job: nobody will repeat its calls."""
+        job = self.assignment.job
+
+        async def one(node: NodeUuid) -> None:
+            with suppress(GanetiError, ServiceError, ConnectionLost):  # then it remembers longer
+                await self.nodes.ask(node, lambda n: n.forget_keys(job), FORGET_SECONDS_MAX)
+
+        with trio.move_on_after(FORGET_SECONDS_MAX):
+            async with open_plain_nursery() as nursery:
+                for node in nodes:
+                    nursery.start_soon(one, node)
 
     async def _run(self, journal: StepJournal) -> None:
         for number in range(self.assignment.finished, len(self.assignment.opcodes)):
