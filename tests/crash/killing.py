@@ -67,6 +67,15 @@ def kill_at(cluster: DevCluster, job: int, records: int) -> int | None:
         os.close(victim.pidfd)
 
 
+def kill_node(cluster: DevCluster, name: str) -> None:
+    """Kill every process of a node, jobs and all."""
+    root = str(cluster.layout.node(name).root)
+    for process in processes_of(cluster.folder):
+        if process.root == root:
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
+
+
 def _has_ended(victim: Victim) -> bool:
     poll = select.poll()
     poll.register(victim.pidfd, select.POLLIN)

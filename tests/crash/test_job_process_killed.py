@@ -8,11 +8,13 @@ import pytest
 from attrs import frozen
 from tests.cluster.development import DevCluster
 from tests.crash import jobs as op
-from tests.crash.jobs import Jobs
+from tests.crash.jobs import Jobs, paths_of
 from tests.crash.killing import kill_at
 from tests.crash.wholeness import assert_verified, assert_whole
 
 from gantry.cli.luxi import Opcode
+from gantry.core.keys import KeyBook, apply, load_record
+from gantry.protocols.records import decode_log
 
 
 @frozen
@@ -70,3 +72,28 @@ def test_killed_after_each_record(name: str, cluster: DevCluster, jobs: Jobs) ->
         pytest.fail("it never came to its end")
     assert len(killed_at) > 4
     assert_verified(cluster)
+
+
+@pytest.mark.usefixtures("clean")
+@pytest.mark.parametrize("records", [10, 12, 14])
+def test_killed_again_while_it_is_put_right(records: int, cluster: DevCluster, jobs: Jobs) -> None:
+    before = assert_whole(cluster, jobs)
+    job = jobs.submit(op.add("a"))
+    found = kill_at(cluster, job, records)
+    if found is not None:
+        kill_at(cluster, job, found + 1)
+    ended = jobs.wait(job)
+    after = assert_whole(cluster, jobs)
+    assert (after == before) == (ended.status != "success"), ended
+
+
+def test_nodes_remember_no_job_that_is_over(cluster: DevCluster, jobs: Jobs) -> None:
+    opcodes = (op.add("a"), op.migrate("a", "node3"), op.remove("a"))
+    ended = {jobs.succeed(opcode).id for opcode in opcodes}
+    assert_whole(cluster, jobs, instances=0)
+    for node in cluster.layout.nodes:
+        book = KeyBook()
+        journal = paths_of(cluster, node.name).data / "node-keys.log"
+        for record in decode_log(journal.read_bytes()).records:
+            book = apply(book, load_record(record.payload))
+        assert ended.isdisjoint(book.jobs)

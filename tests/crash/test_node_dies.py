@@ -12,7 +12,7 @@ import pytest
 from tests.cluster.development import DevCluster
 from tests.crash import jobs as op
 from tests.crash.jobs import Jobs
-from tests.crash.killing import no_restarts
+from tests.crash.killing import kill_node, no_restarts
 from tests.crash.plain_os import Script, hold_first_create, install_plain_os
 from tests.crash.wholeness import assert_verified, assert_whole
 
@@ -23,14 +23,6 @@ from gantry.cli.devcluster.found import processes_of
 def script(cluster: DevCluster, tmp_path: Path) -> Iterator[Script]:
     yield hold_first_create(cluster, tmp_path)
     install_plain_os(cluster)
-
-
-def kill_node(cluster: DevCluster, name: str) -> None:
-    """Kill every process of a node."""
-    root = str(cluster.layout.node(name).root)
-    for process in processes_of(cluster.folder):
-        if process.root == root:
-            os.kill(process.pid, signal.SIGKILL)
 
 
 def wait_for_log(jobs: Jobs, job: int, text: str) -> None:
@@ -97,3 +89,19 @@ def test_instances_outlive_noded(cluster: DevCluster, jobs: Jobs) -> None:
         cluster.kill(program, "node3")
     assert assert_whole(cluster, jobs, instances=1) == before
     jobs.succeed(op.remove("a"))
+
+
+def test_the_master_dies_with_all_that_it_does(cluster: DevCluster, jobs: Jobs) -> None:
+    names = [f"a{number}" for number in range(6)]
+    begun = [jobs.submit(op.add(name, f"node{n % 3 + 1}")) for n, name in enumerate(names)]
+    with no_restarts(cluster):
+        kill_node(cluster, "node1")
+    ended = [jobs.wait(job) for job in begun]
+    picture = assert_whole(cluster, jobs)
+    made = [name for name, each in zip(names, ended, strict=True) if each.status == "success"]
+    assert {each.name for each in picture.instances} == {op.full(name) for name in made}
+    assert_verified(cluster)
+    for name in names:
+        jobs.succeed(op.remove(name) if name in made else op.add(name))
+    for name in set(names) - set(made):
+        jobs.succeed(op.remove(name))
