@@ -1,6 +1,7 @@
 """The real file system behind :class:`gantry.runtime.environment.Files`.
 
-Every operation runs in a worker thread, so that a slow disk never holds the event loop.
+Operations run in a worker thread, so that a slow disk never holds the event loop. A process whose
+loop serves nobody else does without the thread (:func:`in_place`).
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import trio
-from attrs import define, field
+from attrs import define, field, frozen
 from typing_extensions import override
 
 from gantry.runtime.environment import AppendFile, FileChanges, Files
@@ -28,8 +29,25 @@ NO_TMPFILE: Final = frozenset({errno.EOPNOTSUPP, errno.EISDIR})
 """How file systems and kernels that do not know ``O_TMPFILE`` refuse it."""
 
 
-async def _in_thread(work: Callable[[], T]) -> T:
+class Run(Protocol):
+    """How blocking work is done."""
+
+    def __call__(self, work: Callable[[], T], /) -> Awaitable[T]:
+        """Do it and return what it returns."""
+
+
+async def in_thread(work: Callable[[], T], /) -> T:
+    """Do blocking work in a thread, while the event loop goes on."""
     return await trio.to_thread.run_sync(work)
+
+
+async def in_place(work: Callable[[], T], /) -> T:
+    """Do blocking work here and now: the event loop stands still, which costs less than a thread.
+
+    For a process that has nothing else to do before the work is done.
+    """
+    await trio.lowlevel.checkpoint()
+    return work()
 
 
 def sync_folder(path: Path) -> None:
@@ -142,14 +160,15 @@ class RealAppendFile(AppendFile):
     """A journal file on disk."""
 
     _fd: int = field(alias="fd")
+    _run: Run = field(alias="run")
 
     @override
     async def append(self, data: bytes) -> None:
-        await _in_thread(lambda: _write_all(self._fd, data))
+        await self._run(lambda: _write_all(self._fd, data))
 
     @override
     async def sync(self) -> None:
-        await _in_thread(lambda: os.fdatasync(self._fd))
+        await self._run(lambda: os.fdatasync(self._fd))
 
     @override
     async def append_durably(self, data: bytes) -> None:
@@ -157,7 +176,7 @@ class RealAppendFile(AppendFile):
             _write_all(self._fd, data)
             os.fdatasync(self._fd)
 
-        await _in_thread(write)  # to a thread and back once
+        await self._run(write)  # to a thread and back once
 
     @override
     async def truncate(self, size: int) -> None:
@@ -165,7 +184,7 @@ class RealAppendFile(AppendFile):
             os.ftruncate(self._fd, size)
             os.fdatasync(self._fd)
 
-        await _in_thread(cut)
+        await self._run(cut)
 
     @override
     async def aclose(self) -> None:
@@ -175,52 +194,57 @@ class RealAppendFile(AppendFile):
         await trio.lowlevel.checkpoint()
 
 
+@frozen
 class RealFiles(Files):
     """The file system of this machine."""
 
+    _run: Run = in_thread
+
     @override
     async def read(self, path: Path) -> bytes:
-        return await _in_thread(path.read_bytes)
+        return await self._run(path.read_bytes)
 
     @override
     async def write(self, path: Path, data: bytes, mode: int = 0o640) -> None:
-        await _in_thread(lambda: write_durably(path, data, mode))
+        await self._run(lambda: write_durably(path, data, mode))
 
     @override
     async def append_to(self, path: Path, mode: int = 0o640) -> AppendFile:
-        return RealAppendFile(await _in_thread(lambda: _open_append(path, mode)))
+        fd = await self._run(lambda: _open_append(path, mode))
+        return RealAppendFile(fd, self._run)
 
     @override
     async def append_to_new(self, path: Path, data: bytes, mode: int = 0o640) -> AppendFile:
-        return RealAppendFile(await _in_thread(lambda: _begin(path, data, mode)))
+        fd = await self._run(lambda: _begin(path, data, mode))
+        return RealAppendFile(fd, self._run)
 
     @override
     async def remove(self, path: Path) -> None:
-        await _in_thread(lambda: path.unlink(missing_ok=True))
+        await self._run(lambda: path.unlink(missing_ok=True))
 
     @override
     async def rename(self, old: Path, new: Path) -> None:
-        await _in_thread(lambda: _rename(old, new))
+        await self._run(lambda: _rename(old, new))
 
     @override
     async def make_folder(self, path: Path, mode: int = 0o750) -> None:
-        await _in_thread(lambda: path.mkdir(mode=mode, parents=True, exist_ok=True))
+        await self._run(lambda: path.mkdir(mode=mode, parents=True, exist_ok=True))
 
     @override
     async def remove_tree(self, path: Path) -> None:
-        await _in_thread(lambda: _remove_tree(path))
+        await self._run(lambda: _remove_tree(path))
 
     @override
     async def list(self, path: Path) -> tuple[str, ...]:
-        return await _in_thread(lambda: _names(path))
+        return await self._run(lambda: _names(path))
 
     @override
     async def exists(self, path: Path) -> bool:
-        return await _in_thread(path.exists)
+        return await self._run(path.exists)
 
     @override
     async def link(self, path: Path, target: Path) -> None:
-        await _in_thread(lambda: _link(path, target))
+        await self._run(lambda: _link(path, target))
 
     @override
     def watch(self, *paths: Path) -> AbstractAsyncContextManager[FileChanges]:

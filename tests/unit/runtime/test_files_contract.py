@@ -7,15 +7,17 @@ from pathlib import Path
 import pytest
 
 from gantry.runtime.environment import Files
-from gantry.runtime.files import RealFiles
+from gantry.runtime.files import RealFiles, in_place
 from gantry.runtime.testing.files import MemoryFiles
 
 
-@pytest.fixture(params=["real", "memory"])
+@pytest.fixture(params=["real", "in place", "memory"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Files, Path]:
     """File systems, each with an empty folder."""
     if request.param == "real":
         return RealFiles(), tmp_path
+    if request.param == "in place":
+        return RealFiles(in_place), tmp_path
     files = MemoryFiles()
     files.put_folder(tmp_path)
     return files, tmp_path

@@ -7,6 +7,7 @@ from functools import cache, partial
 from typing import Any, Final
 
 import trio
+from attrs import evolve
 
 from gantry.daemons.job.performer import ENDS_ATTEMPT
 from gantry.daemons.job.process import JobServer
@@ -24,6 +25,7 @@ from gantry.protocols.steps import Action, StepRecord
 from gantry.protocols.wconfd import SOCKET_NAME, WCONFD, Selection, WConfD
 from gantry.runtime import logs
 from gantry.runtime.environment import Environment
+from gantry.runtime.files import RealFiles, in_place
 from gantry.runtime.link import Link
 from gantry.runtime.node_links import NodeLinks
 from gantry.runtime.nursery import open_plain_nursery
@@ -60,8 +62,11 @@ def prepare() -> None:
 
 @cache
 def environment() -> Environment:
-    """Return the world of all jobs of this node; it has no state, so one is made for all."""
-    return real_environment()
+    """Return the world of all jobs of this node; it has no state, so one is made for all.
+
+    A job's event loop has no work but the job's, which does not go on before a flush is over.
+    """
+    return evolve(real_environment(), files=RealFiles(in_place))
 
 
 def run(listener_fd: int, spawn: SpawnRequest) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Final
 
 import trio
 from attrs import define, field
@@ -19,6 +20,9 @@ from gantry.protocols.steps import StepRecord, dump_record, load_record
 from gantry.runtime.environment import Environment
 from gantry.runtime.journal import AppendFailed, Durable, Failed, Journal, Settled
 
+BEHIND_SECONDS: Final = 0.5
+"""LuxiD makes a job's last record durable sooner than that; if it is away, this file does."""
+
 
 @define
 class StepJournal:
@@ -28,14 +32,24 @@ class StepJournal:
     known: list[StepRecord]
     _written: int = field(init=False)
     """How many of the known records are in the file, or in line for it."""
+    _noted: trio.Event = field(factory=trio.Event, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._written = len(self.known)
 
     def note(self, *records: StepRecord) -> None:
-        """Write records without waiting: they are durable with the next :meth:`add`, or before."""
+        """Keep records for the next flush: that of :meth:`add`, or one of :meth:`write_behind`."""
         self.known.extend(records)
-        self._submit(lambda _: None)
+        self._noted.set()
+
+    async def write_behind(self) -> None:
+        """Write what was noted if nothing else does, until cancelled."""
+        while True:
+            await self._noted.wait()
+            self._noted = trio.Event()
+            await trio.sleep(BEHIND_SECONDS)
+            if self._written < len(self.known):
+                self._submit(lambda _: None)
 
     async def add(self, *records: StepRecord) -> None:
         """Make records durable, and all that were noted before.
@@ -80,6 +94,7 @@ async def opened(
     async with trio.open_nursery() as nursery:
         await nursery.start(journal.run)
         opened_journal = StepJournal(journal, found)
+        nursery.start_soon(opened_journal.write_behind)
         # What this file lacks was either under way when the process died, or the file was lost
         # with its disk or its master: then the queue's records are all there are.
         missing = [record for record in committed if record not in found]
