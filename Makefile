@@ -5,6 +5,7 @@ PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.complete
 PYTEST := $(PYTHON) -m pytest
 FAST_TESTS := tests/unit tests/property
+REAL_TESTS := tests/interop tests/cluster tests/guest tests/crash
 
 .DEFAULT_GOAL := help
 
@@ -58,7 +59,8 @@ check-static: $(READY)
 
 .PHONY: test
 test: apt $(READY) check-static ## set everything up and run everything; says its time budget
-	@$(PYTEST) --time-budget
+	@$(PYTEST) -q -n 2 $(FAST_TESTS)
+	@$(PYTEST) --time-budget $(REAL_TESTS)
 
 .PHONY: format
 format: $(READY) ## format the code and mend what ruff can mend
