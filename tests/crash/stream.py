@@ -54,7 +54,7 @@ class Stream:
     cluster: DevCluster
     workers: tuple[Worker, ...]
     ended: list[Ended] = field(factory=list)
-    problems: list[BaseException] = field(factory=list)
+    problems: list[Exception] = field(factory=list)
     _changed: threading.Condition = field(factory=threading.Condition)
     _stopping: bool = False
 
@@ -67,9 +67,8 @@ class Stream:
                     number += 1
                     for opcode in worker.work(number):
                         self._note(jobs.succeed(opcode))
-        except BaseException as problem:
+        except Exception as problem:  # noqa: BLE001 - the test's own thread raises it again
             self.problems.append(problem)
-            raise
         finally:
             with self._changed:
                 self._changed.notify_all()
