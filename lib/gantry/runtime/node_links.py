@@ -127,16 +127,22 @@ class NodeLinks:
     ) -> T:
         """Ask until there is an answer, or it is clear that none will come."""
         began, delay = trio.current_time(), RETRY_SECONDS_FIRST
+        away_since: float | None = None
+        has_been_asked = False
         while True:
             try:
                 with trio.fail_after(max(0.0, began + deadline_seconds - trio.current_time())):
                     return await ask()
             except trio.TooSlowError:
                 raise ConnectionLost(f"no answer within {deadline_seconds:g} s") from None
-            except Unreachable:
-                if trio.current_time() - began > UNREACHABLE_SECONDS_MAX:
+            except Unreachable as error:
+                away_since = trio.current_time() if away_since is None else away_since
+                if trio.current_time() - away_since > UNREACHABLE_SECONDS_MAX:
+                    if has_been_asked:
+                        raise ConnectionLost(str(error)) from error
                     raise
             except ConnectionLost:
+                away_since, has_been_asked = None, True
                 if trio.current_time() - began > deadline_seconds:
                     raise
             await trio.sleep(delay)

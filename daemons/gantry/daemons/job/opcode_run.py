@@ -9,7 +9,7 @@ from attrs import define, field
 
 from gantry.daemons.job.locking import LockTaker
 from gantry.daemons.job.outbox import Outbox
-from gantry.daemons.job.stepping import Cancelled, Stepper
+from gantry.daemons.job.stepping import Cancelled, NoWayBack, Stepper
 from gantry.daemons.job.world import JobWorld
 from gantry.operations.operation import AnyOperation
 from gantry.protocols.codec import Json, Malformed
@@ -110,6 +110,8 @@ class OpcodeRun:
             await self.stepper.forwards(plan)
         except Cancelled:
             return await self._undo(plan, "canceled", CANCELLED_TEXT)
+        except NoWayBack as error:
+            return await self._finish("error", OpExecError(str(error)).encoded)
         except GanetiError as error:
             return await self._undo(plan, "error", error.encoded)
         return await self._finish("success", self._result(plan))
@@ -152,10 +154,10 @@ class OpcodeRun:
             return await self._undo(plan, "error", error)
         try:
             await self.stepper.forwards(plan)
+        except NoWayBack as failure:
+            return await self._finish("error", OpExecError(str(failure)).encoded)
         except GanetiError as failure:
             LOG.warning("could not carry on", opcode=self.number, reason=str(failure))
-            if self.stepper.progress().past_return:
-                return await self._finish("error", failure.encoded)
             return await self._undo(plan, "error", error)
         return await self._finish("success", self._result(plan))
 

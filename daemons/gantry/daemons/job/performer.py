@@ -7,6 +7,7 @@ from typing import Final
 
 import trio
 from attrs import define, evolve, field
+from typing_extensions import override
 
 from gantry.daemons.job.outbox import Outbox
 from gantry.daemons.job.replies import Replies
@@ -19,6 +20,7 @@ from gantry.protocols.errors import (
     ServiceError,
     StaleAttempt,
     StaleEpoch,
+    Unreachable,
 )
 from gantry.protocols.identity import Attempt, Epoch, JobId, Key, NodeUuid, Ticket, digest_of
 from gantry.protocols.jobproc import JobsWanted, Logged, NotSubmitted, Submitted
@@ -45,6 +47,23 @@ HOOKS_SECONDS_MAX: Final = 300.0
 
 ENDS_ATTEMPT: Final = (StaleAttempt, StaleEpoch, NoLease)
 """These are no failures of a step: the process may not act any more and leaves at once."""
+
+
+class NodeAway(OpExecError):
+    """A node does not answer, so that it is not known how a step went."""
+
+    may_have_acted: bool
+    """Whether the node heard of it before it went away."""
+
+    def __init__(self, text: str, *, may_have_acted: bool) -> None:
+        super().__init__(text)
+        self.may_have_acted = may_have_acted
+
+    @property
+    @override
+    def encoded(self) -> list[object]:
+        return OpExecError(*self.args).encoded
+
 
 Submissions = tuple[Submitted | NotSubmitted, ...]
 
@@ -129,7 +148,10 @@ class Performer:
         except Interrupted as error:
             if kind == "once":
                 raise OpExecError(f"{error}; it may not be repeated, so look at the node") from None
-        return await self._ask_node(call, args, evolve(ticket, redo=True))
+        try:
+            return await self._ask_node(call, args, evolve(ticket, redo=True))
+        except NodeAway as error:
+            raise NodeAway(str(error), may_have_acted=True) from error
 
     def _known_secrets(self) -> dict[str, Json]:
         if self.lost_secrets:
@@ -147,7 +169,11 @@ class Performer:
             raise
         except NothingToUndo:
             return None
-        except (ServiceError, ConnectionLost) as error:
+        except ConnectionLost as error:
+            acted = not isinstance(error, Unreachable)
+            text = f"node {await self.nodes.name(call.node)}: {error}"
+            raise NodeAway(text, may_have_acted=acted) from error
+        except ServiceError as error:
             raise OpExecError(f"node {await self.nodes.name(call.node)}: {error}") from error
 
     async def _run_hooks(self, key: Key, hooks: RunHooks) -> Json:

@@ -8,9 +8,10 @@ import trio
 from attrs import define
 
 from gantry.daemons.job.outbox import Outbox
-from gantry.daemons.job.performer import ENDS_ATTEMPT, Performer
+from gantry.daemons.job.performer import ENDS_ATTEMPT, NodeAway, Performer
 from gantry.daemons.job.progress import Progress, fold
 from gantry.daemons.job.step_journal import StepJournal
+from gantry.protocols.codec import Json
 from gantry.protocols.errors import GanetiError
 from gantry.protocols.identity import Attempt
 from gantry.protocols.jobproc import EventNumber, Recorded
@@ -35,8 +36,24 @@ UNDO_RETRY_SECONDS: Final = 2.0
 """An undo that fails this often becomes a left-over, for a person to deal with."""
 
 
+AWAY_SECONDS_MAX: Final = 300.0
+"""How long a node is waited for where nothing may be undone: a machine has booted in this time."""
+
+AWAY_RETRY_SECONDS: Final = 1.0
+"""Each attempt has some patience of its own."""
+
+ONLY_FORWARD: Final = (
+    "nothing was undone, since step {!r} has been done, or may have been: "
+    "look at the nodes and put right what is left to do"
+)
+
+
 class Cancelled(Exception):
     """The job was asked to stop, and this is a safe point."""
+
+
+class NoWayBack(Exception):
+    """A plan can neither be carried on nor undone without guessing; the text says why."""
 
 
 @define
@@ -74,7 +91,8 @@ class Stepper:
 
         Raises:
             Cancelled: the job was asked to stop; the steps before are done.
-            GanetiError: a step failed.
+            GanetiError: a step failed, and what was done may be undone.
+            NoWayBack: a step failed, and that may not.
         """
         progress = self.progress()
         for number, step in enumerate(plan.steps):
@@ -83,16 +101,17 @@ class Stepper:
                 continue
             if self.cancelled.is_set() and not self.progress().past_return:
                 raise Cancelled
-            await self._do(number, step)
+            await self._do(plan, number, step)
 
-    async def _do(self, number: int, step: Step) -> None:
+    async def _do(self, plan: Plan, number: int, step: Step) -> None:
+        begun_before = number in self.progress().started
         if isinstance(step.do, NodeCall):
             self.performer.say(f"* {step.name}")
         announced = await self.record(Started(self.opcode, number, self.attempt))
         if step.kind != "idempotent":
             await self.outbox.until_committed(announced)
         try:
-            result = await self._interruptibly(number, step)
+            result = await self._until_known(plan, number, step, begun_before=begun_before)
         except GanetiError as error:
             if not step.tolerate:
                 raise
@@ -102,7 +121,31 @@ class Stepper:
         # The end of the opcode's last step is durable with the opcode's own end, or not at all.
         self.note(Done(self.opcode, number, result))
 
-    async def _interruptibly(self, number: int, step: Step) -> object:
+    async def _until_known(
+        self, plan: Plan, number: int, step: Step, *, begun_before: bool
+    ) -> Json:
+        """Perform a step; where there may be no way back, ask until it is known how it went.
+
+        Raises:
+            NoWayBack: it failed, or that never became known, and nothing may be undone.
+        """
+        patience = trio.current_time() + AWAY_SECONDS_MAX
+        while True:
+            try:
+                return await self._interruptibly(number, step)
+            except GanetiError as error:
+                acted = isinstance(error, NodeAway) and (error.may_have_acted or begun_before)
+                is_settled = step.name == plan.no_return and acted
+                if step.tolerate or not (is_settled or self.progress().past_return):
+                    raise
+                over = trio.current_time() > patience or self.cancelled.is_set()
+                if over or not isinstance(error, NodeAway):
+                    raise NoWayBack(f"{error}; {ONLY_FORWARD.format(plan.no_return)}") from error
+                self.performer.say(f"{error}; asking again")
+                begun_before = True
+            await trio.sleep(AWAY_RETRY_SECONDS)
+
+    async def _interruptibly(self, number: int, step: Step) -> Json:
         """Perform a step; a wait is a safe point all along, everything else runs to its end."""
         if not isinstance(step.do, Delay):
             return await self.performer.perform(number, step.do, step.kind)
