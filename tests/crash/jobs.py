@@ -82,6 +82,18 @@ class Jobs:
         assert isinstance(results, list)
         return Ended(job, str(status), tuple(results))
 
+    def wait_for_log(self, job: int, text: str) -> None:
+        """Wait until a job says something."""
+        serial, status = 0, [""]
+        while status[0] not in FINAL:
+            change = self.client.wait_for_job_change(job, [*status], serial, CHANGE_SECONDS_MAX)
+            status = [str(value) for value in change.values]
+            for number, _, _, said in change.entries:
+                if text in str(said):
+                    return
+                serial = max(serial, number)
+        raise JobFailed(f"job {job} ended without saying {text!r}: {self.wait(job)}")
+
     def do(self, *opcodes: Opcode) -> Ended:
         """Run a job to its end."""
         return self.wait(self.submit(*opcodes))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import signal
 import time
 
 import pytest
@@ -11,7 +13,7 @@ from tests.cluster.development import DevCluster
 from tests.crash import jobs as op
 from tests.crash.conftest import NewCluster
 from tests.crash.jobs import Jobs, paths_of
-from tests.crash.killing import kill_at
+from tests.crash.killing import kill_at, no_restarts
 from tests.crash.wholeness import configuration_of
 
 from gantry.cli.devcluster.found import processes_of
@@ -78,6 +80,7 @@ def test_it_counts_on(cluster: DevCluster) -> None:
         assert "running" in cluster.run("gnt-instance", "list", "--no-headers", "-o", "status")
         for records in RECORDS_OF_A_MIGRATION:
             migrate_and_kill(cluster, jobs, records)
+        migrate_and_silence(cluster, jobs)
         jobs.succeed(op.remove("a"))
         assert guests(cluster) == []
 
@@ -91,3 +94,19 @@ def migrate_and_kill(cluster: DevCluster, jobs: Jobs, records: int) -> None:
     assert place(cluster) == (target if ended.status == "success" else source), ended
     assert len(guests(cluster)) == 1, ended
     goes_on(cluster, place(cluster))
+
+
+def migrate_and_silence(cluster: DevCluster, jobs: Jobs) -> None:
+    """Kill the source's NodeD under way, for longer than a restart takes: nothing is guessed."""
+    source = place(cluster)
+    target = "node2" if source == "node1" else "node1"
+    noded = cluster.pid("gantry-noded", source)
+    with no_restarts(cluster):
+        job = jobs.submit(op.migrate("a", target))
+        jobs.wait_for_log(job, "* migrate")
+        os.kill(noded, signal.SIGKILL)
+        jobs.wait_for_log(job, "asking again")
+    assert jobs.wait(job).status == "success"
+    assert place(cluster) == target
+    assert len(guests(cluster)) == 1
+    goes_on(cluster, target)

@@ -25,18 +25,6 @@ def script(cluster: DevCluster, tmp_path: Path) -> Iterator[Script]:
     install_plain_os(cluster)
 
 
-def wait_for_log(jobs: Jobs, job: int, text: str) -> None:
-    """Wait until a job says something."""
-    serial = 0
-    while True:
-        change = jobs.client.wait_for_job_change(job, ["running"], serial, 20)
-        assert change.values == ["running"], change
-        for number, _, _, said in change.entries:
-            if text in str(said):
-                return
-            serial = max(serial, number)
-
-
 def test_a_script_ends_with_the_job_whose_process_was_killed(
     cluster: DevCluster, jobs: Jobs, script: Script
 ) -> None:
@@ -67,7 +55,7 @@ def test_a_node_dies_and_is_back_before_the_job_gives_up_undoing(
     script.pid()
     with no_restarts(cluster):
         kill_node(cluster, "node3")
-        wait_for_log(jobs, job, "undoing: create disk 0")
+        jobs.wait_for_log(job, "undoing: create disk 0")
     ended = jobs.wait(job)
     assert ended.status == "error"
     [result] = ended.results

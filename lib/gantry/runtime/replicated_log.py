@@ -35,6 +35,10 @@ from gantry.runtime.journal import Durable, Failed, Journal, Settled
 from gantry.runtime.logs import Log
 
 TICK_SECONDS: Final = 0.5
+LEASE_GAP_SECONDS_MAX: Final = 3.0
+"""Those who wait are told only of a lease that is away for longer: a voter that is new has not
+answered anything yet, and will in a moment."""
+
 MESSAGE_SECONDS_MAX: Final = 5.0
 """A voter that takes longer is tried again."""
 
@@ -100,7 +104,7 @@ class ReplicatedLog:
     _snapshot: Callable[[], Awaitable[Snapshot]]
     """Gives what is committed."""
     lease_lost: Callable[[], None] = field(default=_ignore, init=False)
-    """Called when what is pending can not be acknowledged for some time; must not wait."""
+    """Called when the lease has been away for some time, once each time; must not wait."""
     _pending: deque[_Pending] = field(factory=deque, init=False)
     _votes: list[_Vote] = field(factory=list, init=False)
     _wake: trio.Event = field(factory=trio.Event, init=False)
@@ -304,16 +308,18 @@ class ReplicatedLog:
     # --- the other voters ------------------------------------------------------------------------
 
     async def _tick(self) -> None:
-        had_lease = True
+        leased_at, told = trio.current_time(), False
         while True:
             await trio.sleep(TICK_SECONDS)
-            if self.is_alone:
-                continue
-            self.step(leading.Tick())
-            if had_lease and not self.has_lease:
+            if not self.is_alone:
+                self.step(leading.Tick())
+            now = trio.current_time()
+            if self.has_lease:
+                leased_at, told = now, False
+            elif not told and now - leased_at > LEASE_GAP_SECONDS_MAX:
+                told = True
                 LOG.warning("no lease: too few voters answer", stream=self.stream)
                 self.lease_lost()
-            had_lease = self.has_lease
 
     async def _send(self, effect: leading.Send) -> None:
         epoch = self.leader.epoch

@@ -46,6 +46,7 @@ class Node(Replicas):
 
     replica: Replica = field(factory=lambda: Replica(ONE, BASE, committed=BASE.position))
     away: bool = False
+    answers_after_seconds: float = 0.001
     messages: int = 0
 
     @override
@@ -132,7 +133,7 @@ async def leading(*voters: NodeUuid, mismatching: bool = False) -> AsyncIterator
         question: Callable[[Replicas], Awaitable[AppendAnswer]],
         deadline_seconds: float,
     ) -> AppendAnswer:
-        await trio.sleep(0.001)
+        await trio.sleep(nodes[voter].answers_after_seconds)
         if nodes[voter].away:
             await trio.sleep(deadline_seconds)
             raise ConnectionLost("nobody there")
@@ -193,6 +194,21 @@ async def test_one_of_three_acknowledges_nothing_until_another_is_back(
         assert await stage.log.leased(10.0)
         await trio.sleep(1)
         assert stage.acknowledged() == ["x"]
+
+
+async def test_a_new_voter_that_has_not_answered_yet_alarms_nobody(
+    autojump_clock: object,
+) -> None:
+    lost: list[float] = []
+    async with leading() as stage:
+        stage.log.lease_lost = lambda: lost.append(trio.current_time())
+        stage.nodes[B] = Node(answers_after_seconds=2.0)
+        stage.log.set_voters(frozenset({A, B}))
+        await trio.sleep(1.0)
+        assert not stage.log.has_lease
+        await trio.sleep(1.5)
+        assert stage.log.has_lease
+        assert lost == []
 
 
 async def end_of_reign(provoke: Callable[[Stage], Awaitable[None]]) -> Epoch:

@@ -32,7 +32,7 @@ from gantry.daemons.wconfd.delta_buffer import DeltaBuffer
 from gantry.protocols.changes import Change
 from gantry.protocols.codec import Malformed, from_bytes
 from gantry.protocols.config_records import dump_record, load_record
-from gantry.protocols.errors import NoLease
+from gantry.protocols.errors import ConnectionLost, NoLease
 from gantry.protocols.identity import JobId, Key, NodeUuid, Ticket
 from gantry.protocols.objects.configuration import load_configuration
 from gantry.protocols.objects.node import Node
@@ -272,6 +272,18 @@ class ConfigStore:
             self.deltas = DeltaBuffer(saved.position.index)
             log.recover(head.index, lambda _: self._recovered(deltas))
         return log
+
+    def voter(self, uuid: NodeUuid) -> Node:
+        """Return a node that votes: one that is being added, or whose removal does not count yet.
+
+        Raises:
+            ConnectionLost: it is a node no more.
+        """
+        for state in (self.head, self.durable):
+            node = state.configuration.nodes.get(uuid)
+            if node is not None:
+                return node
+        raise ConnectionLost(f"there is no node {uuid} any more")
 
     def _forced_voters(self) -> frozenset[NodeUuid] | None:
         """Return who votes in a reign that is about to begin without a majority."""

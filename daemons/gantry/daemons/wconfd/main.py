@@ -65,9 +65,7 @@ async def main(env: Environment) -> None:
             question: Callable[[Replicas], Awaitable[AppendAnswer]],
             deadline_seconds: float,
         ) -> AppendAnswer:
-            """Ask a voter that the newest configuration knows, committed or not."""
-            node = config.head.configuration.nodes[voter]
-            return await nodes.ask_replicas(node, question, deadline_seconds)
+            return await nodes.ask_replicas(config.voter(voter), question, deadline_seconds)
 
         log = config.replicate(ask)
         await nursery.start(_replicate, log)

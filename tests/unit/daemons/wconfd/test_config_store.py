@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import trio
 import trio.testing
+from attrs import evolve
 from tests.unit.core.config.small_cluster import INST1, NODE2, sample, ticket
 from tests.unit.daemons.wconfd.running_wconfd import (
     config_store,
@@ -24,6 +25,7 @@ from gantry.daemons.wconfd import config_store as module
 from gantry.daemons.wconfd.config_store import ConfigStore
 from gantry.protocols.changes import ChangeTags, SetInstanceState
 from gantry.protocols.codec import to_bytes
+from gantry.protocols.errors import ConnectionLost
 from gantry.protocols.identity import Epoch, InstanceUuid, JobId, Key
 from gantry.protocols.objects.configuration import dump_configuration
 from gantry.protocols.records import CorruptRecord, Index
@@ -92,6 +94,18 @@ async def test_nobody_sees_a_change_before_it_is_durable() -> None:
             assert tags(store.head) == {"t1"}
             assert tags(store.durable) == set()
         assert tags(store.durable) == {"t1"}
+
+
+async def test_a_voter_whose_removal_does_not_count_yet_is_still_known() -> None:
+    async with config_store(master_files()) as store:
+        removed = evolve(
+            store.head.configuration, nodes=store.head.configuration.nodes.delete(NODE2)
+        )
+        store.head = evolve(store.head, configuration=removed)
+        assert store.voter(NODE2) == store.durable.configuration.nodes[NODE2]
+        store.durable = store.head
+        with pytest.raises(ConnectionLost, match="no node"):
+            store.voter(NODE2)
 
 
 async def test_the_same_key_in_flight_waits_for_the_first() -> None:
