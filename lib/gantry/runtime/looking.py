@@ -14,6 +14,7 @@ import trio
 
 from gantry.protocols.codec import Json
 from gantry.protocols.errors import ConnectionLost
+from gantry.protocols.objects.configuration import GANTRY_KEY
 from gantry.protocols.rconfd import DetailedQuery, Query, RequestType, Status
 from gantry.protocols.wconfd import SOCKET_NAME, WCONFD
 from gantry.runtime.confd_client import Answer, ask_cluster
@@ -21,9 +22,6 @@ from gantry.runtime.environment import Environment
 from gantry.runtime.nursery import only
 from gantry.runtime.real import real_environment
 from gantry.runtime.rpc import connect
-
-OURS: Final = "gantry"
-"""The one top-level key of config.data that Ganeti does not have."""
 
 SUCCESS: Final = 0
 FAILURE: Final = 1
@@ -82,7 +80,7 @@ def export_configuration(arguments: dict[str, object]) -> int:
         configuration = trio.run(_snapshot, real_environment())
     except BaseExceptionGroup as group:
         raise only(group) from None
-    _print({name: value for name, value in configuration.items() if name != OURS})
+    _print({name: value for name, value in configuration.items() if name != GANTRY_KEY})
     return SUCCESS
 
 

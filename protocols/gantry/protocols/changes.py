@@ -13,11 +13,20 @@ from typing import Literal
 from attrs import frozen
 
 from gantry.protocols.codec import Json
-from gantry.protocols.identity import DiskUuid, GroupUuid, InstanceUuid, NodeUuid
+from gantry.protocols.identity import (
+    DiskUuid,
+    FilterUuid,
+    GroupUuid,
+    InstanceUuid,
+    LeftoverUuid,
+    NodeUuid,
+)
 from gantry.protocols.objects.cluster import Cluster
 from gantry.protocols.objects.disk import Disk
+from gantry.protocols.objects.filter import FilterRule
 from gantry.protocols.objects.group import NodeGroup
 from gantry.protocols.objects.instance import Instance
+from gantry.protocols.objects.leftover import Leftover
 from gantry.protocols.objects.node import Node
 
 TaggedKind = Literal["cluster", "nodegroup", "node", "instance", "network"]
@@ -173,23 +182,69 @@ class ChangeTags:
     remove: frozenset[str] = frozenset()
 
 
-Change = (
-    AddNode
-    | UpdateNode
-    | RemoveNode
-    | AddGroup
-    | UpdateGroup
-    | RemoveGroup
-    | UpdateCluster
-    | AddInstance
+@frozen
+class AddFilter:
+    """Add a job filter rule."""
+
+    rule: FilterRule
+
+
+@frozen
+class UpdateFilter:
+    """Replace a job filter rule; rules have no serial numbers, the last change counts."""
+
+    rule: FilterRule
+
+
+@frozen
+class RemoveFilter:
+    """Remove a job filter rule."""
+
+    uuid: FilterUuid
+
+
+@frozen
+class AddLeftover:
+    """Note what a job leaves behind on a node."""
+
+    leftover: Leftover
+
+
+@frozen
+class UpdateLeftover:
+    """Replace a left-over, such as why it is still there; guarded by its serial number."""
+
+    leftover: Leftover
+
+
+@frozen
+class RemoveLeftover:
+    """Strike out a left-over that was cleaned up; one that is struck out already is no error."""
+
+    uuid: LeftoverUuid
+
+
+ClusterChange = UpdateCluster | RestoreCluster
+GroupChange = AddGroup | UpdateGroup | RemoveGroup | RestoreGroup
+NodeChange = AddNode | UpdateNode | RemoveNode | RestoreNode
+InstanceChange = (
+    AddInstance
     | UpdateInstance
     | RenameInstance
     | SetInstanceState
     | SetInstancePrimary
     | RemoveInstance
-    | RestoreCluster
-    | RestoreGroup
-    | RestoreNode
     | RestoreInstance
+)
+FilterChange = AddFilter | UpdateFilter | RemoveFilter
+LeftoverChange = AddLeftover | UpdateLeftover | RemoveLeftover
+
+Change = (
+    ClusterChange
+    | GroupChange
+    | NodeChange
+    | InstanceChange
+    | FilterChange
+    | LeftoverChange
     | ChangeTags
 )

@@ -19,6 +19,7 @@ DiskUuid = NewType("DiskUuid", str)
 NicUuid = NewType("NicUuid", str)
 NetworkUuid = NewType("NetworkUuid", str)
 FilterUuid = NewType("FilterUuid", str)
+LeftoverUuid = NewType("LeftoverUuid", str)
 
 Epoch = NewType("Epoch", int)
 """The reign of one master; a promotion begins the next."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Literal, Protocol
 
-from attrs import frozen
+from attrs import field, frozen
 from typing_extensions import override
 
 from gantry.protocols.changes import Change
@@ -26,6 +26,7 @@ from gantry.protocols.objects.configuration import VERSION
 from gantry.protocols.objects.disk import Disk
 from gantry.protocols.objects.group import NodeGroup
 from gantry.protocols.objects.instance import Instance
+from gantry.protocols.objects.leftover import Leftover
 from gantry.protocols.objects.network import Network
 from gantry.protocols.objects.node import Node
 from gantry.protocols.records import Index
@@ -35,7 +36,7 @@ SOCKET_NAME: Final = "wconfd"
 GANETI_LINK: Final = "socket/ganeti-wconfd"
 
 ObjectKind = Literal[
-    "cluster", "node", "nodegroup", "instance", "disk", "network", "filter", "gantry"
+    "cluster", "node", "nodegroup", "instance", "disk", "network", "filter", "leftover"
 ]
 
 
@@ -126,6 +127,8 @@ class Selection:
     networks: tuple[str, ...] | Literal["all"] = ()
     instances_of_nodes: tuple[NodeUuid, ...] = ()
     """Also the instances whose primary or secondary node is one of these."""
+    leftovers_of_nodes: tuple[NodeUuid, ...] | Literal["all"] = ()
+    """The left-overs on these nodes."""
 
 
 @frozen
@@ -141,6 +144,7 @@ class ConfigPart:
     networks: Mapping[str, Network]
     version: int = VERSION
     """The version of the schema that the configuration came with."""
+    leftovers: Mapping[str, Leftover] = field(factory=dict)
 
 
 @frozen

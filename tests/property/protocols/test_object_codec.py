@@ -23,6 +23,7 @@ from gantry.protocols.objects.disk import Disk, ForthcomingDisk
 from gantry.protocols.objects.filter import FilterRule
 from gantry.protocols.objects.group import NodeGroup
 from gantry.protocols.objects.instance import ForthcomingInstance, Instance, Nic
+from gantry.protocols.objects.leftover import Leftover
 from gantry.protocols.objects.network import Network
 from gantry.protocols.objects.node import Node
 from gantry.protocols.objects.wire import ConfigObject, dump_object, load_object
@@ -35,6 +36,7 @@ CLASSES: tuple[type[ConfigObject], ...] = (
     ForthcomingDisk,
     ForthcomingInstance,
     Instance,
+    Leftover,
     Network,
     Nic,
     Node,

@@ -23,6 +23,7 @@ import attrs
 from hypothesis import strategies as st
 from immutables import Map
 
+from gantry.protocols.identity import Key
 from gantry.protocols.objects.disk import LOGICAL_IDS, Disk
 from gantry.protocols.objects.wire import EXTRA, ConfigObject
 from gantry.protocols.opcodes.secrecy import Private, Secret
@@ -42,6 +43,7 @@ JSON: Final[st.SearchStrategy[Json]] = st.recursive(
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(NAMES, inner, max_size=2),
     max_leaves=4,
 )
+PLACES: Final = st.integers(0, 9)
 UNKNOWN_KEYS: Final = st.dictionaries(NAMES.map("x-{}".format), JSON, max_size=1)
 
 SCALARS: Final[dict[object, st.SearchStrategy[Any]]] = {
@@ -51,6 +53,7 @@ SCALARS: Final[dict[object, st.SearchStrategy[Any]]] = {
     str: NAMES,
     NoneType: st.none(),
     object: JSON,
+    Key: st.builds(Key, job=PLACES, opcode=PLACES, step=PLACES),
 }
 
 

@@ -49,8 +49,6 @@ def followed(configuration: Configuration, delta: Delta) -> Configuration:
     """
     for change in delta.objects:
         match change:
-            case ObjectPut(of="gantry") | ObjectGone(of="gantry"):
-                continue  # keys of jobs' changes: WConfD's alone
             case ObjectPut(kind, _, value):
                 configuration = with_object(configuration, load_stored(kind, value))
             case ObjectGone(kind, uuid):

@@ -12,17 +12,13 @@ from typing import TypeVar, assert_never
 from attrs import evolve
 
 from gantry.core.config.claims import Ref
-from gantry.core.config.cluster_changes import update_cluster
+from gantry.core.config.cluster_changes import change_cluster
 from gantry.core.config.draft import Changed, Draft, Refusal
-from gantry.core.config.instance_changes import (
-    add_instance,
-    remove_instance,
-    rename_instance,
-    set_primary,
-    set_state,
-    update_instance,
-)
-from gantry.core.config.node_changes import add_node, remove_group, remove_node, update_node
+from gantry.core.config.filter_changes import change_filters
+from gantry.core.config.group_changes import change_groups
+from gantry.core.config.instance_changes import change_instances
+from gantry.core.config.leftover_changes import change_leftovers
+from gantry.core.config.node_changes import change_nodes
 from gantry.core.config.state import State
 from gantry.protocols import changes
 from gantry.protocols.changes import Change
@@ -55,46 +51,23 @@ def apply(state: State, change: Change, now: float) -> Changed | Invariant:
         return refusal.invariant
 
 
-def _make(draft: Draft, change: Change) -> None:  # noqa: C901, PLR0912 - one case for each change
-    match change:
-        case changes.AddNode(node, digest):
-            add_node(draft, node, digest)
-        case changes.UpdateNode(node, digest):
-            update_node(draft, node, digest)
-        case changes.RemoveNode(uuid):
-            remove_node(draft, draft.get(Node, Ref("node", uuid)))
-        case changes.AddGroup(group):
-            draft.add(evolve(group, members=()))
-        case changes.UpdateGroup(group):
-            draft.replace(group)
-        case changes.RemoveGroup(uuid):
-            remove_group(draft, draft.get(NodeGroup, Ref("nodegroup", uuid)))
-        case changes.UpdateCluster(cluster):
-            update_cluster(draft, cluster)
-        case changes.AddInstance(instance, disks):
-            add_instance(draft, instance, disks)
-        case changes.UpdateInstance(instance):
-            update_instance(draft, instance)
-        case changes.RenameInstance(uuid, new_name, disks):
-            rename_instance(draft, draft.get(Instance, Ref("instance", uuid)), new_name, disks)
-        case changes.SetInstanceState(uuid):
-            set_state(draft, draft.get(Instance, Ref("instance", uuid)), change)
-        case changes.SetInstancePrimary(uuid, node_uuid):
-            set_primary(draft, draft.get(Instance, Ref("instance", uuid)), node_uuid)
-        case changes.RemoveInstance(uuid):
-            remove_instance(draft, draft.get(Instance, Ref("instance", uuid)))
-        case changes.RestoreCluster(cluster):
-            update_cluster(draft, draft.rebased(cluster))
-        case changes.RestoreGroup(group):
-            draft.replace(draft.rebased(group))
-        case changes.RestoreNode(node, digest):
-            update_node(draft, draft.rebased(node), digest)
-        case changes.RestoreInstance(instance):
-            update_instance(draft, draft.rebased(instance))
-        case changes.ChangeTags():
-            _change_tags(draft, change)
-        case _:
-            assert_never(change)
+def _make(draft: Draft, change: Change) -> None:
+    if isinstance(change, changes.ClusterChange):
+        change_cluster(draft, change)
+    elif isinstance(change, changes.GroupChange):
+        change_groups(draft, change)
+    elif isinstance(change, changes.NodeChange):
+        change_nodes(draft, change)
+    elif isinstance(change, changes.InstanceChange):
+        change_instances(draft, change)
+    elif isinstance(change, changes.FilterChange):
+        change_filters(draft, change)
+    elif isinstance(change, changes.LeftoverChange):
+        change_leftovers(draft, change)
+    elif isinstance(change, changes.ChangeTags):
+        _change_tags(draft, change)
+    else:
+        assert_never(change)
 
 
 def _change_tags(draft: Draft, change: changes.ChangeTags) -> None:

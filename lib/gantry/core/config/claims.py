@@ -23,6 +23,7 @@ from gantry.protocols.objects.disk import (
 from gantry.protocols.objects.filter import FilterRule
 from gantry.protocols.objects.group import NodeGroup
 from gantry.protocols.objects.instance import ForthcomingInstance, Instance, Nic
+from gantry.protocols.objects.leftover import Leftover
 from gantry.protocols.objects.network import Network
 from gantry.protocols.objects.node import Node
 from gantry.protocols.wconfd import ObjectKind
@@ -37,6 +38,7 @@ Stored = (
     | ForthcomingDisk
     | Network
     | FilterRule
+    | Leftover
 )
 """An object of the configuration."""
 
@@ -57,11 +59,15 @@ Space = Literal[
     "RBD image",
     "external volume",
     "disk",
+    "undo",
 ]
 
 
 class Claim(NamedTuple):
-    """A value that at most one object may have. ``disk``: being an instance's disk."""
+    """A value that at most one object may have.
+
+    ``disk``: being an instance's disk; ``undo``: having left something behind.
+    """
 
     space: Space
     value: str
@@ -95,6 +101,8 @@ def kind_of(stored: Stored) -> ObjectKind:
             return "network"
         case FilterRule():
             return "filter"
+        case Leftover():
+            return "leftover"
         case _:
             assert_never(stored)
 
@@ -137,6 +145,8 @@ def _claims(stored: Stored) -> tuple[Claim, ...]:
             return _device_claims(stored)
         case ForthcomingInstance(name=name):
             return () if name is None else (Claim("instance name", name),)
+        case Leftover(key=key):
+            return (Claim("undo", str(key)),)
         case ForthcomingDisk() | FilterRule():
             return ()
         case _:
@@ -219,6 +229,8 @@ def references_of(stored: Stored) -> frozenset[Ref]:
             )
         case Disk():
             return frozenset(Ref("node", node) for node in _nodes_of(stored))
+        case Leftover(node=node):
+            return frozenset({Ref("node", node)})
         case ForthcomingInstance() | ForthcomingDisk() | Network() | FilterRule():
             return frozenset()
         case _:

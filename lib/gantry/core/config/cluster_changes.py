@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Final, assert_never
 
 from attrs import evolve
 
 from gantry.core.config.draft import Draft
+from gantry.protocols.changes import ClusterChange, RestoreCluster, UpdateCluster
 from gantry.protocols.identity import NodeUuid
 from gantry.protocols.objects.cluster import Cluster
 
@@ -15,9 +16,15 @@ PORTS: Final = range(11000, 15000)
 """The TCP ports for DRBD and for instances' consoles (Ganeti: FIRST/LAST_DRBD_PORT)."""
 
 
-def update_cluster(draft: Draft, cluster: Cluster) -> None:
-    """Replace the cluster's own object."""
-    draft.replace(cluster)
+def change_cluster(draft: Draft, change: ClusterChange) -> None:
+    """Make a change of the cluster's own object."""
+    match change:
+        case UpdateCluster(cluster):
+            draft.replace(cluster)
+        case RestoreCluster(cluster):
+            draft.replace(draft.rebased(cluster))
+        case _:
+            assert_never(change)
 
 
 def touch_cluster(draft: Draft, changed: Cluster | None = None) -> None:

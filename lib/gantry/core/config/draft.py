@@ -18,13 +18,14 @@ from gantry.protocols.objects.configuration import Configuration
 from gantry.protocols.objects.disk import Disk
 from gantry.protocols.objects.group import NodeGroup
 from gantry.protocols.objects.instance import Instance
+from gantry.protocols.objects.leftover import Leftover
 from gantry.protocols.objects.network import Network
 from gantry.protocols.objects.node import Node
 from gantry.protocols.objects.wire import dump_object
 from gantry.protocols.wconfd import Invariant, ObjectGone, ObjectPut
 
 Found = TypeVar("Found", bound=Stored)
-Versioned = TypeVar("Versioned", Cluster, Node, NodeGroup, Instance, Disk, Network)
+Versioned = TypeVar("Versioned", Cluster, Node, NodeGroup, Instance, Disk, Network, Leftover)
 
 
 class Refusal(Exception):
@@ -81,9 +82,17 @@ class Draft:
         Raises:
             Refusal: its UUID, or another value that must be unique, is in use.
         """
-        self._check_free(Claim("uuid", stored.uuid), stored)
+        self.check_new(stored)
         made = stored.ctime or self.now
         self.put(evolve(stored, serial_no=1, ctime=made, mtime=stored.mtime or made))
+
+    def check_new(self, stored: Stored) -> None:
+        """Check that nothing has an object's UUID yet.
+
+        Raises:
+            Refusal: something has.
+        """
+        self._check_free(Claim("uuid", stored.uuid), stored)
 
     def rebased(self, earlier: Versioned) -> Versioned:
         """Return an earlier version of an object with the serial number that is stored now.
@@ -143,7 +152,7 @@ class Draft:
             Refusal: others refer to it.
         """
         me = ref(stored)
-        users = sorted(f"{kind_of(user)} {shown(user)}" for user in self._state().referrers(me))
+        users = sorted(f"{kind_of(user)} {shown(user)}" for user in self.users(stored))
         if users:
             more = f" and {len(users) - 3} more" if len(users) > 3 else ""
             text = f"is used by {', '.join(users[:3])}{more}"
@@ -151,6 +160,10 @@ class Draft:
         self.configuration = without_object(self.configuration, me)
         self.indexes = self.indexes.without_object(stored)
         self._touched[me] = None
+
+    def users(self, stored: Stored) -> tuple[Stored, ...]:
+        """Return the objects that refer to one."""
+        return tuple(self._state().referrers(ref(stored)))
 
     def finish(self) -> Changed:
         """Check the rules of everything that was touched.

@@ -22,6 +22,7 @@ from gantry.protocols.config_records import (
     load_position,
     load_record,
 )
+from gantry.protocols.objects.configuration import GANTRY_KEY, LEFTOVERS_KEY
 from gantry.protocols.records import Record, origin_of
 from gantry.protocols.replication import NOTHING, LogEnd
 from gantry.protocols.wconfd import ObjectKind, ObjectPut
@@ -29,8 +30,6 @@ from gantry.protocols.wconfd import ObjectKind, ObjectPut
 JOBS_KEPT: Final = 2000
 """Keys of so many jobs are kept, newest change last. A replica does not hear which jobs are over;
 the leader does, and keeps those of unfinished jobs only."""
-
-GANTRY_KEY: Final = "gantry"
 
 _PLACES: Final[Mapping[ObjectKind, str]] = {
     "node": "nodes",
@@ -40,6 +39,7 @@ _PLACES: Final[Mapping[ObjectKind, str]] = {
     "network": "networks",
     "filter": "filters",
 }
+"""Where the objects of a kind are in the file; left-overs are under our own key."""
 
 
 def fold(value: Mapping[str, Json], records: Iterable[Record]) -> dict[str, Json]:
@@ -52,11 +52,12 @@ def fold(value: Mapping[str, Json], records: Iterable[Record]) -> dict[str, Json
     for place in _PLACES.values():
         result[place] = dict(cast("Mapping[str, Json]", value.get(place, {})))
     gantry = dict(cast("Mapping[str, Json]", value.get(GANTRY_KEY) or {}))
+    leftovers = dict(cast("Mapping[str, Json]", gantry.pop(LEFTOVERS_KEY, {})))
     position = load_position(gantry.get(LOG_KEY))
     jobs = {each.job: each for each in position.jobs}
     for record in records:
         change = load_record(record.payload)
-        _put(result, change)
+        _put(result, leftovers, change)
         key = change.key
         used = jobs.pop(key.job).used if key.job in jobs else ()
         new = UsedKey(key, change.digest, record.index)
@@ -64,16 +65,17 @@ def fold(value: Mapping[str, Json], records: Iterable[Record]) -> dict[str, Json
         position = LogPosition(record.epoch, record.index, record.checksum)
     kept = tuple(jobs.values())[-JOBS_KEPT:]
     gantry[LOG_KEY] = dump_position(evolve(position, jobs=kept))
-    result[GANTRY_KEY] = gantry
+    result[GANTRY_KEY] = {**gantry, LEFTOVERS_KEY: leftovers} if leftovers else gantry
     return result
 
 
-def _put(result: dict[str, Json], change: ConfigRecord) -> None:
+def _put(result: dict[str, Json], leftovers: dict[str, Json], change: ConfigRecord) -> None:
     for each in change.objects:
         if each.of == "cluster" and isinstance(each, ObjectPut):
             result["cluster"] = each.value
-        elif each.of in _PLACES:
-            objects = cast("dict[str, Json]", result[_PLACES[each.of]])
+        elif each.of == "leftover" or each.of in _PLACES:
+            found = leftovers if each.of == "leftover" else result[_PLACES[each.of]]
+            objects = cast("dict[str, Json]", found)
             if isinstance(each, ObjectPut):
                 objects[each.uuid] = each.value
             else:

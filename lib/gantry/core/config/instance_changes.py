@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import assert_never
 
 from attrs import evolve
 
@@ -10,9 +11,10 @@ from gantry.core.config.claims import Ref
 from gantry.core.config.cluster_changes import touch_cluster, with_ports
 from gantry.core.config.draft import Draft, Refusal
 from gantry.core.config.rules import broken, place_of
-from gantry.protocols.changes import SetInstanceState
+from gantry.protocols import changes
+from gantry.protocols.changes import InstanceChange, SetInstanceState
 from gantry.protocols.codec import Json, Malformed
-from gantry.protocols.identity import DiskUuid, NetworkUuid, NodeUuid
+from gantry.protocols.identity import DiskUuid, InstanceUuid, NetworkUuid, NodeUuid
 from gantry.protocols.objects.disk import Disk, DrbdId
 from gantry.protocols.objects.instance import Instance, Nic
 from gantry.protocols.objects.network import Network
@@ -22,7 +24,32 @@ EXTERNALLY_MIRRORED = frozenset({"sharedfile", "gluster", "rbd", "ext", "blockde
 """Templates whose data every node reaches: the disk goes where its instance goes."""
 
 
-def add_instance(draft: Draft, instance: Instance, disks: tuple[Disk, ...]) -> None:
+def change_instances(draft: Draft, change: InstanceChange) -> None:
+    """Make a change of an instance."""
+    match change:
+        case changes.AddInstance(instance, disks):
+            _add(draft, instance, disks)
+        case changes.UpdateInstance(instance):
+            _update(draft, instance)
+        case changes.RestoreInstance(instance):
+            _update(draft, draft.rebased(instance))
+        case changes.RenameInstance(uuid, new_name, moved):
+            _rename(draft, _instance(draft, uuid), new_name, moved)
+        case changes.SetInstanceState(uuid):
+            _set_state(draft, _instance(draft, uuid), change)
+        case changes.SetInstancePrimary(uuid, node):
+            _set_primary(draft, _instance(draft, uuid), node)
+        case changes.RemoveInstance(uuid):
+            _remove(draft, _instance(draft, uuid))
+        case _:
+            assert_never(change)
+
+
+def _instance(draft: Draft, uuid: InstanceUuid) -> Instance:
+    return draft.get(Instance, Ref("instance", uuid))
+
+
+def _add(draft: Draft, instance: Instance, disks: tuple[Disk, ...]) -> None:
     """Add an instance with its disks."""
     strangers = {disk.uuid for disk in disks} - set(instance.disks)
     if strangers:
@@ -36,7 +63,7 @@ def add_instance(draft: Draft, instance: Instance, disks: tuple[Disk, ...]) -> N
     _mark_addresses(draft, instance.nics, used=True)
 
 
-def update_instance(draft: Draft, instance: Instance) -> None:
+def _update(draft: Draft, instance: Instance) -> None:
     """Replace an instance; addresses and ports follow its interfaces."""
     old = draft.get(Instance, Ref("instance", instance.uuid))
     moves_port = old.network_port != instance.network_port
@@ -51,7 +78,7 @@ def update_instance(draft: Draft, instance: Instance) -> None:
         _mark_addresses(draft, instance.nics, used=True)
 
 
-def remove_instance(draft: Draft, instance: Instance) -> None:
+def _remove(draft: Draft, instance: Instance) -> None:
     """Remove an instance with its disks; its ports and addresses are free again."""
     disks = [draft.get(Disk, Ref("disk", uuid)) for uuid in instance.disks]
     draft.remove(instance)
@@ -62,7 +89,7 @@ def remove_instance(draft: Draft, instance: Instance) -> None:
     _mark_addresses(draft, instance.nics, used=False)
 
 
-def rename_instance(
+def _rename(
     draft: Draft, instance: Instance, new_name: str, disks: Mapping[DiskUuid, Json]
 ) -> None:
     """Give an instance another name; some of its disks move with it."""
@@ -79,7 +106,7 @@ def rename_instance(
     draft.replace(evolve(instance, name=new_name))
 
 
-def set_state(draft: Draft, instance: Instance, change: SetInstanceState) -> None:
+def _set_state(draft: Draft, instance: Instance, change: SetInstanceState) -> None:
     """Set what an instance should be doing; what is not given stays."""
     active = change.disks_active
     wanted = evolve(
@@ -91,7 +118,7 @@ def set_state(draft: Draft, instance: Instance, change: SetInstanceState) -> Non
     draft.replace(wanted)
 
 
-def set_primary(draft: Draft, instance: Instance, node: NodeUuid) -> None:
+def _set_primary(draft: Draft, instance: Instance, node: NodeUuid) -> None:
     """Move an instance to another node in the books.
 
     Disks that every node reaches move along, so that the old node does not pass for a secondary.

@@ -19,6 +19,7 @@ from gantry.protocols.objects.disk import Disk, ForthcomingDisk
 from gantry.protocols.objects.filter import FilterRule
 from gantry.protocols.objects.group import NodeGroup
 from gantry.protocols.objects.instance import ForthcomingInstance, Instance
+from gantry.protocols.objects.leftover import Leftover
 from gantry.protocols.objects.network import Network
 from gantry.protocols.objects.node import Node
 from gantry.protocols.wconfd import Invariant
@@ -66,7 +67,7 @@ def _check_own(state: State, stored: Stored) -> Iterator[Invariant]:
                     yield from _check_disks(state, owner)
         case Network():
             yield from _check_network(stored)
-        case NodeGroup() | ForthcomingInstance() | ForthcomingDisk() | FilterRule():
+        case FilterRule() | Leftover() | NodeGroup() | ForthcomingInstance() | ForthcomingDisk():
             return
         case _:
             assert_never(stored)

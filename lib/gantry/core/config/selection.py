@@ -11,6 +11,7 @@ from gantry.protocols.names import is_short_for
 from gantry.protocols.objects.disk import Disk
 from gantry.protocols.objects.group import NodeGroup
 from gantry.protocols.objects.instance import Instance
+from gantry.protocols.objects.leftover import Leftover
 from gantry.protocols.objects.network import Network
 from gantry.protocols.objects.node import Node
 from gantry.protocols.wconfd import ConfigPart, ObjectKind, Selection
@@ -39,7 +40,18 @@ def select(state: State, selection: Selection) -> ConfigPart:
         },
         networks=dict(_found(state, Network, configuration.networks.values(), selection.networks)),
         version=configuration.version,
+        leftovers={each.uuid: each for each in _leftovers(state, selection.leftovers_of_nodes)},
     )
+
+
+def _leftovers(state: State, nodes: Wanted) -> Iterator[Leftover]:
+    if nodes == "all":
+        yield from state.configuration.leftovers.values()
+        return
+    for node in nodes:
+        for user in state.referrers(Ref("node", node)):
+            if isinstance(user, Leftover):
+                yield user
 
 
 _KINDS: dict[type[Node | NodeGroup | Instance | Network], tuple[ObjectKind, Space]] = {

@@ -30,6 +30,7 @@ from gantry.protocols.objects.disk import Disk, ForthcomingDisk
 from gantry.protocols.objects.filter import FilterRule
 from gantry.protocols.objects.group import NodeGroup
 from gantry.protocols.objects.instance import ForthcomingInstance, Instance
+from gantry.protocols.objects.leftover import Leftover
 from gantry.protocols.objects.network import Network
 from gantry.protocols.objects.node import Node
 from gantry.protocols.objects.wire import load_object
@@ -43,6 +44,7 @@ _MAPS: Final[dict[ObjectKind, tuple[str, ...]]] = {
     "disk": ("disks", "forthcoming_disks"),
     "network": ("networks",),
     "filter": ("filters",),
+    "leftover": ("leftovers",),
 }
 _CLASSES: Final[dict[ObjectKind, type[Stored]]] = {
     "cluster": Cluster,
@@ -52,6 +54,7 @@ _CLASSES: Final[dict[ObjectKind, type[Stored]]] = {
     "disk": Disk,
     "network": Network,
     "filter": FilterRule,
+    "leftover": Leftover,
 }
 
 Objects = Map[str, Stored]
@@ -167,7 +170,7 @@ def find(configuration: Configuration, target: Ref) -> Stored | None:
 
 def all_objects(configuration: Configuration) -> Iterator[Stored]:
     """Return every object: nodes after their groups, and so on down to the cluster."""
-    for kind in ("network", "nodegroup", "node", "disk", "instance", "filter"):
+    for kind in ("network", "nodegroup", "node", "disk", "instance", "filter", "leftover"):
         for name in _MAPS[kind]:
             yield from cast(Objects, getattr(configuration, name)).values()
     yield configuration.cluster

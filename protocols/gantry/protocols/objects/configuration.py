@@ -15,6 +15,7 @@ from gantry.protocols.identity import (
     FilterUuid,
     GroupUuid,
     InstanceUuid,
+    LeftoverUuid,
     NetworkUuid,
     NodeUuid,
 )
@@ -23,6 +24,7 @@ from gantry.protocols.objects.disk import Disk, ForthcomingDisk
 from gantry.protocols.objects.filter import FilterRule
 from gantry.protocols.objects.group import NodeGroup
 from gantry.protocols.objects.instance import ForthcomingInstance, Instance
+from gantry.protocols.objects.leftover import Leftover
 from gantry.protocols.objects.network import Network
 from gantry.protocols.objects.node import Node
 from gantry.protocols.objects.wire import ConfigObject, dump_object, load_object
@@ -34,6 +36,12 @@ READABLE_VERSIONS: Final = (VERSION, 3_010_000)
 """The schema versions that we read; a configuration keeps the one that it came with."""
 
 _MAPS: Final = ("nodes", "nodegroups", "instances", "networks", "disks", "filters")
+GANTRY_KEY: Final = "gantry"
+"""The one key of ``config.data`` that Ganeti does not have."""
+
+LEFTOVERS_KEY: Final = "leftovers"
+"""Where the left-overs are under :data:`GANTRY_KEY`."""
+
 _FORTHCOMING: Final = {"instances": "forthcoming_instances", "disks": "forthcoming_disks"}
 
 V = TypeVar("V", bound=ConfigObject)
@@ -61,10 +69,12 @@ class Configuration(ConfigObject):
     ctime: float = 0.0
     mtime: float = 0.0
     serial_no: int
+    leftovers: Map[LeftoverUuid, Leftover] = field(factory=Map)
+    """In the file they stand under ``gantry``."""
     gantry: Map[str, Json] = field(factory=Map)
-    """What Ganeti's schema has no place for; left out of the file while it is empty."""
+    """What else Ganeti's schema has no place for; left out of the file while it is empty."""
 
-    OMITTED_WHEN_EMPTY: ClassVar[frozenset[str]] = frozenset({"gantry"})
+    OMITTED_WHEN_EMPTY: ClassVar[frozenset[str]] = frozenset({GANTRY_KEY})
 
     @override
     @classmethod
@@ -75,6 +85,10 @@ class Configuration(ConfigObject):
             if isinstance(objects, dict):
                 arranged[name] = _where(objects, lambda each: not _is_forthcoming(each))
                 arranged[apart] = _where(objects, _is_forthcoming)
+        ours = sent.get(GANTRY_KEY)
+        if isinstance(ours, dict) and LEFTOVERS_KEY in ours:
+            arranged[GANTRY_KEY] = {k: v for k, v in ours.items() if k != LEFTOVERS_KEY}
+            arranged[LEFTOVERS_KEY] = ours[LEFTOVERS_KEY]
         return arranged
 
     @override
@@ -82,6 +96,10 @@ class Configuration(ConfigObject):
     def to_wire(cls, dumped: dict[str, Json]) -> dict[str, Json]:
         for name, apart in _FORTHCOMING.items():
             cast("dict[str, Json]", dumped[name]).update(cast("dict[str, Json]", dumped.pop(apart)))
+        leftovers = dumped.pop(LEFTOVERS_KEY)
+        if leftovers:
+            ours = cast("dict[str, Json]", dumped.get(GANTRY_KEY, {}))
+            dumped[GANTRY_KEY] = {**ours, LEFTOVERS_KEY: leftovers}
         return dumped
 
 
@@ -94,7 +112,7 @@ def _is_forthcoming(value: Json) -> bool:
 
 
 def _check_keys(configuration: Configuration) -> None:
-    for name in (*_MAPS, *_FORTHCOMING.values()):
+    for name in (*_MAPS, *_FORTHCOMING.values(), LEFTOVERS_KEY):
         objects: Map[str, Node] = getattr(configuration, name)
         for key, each in objects.items():
             if each.uuid != key:

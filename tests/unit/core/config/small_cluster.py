@@ -14,10 +14,12 @@ from gantry.protocols.identity import (
     Attempt,
     DiskUuid,
     Epoch,
+    FilterUuid,
     GroupUuid,
     InstanceUuid,
     JobId,
     Key,
+    LeftoverUuid,
     NetworkUuid,
     NicUuid,
     NodeUuid,
@@ -26,8 +28,10 @@ from gantry.protocols.identity import (
 )
 from gantry.protocols.objects.configuration import Configuration, load_configuration
 from gantry.protocols.objects.disk import Disk, DrbdId, FileId, VolumeId
+from gantry.protocols.objects.filter import FilterRule
 from gantry.protocols.objects.group import NodeGroup
 from gantry.protocols.objects.instance import Instance, Nic
+from gantry.protocols.objects.leftover import Leftover
 from gantry.protocols.objects.node import Node
 
 SAMPLE = Path("tests/facts/samples/config.data")
@@ -143,6 +147,33 @@ def an_instance(
         network_port=port,
         uuid=InstanceUuid(fake_uuid(name)),
         serial_no=1,
+    )
+
+
+def a_leftover(job: int, node: NodeUuid = NODE3) -> Leftover:
+    key = Key(JobId(job), 0, 2, undo=True)
+    return Leftover(
+        node=node,
+        object_kind="instance",
+        object_name="gone.gnt.test",
+        method="remove_disk",
+        args={"disk": fake_uuid("its disk")},
+        deadline_seconds=60.0,
+        key=key,
+        reason="node3.gnt.test did not answer",
+        uuid=LeftoverUuid(fake_uuid(str(key))),
+        serial_no=1,
+    )
+
+
+def a_rule(name: str, priority: int = 0) -> FilterRule:
+    return FilterRule(
+        watermark=JobId(7),
+        priority=priority,
+        predicates=(("jobid", [">", "id", "watermark"]),),
+        action="REJECT",
+        reason_trail=(("gnt:client", "maintenance", 0),),
+        uuid=FilterUuid(fake_uuid(name)),
     )
 
 

@@ -17,8 +17,10 @@ from tests.unit.core.config.small_cluster import (
     a_drbd_disk,
     a_file_disk,
     a_group,
+    a_leftover,
     a_nic,
     a_node,
+    a_rule,
     an_instance,
     fake_uuid,
     sample,
@@ -30,13 +32,17 @@ from gantry.core.config.draft import Changed
 from gantry.core.config.state import State
 from gantry.core.config.verify import verify
 from gantry.protocols.changes import (
+    AddFilter,
     AddGroup,
     AddInstance,
+    AddLeftover,
     AddNode,
     Change,
     ChangeTags,
+    RemoveFilter,
     RemoveGroup,
     RemoveInstance,
+    RemoveLeftover,
     RemoveNode,
     RenameInstance,
     RestoreCluster,
@@ -46,11 +52,13 @@ from gantry.protocols.changes import (
     SetInstancePrimary,
     SetInstanceState,
     UpdateCluster,
+    UpdateFilter,
     UpdateGroup,
     UpdateInstance,
+    UpdateLeftover,
     UpdateNode,
 )
-from gantry.protocols.identity import DiskUuid, GroupUuid, InstanceUuid, NodeUuid
+from gantry.protocols.identity import DiskUuid, GroupUuid, InstanceUuid, LeftoverUuid, NodeUuid
 from gantry.protocols.objects.disk import FileId
 from gantry.protocols.wconfd import Invariant
 
@@ -334,3 +342,47 @@ def test_tags() -> None:
     assert state.configuration.cluster.tags == {"ct1", "new"}
     assert state.configuration.instances[INST2].tags == {"prod", "new"}
     assert state.configuration.nodes[NODE2].serial_no == 3
+
+
+def test_left_overs_come_and_go() -> None:
+    left = a_leftover(3)
+    after = made(AddLeftover(left))
+    stored = after.configuration.leftovers[left.uuid]
+    assert (stored.job, stored.serial_no, stored.ctime, stored.mtime) == (3, 1, NOW, NOW)
+    assert refused(AddLeftover(left), after).rule == "values are unique"
+
+    again = evolve(left, uuid=LeftoverUuid(fake_uuid("another")))
+    assert (
+        refused(AddLeftover(again), after).text
+        == f"undo 3/0/2/undo belongs to leftover {left.uuid}"
+    )
+    lost = evolve(left, node=NodeUuid("nowhere"))
+    assert refused(AddLeftover(lost)).text == "refers to node nowhere, which does not exist"
+
+    tried = made(UpdateLeftover(evolve(stored, reason="still silent")), after)
+    assert tried.configuration.leftovers[left.uuid].serial_no == 2
+    assert "was changed meanwhile" in refused(UpdateLeftover(stored), tried).text
+
+    cleaned = made(RemoveLeftover(left.uuid), tried)
+    assert not cleaned.configuration.leftovers
+    assert made(RemoveLeftover(left.uuid), cleaned).configuration == cleaned.configuration
+
+
+def test_what_is_left_on_a_node_goes_with_the_node() -> None:
+    after = made(RemoveNode(NODE3), made(AddLeftover(a_leftover(3)))).configuration
+    assert not after.leftovers
+    assert NODE3 not in after.nodes
+
+
+def test_filter_rules_come_and_go() -> None:
+    rule = a_rule("pause")
+    after = made(AddFilter(rule))
+    assert after.configuration.filters[rule.uuid] == rule
+    assert refused(AddFilter(rule), after).rule == "values are unique"
+    other = evolve(rule, action="ACCEPT")
+    replaced = made(UpdateFilter(other), after)
+    assert replaced.configuration.filters[rule.uuid] == other
+    assert made(UpdateFilter(other), replaced).configuration == replaced.configuration
+    assert made(RemoveFilter(rule.uuid), replaced).configuration.filters == sample().filters
+    assert "there is no filter" in refused(UpdateFilter(a_rule("none"))).text
+    assert "there is no filter" in refused(RemoveFilter(a_rule("none").uuid)).text

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import cast
 
-from tests.unit.core.config.small_cluster import NODE2, SAMPLE, a_node, ticket
+from tests.unit.core.config.small_cluster import (
+    NODE2,
+    SAMPLE,
+    a_leftover,
+    a_node,
+    a_rule,
+    ticket,
+)
 
 from gantry.core.config.folding import (
     JOBS_KEPT,
@@ -15,7 +22,15 @@ from gantry.core.config.folding import (
 from gantry.core.config.reservations import Reservations
 from gantry.core.config.state import State
 from gantry.core.config.transaction import Transacted, from_file, to_file, transact
-from gantry.protocols.changes import AddNode, Change, ChangeTags, RemoveNode
+from gantry.protocols.changes import (
+    AddFilter,
+    AddLeftover,
+    AddNode,
+    Change,
+    ChangeTags,
+    RemoveLeftover,
+    RemoveNode,
+)
 from gantry.protocols.codec import Json, from_bytes
 from gantry.protocols.config_records import ConfigRecord, dump_record
 from gantry.protocols.identity import Attempt, Epoch, JobId, Key
@@ -29,6 +44,11 @@ CHANGES: tuple[Change, ...] = (
     AddNode(NODE4),
     ChangeTags("node", NODE2, add=frozenset({"x"})),
     ChangeTags("cluster", "", add=frozenset({"y"})),
+    AddLeftover(a_leftover(3, NODE4.uuid)),
+    AddLeftover(a_leftover(4)),
+    AddLeftover(a_leftover(5)),
+    RemoveLeftover(a_leftover(5).uuid),
+    AddFilter(a_rule("pause")),
     RemoveNode(NODE4.uuid),
 )
 

@@ -18,6 +18,7 @@ from tests.unit.core.config.small_cluster import (
     NODE3,
     NOW,
     a_drbd_disk,
+    a_leftover,
     a_nic,
     an_instance,
     fake_uuid,
@@ -78,6 +79,15 @@ def test_instances_of_a_node_are_its_primaries_and_secondaries() -> None:
     assert names(NODE3) == {"new"}
     assert names(NODE2) == {"new", "tmpl.gnt.test"}
     assert names(MASTER) == {"inst1.gnt.test", "inst2.gnt.test"}
+
+
+def test_left_overs_are_found_by_their_node() -> None:
+    here, there = a_leftover(3, NODE3), a_leftover(4, NODE2)
+    configuration = evolve(sample(), leftovers=Map({here.uuid: here, there.uuid: there}))
+    after = State.of(configuration)
+    assert set(select(after, Selection(leftovers_of_nodes=(NODE3,))).leftovers) == {here.uuid}
+    assert len(select(after, Selection(leftovers_of_nodes="all")).leftovers) == 2
+    assert select(after, Selection()).leftovers == {}
 
 
 def test_verify_finds_every_broken_rule() -> None:

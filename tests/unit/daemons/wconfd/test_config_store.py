@@ -10,7 +10,7 @@ import pytest
 import trio
 import trio.testing
 from attrs import evolve
-from tests.unit.core.config.small_cluster import INST1, NODE2, sample, ticket
+from tests.unit.core.config.small_cluster import INST1, NODE2, a_leftover, sample, ticket
 from tests.unit.daemons.wconfd.running_wconfd import (
     config_store,
     master_files,
@@ -23,7 +23,7 @@ from gantry.core.config.state import State
 from gantry.core.config.verify import verify
 from gantry.daemons.wconfd import config_store as module
 from gantry.daemons.wconfd.config_store import ConfigStore
-from gantry.protocols.changes import ChangeTags, SetInstanceState
+from gantry.protocols.changes import AddLeftover, ChangeTags, SetInstanceState
 from gantry.protocols.codec import to_bytes
 from gantry.protocols.errors import ConnectionLost
 from gantry.protocols.identity import Epoch, InstanceUuid, JobId, Key
@@ -67,6 +67,21 @@ async def test_a_change_is_there_after_a_restart() -> None:
         assert await store.commit(ticket(UP), UP, Reservations()) == Committed(Index(1))
         assert await store.outcome(ticket(UP).key) == Committed(Index(1))
         assert await store.outcome(Key(JobId(9), 0, 0)) == NeverSeen()
+
+
+async def test_a_left_over_is_seen_by_subscribers_and_survives_a_restart() -> None:
+    files, change = master_files(), AddLeftover(a_leftover(1))
+    async with config_store(files) as store:
+        assert await store.commit(ticket(change), change, Reservations()) == Committed(Index(1))
+        followed = await store.changes(Index(0))
+        assert isinstance(followed, Deltas)
+        assert [each.of for each in followed.deltas[0].objects] == ["leftover"]
+        await store.save()
+        before = store.durable
+    async with config_store(files) as store:
+        assert store.durable == before
+        assert list(store.durable.configuration.leftovers) == [change.leftover.uuid]
+        assert verify(store.durable) == ()
 
 
 async def test_a_refused_change_writes_nothing() -> None:

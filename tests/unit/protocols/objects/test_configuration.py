@@ -7,6 +7,7 @@ from typing import cast
 
 import attrs
 import pytest
+from tests.unit.core.config.small_cluster import a_leftover
 
 from gantry.protocols.codec import OURS, Malformed, dump, load
 from gantry.protocols.identity import DiskUuid, InstanceUuid, NodeUuid
@@ -60,6 +61,21 @@ def test_keys_that_we_do_not_know_are_kept_at_every_level() -> None:
 def test_our_own_key_is_kept() -> None:
     value = {**SAMPLE, "gantry": {"keys": {"1/0/0": "done"}}}
     assert dump_configuration(load_configuration(value)) == value
+
+
+def test_left_overs_stand_under_our_own_key() -> None:
+    left = a_leftover(3)
+    there = {left.uuid: dump_object(left)}
+    value = {**SAMPLE, "gantry": {"leftovers": there, "other": 1}}
+    configuration = load_configuration(value)
+    assert dict(configuration.leftovers) == {left.uuid: left}
+    assert dict(configuration.gantry) == {"other": 1}
+    assert dump_configuration(configuration) == value
+    alone = {**SAMPLE, "gantry": {"leftovers": there}}
+    assert dump_configuration(load_configuration(alone)) == alone
+    wrong = {**SAMPLE, "gantry": {"leftovers": {"other": dump_object(left)}}}
+    with pytest.raises(Malformed, match="the object under other has the uuid"):
+        load_configuration(wrong)
 
 
 def test_forthcoming_objects_stand_apart_inside_and_among_the_others_on_the_wire() -> None:
