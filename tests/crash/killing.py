@@ -76,6 +76,15 @@ def kill_node(cluster: DevCluster, name: str) -> None:
                 os.kill(process.pid, signal.SIGKILL)
 
 
+def wait_for_call(cluster: DevCluster, node: str, job: int, step: int) -> None:
+    """Wait until a node has begun with a step of a job's first opcode."""
+    journal = paths_of(cluster, node).data / "node-keys.log"
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    key = f'"job":{job},"opcode":0,"step":{step},'.encode()
+    while key not in journal.read_bytes():
+        assert time.monotonic() < deadline
+
+
 def _has_ended(victim: Victim) -> bool:
     poll = select.poll()
     poll.register(victim.pidfd, select.POLLIN)

@@ -13,7 +13,7 @@ from tests.cluster.development import DevCluster
 from tests.crash import jobs as op
 from tests.crash.conftest import NewCluster
 from tests.crash.jobs import Jobs, paths_of
-from tests.crash.killing import kill_at, no_restarts
+from tests.crash.killing import kill_at, no_restarts, wait_for_call
 from tests.crash.wholeness import configuration_of
 
 from gantry.cli.devcluster.found import processes_of
@@ -32,6 +32,9 @@ GUEST_SECONDS_MAX = 90.0
 LOOK_SECONDS = 0.05
 RECORDS_OF_A_MIGRATION = (2, 4, 5, 8)
 """Moments before and after the guest has moved: the twin tests try every one."""
+
+STEP_SEND = 2
+"""The step of a migration in which the guest moves: hooks and the target come before it."""
 
 
 def count_of(cluster: DevCluster, node: str) -> int:
@@ -103,7 +106,7 @@ def migrate_and_silence(cluster: DevCluster, jobs: Jobs) -> None:
     noded = cluster.pid("gantry-noded", source)
     with no_restarts(cluster):
         job = jobs.submit(op.migrate("a", target))
-        jobs.wait_for_log(job, "* migrate")
+        wait_for_call(cluster, source, job, STEP_SEND)
         os.kill(noded, signal.SIGKILL)
         jobs.wait_for_log(job, "asking again")
     assert jobs.wait(job).status == "success"
