@@ -11,15 +11,25 @@ replaceable. Wall-clock time is only ever read from :class:`Clock`.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import trio
 from attrs import frozen
 
 from gantry.runtime.paths import Paths
+from gantry.security.contexts import ClientCertificates
+
+T = TypeVar("T")
+
+
+class Run(Protocol):
+    """How work is done that blocks, or that computes for longer than the event loop can wait."""
+
+    def __call__(self, work: Callable[[], T], /) -> Awaitable[T]:
+        """Do it and return what it returns."""
 
 
 class Clock(Protocol):
@@ -148,6 +158,36 @@ class DatagramSocket(Protocol):
         """Close the socket."""
 
 
+class Tls(Protocol):
+    """Contexts for connections between nodes, of what is in a node's files.
+
+    All raise :class:`OSError` if a file can not be read, and :class:`ssl.SSLError` if it holds no
+    matching key and certificate. See :mod:`gantry.security.contexts` for who verifies whom.
+    """
+
+    async def client(self, authority_pem: bytes, combined: Path | None = None) -> ssl.SSLContext:
+        """Return the context of a client that trusts one authority and nobody else.
+
+        Args:
+            authority_pem: who signs the server's certificate.
+            combined: this client's own key and certificate in one PEM file, if it has any.
+        """
+
+    async def server(
+        self, combined: Path, clients: ClientCertificates, authority_pem: bytes | None = None
+    ) -> ssl.SSLContext:
+        """Return the context of a server.
+
+        Args:
+            combined: key and certificate in one PEM file.
+            clients: what is wanted of clients.
+            authority_pem: who signs clients' certificates; needed unless ``clients`` is ``none``.
+        """
+
+    async def introduction(self) -> ssl.SSLContext:
+        """Return the context of a client that verifies nothing; no secret may travel over it."""
+
+
 class Network(Protocol):
     """Sockets and names."""
 
@@ -267,6 +307,9 @@ class Processes(Protocol):
     def kill(self, pid: int, number: int) -> None:
         """Send a signal to any process; nothing happens if it does not exist."""
 
+    async def listener_of(self, path: Path) -> int | None:
+        """Return the id of the process that listens on a unix socket; ``None`` if none does."""
+
     def find(self, program: str) -> Path | None:
         """Return the path of a program, or ``None`` if the node lacks it."""
 
@@ -302,7 +345,10 @@ class Environment:
     random: Randomness
     files: Files
     network: Network
+    tls: Tls
     processes: Processes
+    offload: Run
+    """For what takes as long as the cluster is large: the event loop goes on meanwhile."""
     readiness: Readiness
     options: Options = Options()
 

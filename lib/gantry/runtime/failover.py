@@ -211,7 +211,7 @@ class Promotion:
         )
         data = copy.snapshot.data
         value = fold(data, copy.records) if isinstance(data, dict) else {}
-        self._configuration = await trio.to_thread.run_sync(load_configuration, value)
+        self._configuration = await self._env.offload(lambda: load_configuration(value))
         if self.me not in self._configuration.nodes:
             raise PromotionRefused(f"{self._env.node} is no node of the cluster any more")
         return voters_of(self._configuration)
@@ -292,7 +292,7 @@ async def _newest_configuration(env: Environment) -> Configuration:
             raise PromotionRefused(str(error)) from error
         after = end_of_file(value).index
         value = fold(value, [record for record in records if record.index > after])
-    return await trio.to_thread.run_sync(load_configuration, value)
+    return await env.offload(lambda: load_configuration(value))
 
 
 async def force_quorum(env: Environment, say: Say, lost: str) -> None:

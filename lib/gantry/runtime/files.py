@@ -11,29 +11,22 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 import trio
 from attrs import define, field, frozen
 from typing_extensions import override
 
-from gantry.runtime.environment import AppendFile, FileChanges, Files
+from gantry.runtime.environment import AppendFile, FileChanges, Files, Run
 from gantry.runtime.file_watch import watching
 
 T = TypeVar("T")
 
 NO_TMPFILE: Final = frozenset({errno.EOPNOTSUPP, errno.EISDIR})
 """How file systems and kernels that do not know ``O_TMPFILE`` refuse it."""
-
-
-class Run(Protocol):
-    """How blocking work is done."""
-
-    def __call__(self, work: Callable[[], T], /) -> Awaitable[T]:
-        """Do it and return what it returns."""
 
 
 async def in_thread(work: Callable[[], T], /) -> T:

@@ -20,7 +20,6 @@ from gantry.runtime.http.service import http_call
 from gantry.runtime.membership import forget_cluster, own_certificate
 from gantry.security.authority import SigningRequest, new_signing_request
 from gantry.security.certificates import Certificate
-from gantry.security.contexts import client_context, introduction_context
 from gantry.security.join_token import JoinToken
 from gantry.security.pem_files import (
     AUTHORITY_PEM,
@@ -63,7 +62,8 @@ async def issue_token(env: Environment, node: str, lifetime_seconds: float) -> I
     if await own_certificate(env) is None:
         raise CanNotJoin(f"{env.node} is no node of a cluster; tokens are issued by the master")
     data = env.paths.data
-    tls = client_context(await env.files.read(data / AUTHORITY_PEM), data / CLIENT_PEM)
+    authority_pem = await env.files.read(data / AUTHORITY_PEM)
+    tls = await env.tls.client(authority_pem, data / CLIENT_PEM)
     port = int(env.variables.get("GANTRY_NODED_PORT", PORT))
     client = HttpClient(env.network, await env.address(), port, tls)
     async with client:
@@ -94,7 +94,7 @@ async def join_cluster(env: Environment, text: str, address: str | None) -> Join
     own_address = address or await _own_address(env)
     authority_pem = await _authority(env, token)
     request = new_signing_request(env.node, env.random.bytes)
-    tls = client_context(authority_pem)
+    tls = await env.tls.client(authority_pem)
     async with _master(HttpClient(env.network, token.address, token.port, tls)) as join:
         admission = await join.admit(
             env.node, own_address, token.secret, request.request_pem.decode()
@@ -146,7 +146,8 @@ async def _master(client: HttpClient) -> AsyncIterator[Join]:
 
 async def _authority(env: Environment, token: JoinToken) -> bytes:
     """Fetch the authority's certificate, and make sure that it is the one of the token."""
-    client = HttpClient(env.network, token.address, token.port, introduction_context())
+    tls = await env.tls.introduction()
+    client = HttpClient(env.network, token.address, token.port, tls)
     async with _master(client) as join:
         pem = (await join.authority()).encode()
     if Certificate.of_pem(pem).sha256 != token.authority:

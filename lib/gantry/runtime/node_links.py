@@ -24,9 +24,7 @@ from gantry.protocols.service import Call, Service, stub
 from gantry.runtime.environment import Environment
 from gantry.runtime.http.client import HttpClient
 from gantry.runtime.http.service import http_call
-from gantry.runtime.paths import Paths
 from gantry.security.certificates import expect_node
-from gantry.security.contexts import client_context
 from gantry.security.pem_files import AUTHORITY_PEM, CLIENT_PEM
 
 T = TypeVar("T")
@@ -112,7 +110,7 @@ class NodeLinks:
     ) -> Call:
         where = (node.primary_ip, node.uuid)
         if self._tls is None:
-            self._tls = await trio.to_thread.run_sync(_credentials, self._env.paths)
+            self._tls = await _credentials(self._env)
         if where not in self._clients:
             port = int(self._env.variables.get("GANTRY_NODED_PORT", PORT))
             # A machine that is just being added has no UUID in the configuration yet.
@@ -149,7 +147,7 @@ class NodeLinks:
             delay = min(2 * delay, RETRY_SECONDS_MAX)
 
 
-def _credentials(paths: Paths) -> ssl.SSLContext:
-    """Return the context with which this node speaks to others; blocking."""
-    authority = (paths.data / AUTHORITY_PEM).read_bytes()
-    return client_context(authority, paths.data / CLIENT_PEM)
+async def _credentials(env: Environment) -> ssl.SSLContext:
+    """Return the context with which this node speaks to others."""
+    authority = await env.files.read(env.paths.data / AUTHORITY_PEM)
+    return await env.tls.client(authority, env.paths.data / CLIENT_PEM)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
@@ -29,6 +31,18 @@ _DAEMONIZE: Final = 'log=$1; shift; setsid "$@" >>"$log" 2>&1 </dev/null & echo 
 
 _LEASH: Final = "read -r _; kill -KILL 0"
 """The end of its standard input is our end: then it ends its process group, itself included."""
+
+
+async def listening_pid(path: Path) -> int | None:
+    """Return the id of the process that listens on a unix socket: whoever called listen()."""
+    with trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            await probe.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return None
+        layout = "3i"  # struct ucred of unix(7): pid, uid, gid
+        peer = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize(layout))
+        return int(struct.unpack(layout, peer)[0])
 
 
 def _kill_group(pid: int) -> None:
@@ -224,6 +238,10 @@ class RealProcesses(Processes):
     def kill(self, pid: int, number: int) -> None:
         with suppress(ProcessLookupError):
             os.kill(pid, number)
+
+    @override
+    async def listener_of(self, path: Path) -> int | None:
+        return await listening_pid(path)
 
     @override
     def find(self, program: str) -> Path | None:

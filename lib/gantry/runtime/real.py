@@ -14,10 +14,11 @@ from attrs import frozen
 from typing_extensions import override
 
 from gantry.runtime.environment import Clock, Environment, Options, Randomness, Readiness
-from gantry.runtime.files import RealFiles
+from gantry.runtime.files import RealFiles, in_thread
 from gantry.runtime.network import RealNetwork
 from gantry.runtime.paths import Paths
 from gantry.runtime.processes import RealProcesses
+from gantry.runtime.tls import RealTls
 
 
 class RealClock(Clock):
@@ -77,7 +78,9 @@ def real_environment(
         random=RealRandomness(),
         files=RealFiles(),
         network=RealNetwork(paths.below("/etc/hosts"), node),
+        tls=RealTls(),
         processes=RealProcesses(),
+        offload=in_thread,
         readiness=NotifySocket(env.get("NOTIFY_SOCKET")),
         options=options or Options(),
     )

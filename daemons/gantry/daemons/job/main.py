@@ -31,6 +31,7 @@ from gantry.runtime.node_links import NodeLinks
 from gantry.runtime.nursery import open_plain_nursery
 from gantry.runtime.real import real_environment
 from gantry.runtime.rpc import serve
+from gantry.runtime.tls import RealTls
 
 ASSIGN_SECONDS_MAX: Final = 60.0
 """A process to which LuxiD hands no work in this time leaves; LuxiD makes another."""
@@ -66,7 +67,9 @@ def environment() -> Environment:
 
     A job's event loop has no work but the job's, which does not go on before a flush is over.
     """
-    return evolve(real_environment(), files=RealFiles(in_place))
+    return evolve(
+        real_environment(), files=RealFiles(in_place), tls=RealTls(in_place), offload=in_place
+    )
 
 
 def run(listener_fd: int, spawn: SpawnRequest) -> None:
@@ -78,14 +81,18 @@ def run(listener_fd: int, spawn: SpawnRequest) -> None:
     """
     env = environment()
     logs.set_up(env.paths.logs / "jobs.log", debug=False)
-    trio.run(main, env, listener_fd, spawn)
+    trio.run(_on_descriptor, env, listener_fd, spawn)
 
 
-async def main(env: Environment, listener_fd: int, spawn: SpawnRequest) -> None:
-    """Serve the job's socket and do its work."""
-    listener = trio.SocketListener(
-        trio.socket.fromfd(listener_fd, socket.AF_UNIX, socket.SOCK_STREAM)
-    )
+async def _on_descriptor(env: Environment, listener_fd: int, spawn: SpawnRequest) -> None:
+    listening = trio.socket.fromfd(listener_fd, socket.AF_UNIX, socket.SOCK_STREAM)
+    await main(env, trio.SocketListener(listening), spawn)
+
+
+async def main(
+    env: Environment, listener: trio.abc.Listener[trio.abc.Stream], spawn: SpawnRequest
+) -> None:
+    """Serve the job's socket and do its work; closes the listener."""
     server = JobServer(spawn.job)
     wconfd = Link(WCONFD, env.network, env.paths.socket(SOCKET_NAME))
     try:

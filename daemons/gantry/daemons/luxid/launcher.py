@@ -32,6 +32,7 @@ from gantry.protocols.jobproc import (
 )
 from gantry.runtime.gate import Gate
 from gantry.runtime.logs import Log
+from gantry.runtime.processes import listening_pid
 
 RETRY_SECONDS_FIRST: Final = 0.02
 RETRY_SECONDS_MAX: Final = 1.0
@@ -194,14 +195,14 @@ class ForkServerLink(Launcher):
 
     @override
     async def adopt(self, path: Path) -> Child | None:
-        first = await _listening_pid(path)
+        first = await listening_pid(path)
         if first is None:
             return None
         try:
             child = PidfdChild(first, os.pidfd_open(first))
         except ProcessLookupError:
             return None
-        if await _listening_pid(path) == first:  # so it lived when the pidfd was opened
+        if await listening_pid(path) == first:  # so it lived when the pidfd was opened
             return child
         child.close()
         return None
@@ -209,15 +210,3 @@ class ForkServerLink(Launcher):
 
 def _load_message(data: bytes) -> ForkServerMessage:
     return load(ForkServerMessage, from_bytes(data))  # type: ignore[arg-type]  # a union is no type[T] for mypy
-
-
-async def _listening_pid(path: Path) -> int | None:
-    """Return the id of the process that listens on a unix socket: whoever called listen()."""
-    with trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            await probe.connect(str(path))
-        except (ConnectionRefusedError, FileNotFoundError):
-            return None
-        layout = "3i"  # struct ucred of unix(7): pid, uid, gid
-        peer = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize(layout))
-        return int(struct.unpack(layout, peer)[0])

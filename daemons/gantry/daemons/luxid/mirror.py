@@ -139,8 +139,7 @@ class Mirror:
         assert_never(news)
 
     async def _take(self, snapshot: Snapshot) -> None:
-        # A thread, because this takes as long as the cluster is large.
-        configuration = await trio.to_thread.run_sync(load_configuration, snapshot.configuration)
+        configuration = await self.env.offload(lambda: load_configuration(snapshot.configuration))
         self.epoch = snapshot.epoch
         self._show(configuration)
 

@@ -231,7 +231,7 @@ class QueueStore:
 
     async def _replica_snapshot(self) -> ReplicaSnapshot:
         stored = StoredQueue(self._position, take(self.committed), self._epoch)
-        data = await trio.to_thread.run_sync(dump, stored)
+        data = await self.env.offload(lambda: dump(stored))
         return ReplicaSnapshot(stored.end, data)
 
     @property
@@ -388,8 +388,7 @@ class QueueStore:
         """
         await self.before_snapshot()
         position, queue, epoch = self._position, self.committed, self._epoch
-        # A thread, because this takes as long as the queue is large.
-        data = await trio.to_thread.run_sync(
+        data = await self.env.offload(
             lambda: to_bytes(dump(StoredQueue(position, take(queue), epoch)))
         )
         await self.env.files.write(snapshot_path(self.env), data)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-import trio
 from attrs import define
 
 from gantry.core.query.view import View
@@ -17,7 +16,7 @@ from gantry.daemons.luxid.store import QueueStore
 from gantry.protocols.codec import from_bytes
 from gantry.protocols.errors import ConnectionLost
 from gantry.protocols.identity import NodeUuid
-from gantry.protocols.objects.configuration import Configuration, load_configuration
+from gantry.protocols.objects.configuration import load_configuration
 from gantry.protocols.objects.node import Node
 from gantry.protocols.replication import AppendAnswer, Replicas
 from gantry.runtime.allegiance import read_allegiance
@@ -45,8 +44,7 @@ class Voting:
             raw = await env.files.read(env.paths.config)
         except FileNotFoundError:
             return None
-        # A thread, because this takes as long as the cluster is large.
-        configuration = await trio.to_thread.run_sync(_loaded, raw)
+        configuration = await env.offload(lambda: load_configuration(from_bytes(raw)))
         for node in configuration.nodes.values():
             if node.name == env.node:
                 allegiance = await read_allegiance(env.files, env.paths)
@@ -78,7 +76,3 @@ class Voting:
         log = store.log
         if log is not None and log.set_is_settled and log.leader.voters != self.voters:
             log.set_voters(self.voters)
-
-
-def _loaded(raw: bytes) -> Configuration:
-    return load_configuration(from_bytes(raw))

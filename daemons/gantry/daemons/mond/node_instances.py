@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final, Protocol, get_args
@@ -28,7 +27,6 @@ from gantry.runtime.http.client import HttpClient
 from gantry.runtime.http.service import http_call
 from gantry.runtime.membership import own_certificate
 from gantry.security.certificates import expect_node
-from gantry.security.contexts import client_context
 from gantry.security.pem_files import AUTHORITY_PEM, CLIENT_PEM
 
 NODED_SECONDS_MAX: Final = 5.0
@@ -115,11 +113,7 @@ class AskedInstances(NodeInstances):
             raise Unavailable("this machine is no node of a cluster")
         data = self._env.paths.data
         authority = await self._env.files.read(data / AUTHORITY_PEM)
-
-        def context() -> ssl.SSLContext:
-            return client_context(authority, data / CLIENT_PEM)
-
-        tls = await trio.to_thread.run_sync(context)
+        tls = await self._env.tls.client(authority, data / CLIENT_PEM)
         address = await self._env.address()
         who = expect_node(NodeUuid(own.common_name))
         port = int(self._env.variables.get("GANTRY_NODED_PORT", NODED_PORT))

@@ -7,12 +7,7 @@ wait for daemons that do not come back.
 from __future__ import annotations
 
 import signal
-import socket
-import struct
-from pathlib import Path
 from typing import Final
-
-import trio
 
 from gantry.protocols.identity import JobId
 from gantry.protocols.jobproc import socket_name
@@ -30,20 +25,8 @@ async def end_job_processes(env: Environment) -> None:
         if not name.startswith(PREFIX):
             continue
         path = env.paths.sockets / name
-        pid = await trio.to_thread.run_sync(_listener_of, path)
+        pid = await env.processes.listener_of(path)
         if pid is not None:
             LOG.info("ending a job of the former master", socket=name, pid=pid)
             env.processes.kill(pid, signal.SIGKILL)
         await env.files.remove(path)
-
-
-def _listener_of(path: Path) -> int | None:
-    """Return the process that listens on a unix socket (SO_PEERCRED, unix(7))."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(str(path))
-        except (ConnectionRefusedError, FileNotFoundError):
-            return None
-        layout = "3i"  # struct ucred: pid, uid, gid
-        peer = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize(layout))
-    return int(struct.unpack(layout, peer)[0])

@@ -15,7 +15,7 @@ from gantry.daemons.noded.disks import Disks
 from gantry.daemons.noded.guests import Guests
 from gantry.daemons.noded.joining import JoinService
 from gantry.daemons.noded.key_journal import KeyJournal
-from gantry.daemons.noded.master_services import master_services
+from gantry.daemons.noded.master_services import MasterServices, master_services
 from gantry.daemons.noded.replicas import ReplicaService
 from gantry.daemons.noded.service import NodeService
 from gantry.drivers.scripts.hooks import Hooks
@@ -38,7 +38,6 @@ from gantry.runtime.http.service import certificate_required, http_handler
 from gantry.runtime.journal import JournalGap
 from gantry.runtime.logs import Log
 from gantry.runtime.membership import own_certificate
-from gantry.security.contexts import client_context, server_context
 from gantry.security.pem_files import AUTHORITY_PEM, SERVER_PEM
 
 DRAIN_SECONDS_MAX: Final = 10.0
@@ -47,8 +46,13 @@ DRAIN_SECONDS_MAX: Final = 10.0
 LOG: Final = Log("noded")
 
 
-async def main(env: Environment) -> None:
-    """Serve until cancelled, or until the node has left its cluster."""
+async def main(env: Environment, services: MasterServices | None = None) -> None:
+    """Serve until cancelled, or until the node has left its cluster.
+
+    Args:
+        env: the world.
+        services: starts and stops the master daemons; by default what this node has for that.
+    """
     own = await own_certificate(env)
     if own is None:
         raise StartRefused(
@@ -67,7 +71,7 @@ async def main(env: Environment) -> None:
             access = Access(own)
             await access.refresh(env.files, env.paths)
             replicas = await ReplicaService.of(
-                env, files, master_services(env), keyed.see_epoch, access
+                env, files, services or master_services(env), keyed.see_epoch, access
             )
             calls.start_soon(replicas.run)
             service, handler = await _services(env, access, keyed, files, replicas, port)
@@ -100,7 +104,7 @@ async def _services(
 ) -> tuple[NodeService, Handler]:
     authority = await env.files.read(env.paths.data / AUTHORITY_PEM)
     guests, disks = Guests.of(env, await env.address()), await Disks.of(env)
-    tls = client_context(authority, env.paths.data / SERVER_PEM)
+    tls = await env.tls.client(authority, env.paths.data / SERVER_PEM)
     checking = Checking(env, guests, disks, tls, port)
     scripts, hooks = OsScripts(env, OsDefinitions(env)), Hooks(env)
     service = NodeService(env, access, calls, guests, disks, scripts, hooks, files, checking)
@@ -121,7 +125,7 @@ async def _services(
 async def _server(env: Environment, handler: Handler) -> HttpServer:
     data = env.paths.data
     authority = await env.files.read(data / AUTHORITY_PEM)
-    tls = server_context(data / SERVER_PEM, "optional", authority)
+    tls = await env.tls.server(data / SERVER_PEM, "optional", authority)
     options = ServerOptions(check_head=certificate_required(OPEN_PATHS))
     return HttpServer(handler, env.clock, env.random, options, tls)
 

@@ -173,7 +173,7 @@ class ReplicaFiles:
             if not records or data is None:
                 return
             fold = FORMS[self._stream].fold
-            new = await trio.to_thread.run_sync(fold, data, records)
+            new = await self._env.offload(lambda: fold(data, records))
             await self._write_snapshot(new)
 
     async def shorten(self) -> None:
@@ -202,7 +202,7 @@ class ReplicaFiles:
             await self._log.aclose()
 
     async def _write_snapshot(self, data: Json) -> None:
-        raw = await trio.to_thread.run_sync(to_bytes, data)
+        raw = await self._env.offload(lambda: to_bytes(data))
         path = self._env.paths.data / FILES[self._stream][0]
         await self._env.files.write(path, raw, CONFIG_MODE)
         self.data = data
@@ -240,7 +240,7 @@ async def _snapshot(env: Environment, stream: Stream) -> Json:
     if not await env.files.exists(path):
         return None
     raw = await env.files.read(path)
-    return await trio.to_thread.run_sync(from_bytes, raw)
+    return await env.offload(lambda: from_bytes(raw))
 
 
 async def _save_aside(env: Environment, stream: Stream, records: tuple[Record, ...]) -> None:

@@ -21,7 +21,6 @@ from gantry.runtime.http.limits import Limits
 from gantry.runtime.http.server import HttpServer
 from gantry.runtime.logs import Log
 from gantry.runtime.luxi_client import LuxiClient
-from gantry.security.contexts import server_context
 from gantry.security.pem_files import RAPI_PEM
 
 LOG: Final = Log("rapid")
@@ -63,12 +62,8 @@ async def main(env: Environment) -> None:
 
 async def _tls(env: Environment) -> ssl.SSLContext:
     path = env.paths.data / RAPI_PEM
-
-    def load() -> ssl.SSLContext:
-        return server_context(path, "none")
-
     try:
-        return await trio.to_thread.run_sync(load)
+        return await env.tls.server(path, "none")
     except FileNotFoundError:
         text = f"{path} is missing: RapiD runs on the master of a cluster"
         raise StartRefused(text, EXIT_NOT_CLUSTER) from None

@@ -64,12 +64,12 @@ class Replica:
                 LOG.info("no replica of the configuration here any more")
             self.view = self._digest = None
             return
-        digest = await trio.to_thread.run_sync(_digest_of, data)
+        digest = await self._env.offload(lambda: _digest_of(data))
         if digest == self._digest:
             return
         self._digest = digest
         try:
-            self.view = await trio.to_thread.run_sync(_parsed, data)
+            self.view = await self._env.offload(lambda: _parsed(data))
         except Malformed as error:  # the older one is still true of its time: go on with it
             LOG.error("the configuration can not be read", reason=str(error))
             return

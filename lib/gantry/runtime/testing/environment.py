@@ -30,8 +30,10 @@ from gantry.runtime.environment import (
     Randomness,
     Readiness,
 )
+from gantry.runtime.files import in_place
 from gantry.runtime.paths import Paths
 from gantry.runtime.testing.files import MemoryFiles
+from gantry.runtime.testing.tls import MemoryTls
 
 START_TIME = 2_000_000_000.0
 """Seconds since the epoch when trio's clock stands at 0."""
@@ -171,6 +173,11 @@ class NoProcesses(Processes):
         return
 
     @override
+    async def listener_of(self, path: Path) -> int | None:
+        await trio.lowlevel.checkpoint()
+        return None
+
+    @override
     def find(self, program: str) -> Path | None:
         return None
 
@@ -202,7 +209,9 @@ def memory_environment(
         random=CountedRandomness(),
         files=files,
         network=network or MemoryNetwork(),
+        tls=MemoryTls(files, TrioClock()),
         processes=NoProcesses(),
+        offload=in_place,
         readiness=RecordedReadiness(),
         options=Options(),
     )

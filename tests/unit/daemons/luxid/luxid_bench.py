@@ -43,11 +43,13 @@ from gantry.protocols.wconfd import (
     WConfD,
 )
 from gantry.runtime.environment import Clock, Environment, Randomness, Readiness
+from gantry.runtime.files import in_thread
 from gantry.runtime.network import RealNetwork
 from gantry.runtime.paths import Paths
 from gantry.runtime.processes import RealProcesses
 from gantry.runtime.rpc import serve
 from gantry.runtime.testing.files import MemoryFiles
+from gantry.runtime.tls import RealTls
 
 SAMPLES: Final = Path(__file__).parents[3] / "facts" / "samples"
 PATIENCE_SECONDS: Final = 20.0
@@ -106,7 +108,9 @@ def environment(tmp_path: Path, files: MemoryFiles) -> Environment:
         random=Counting(),
         files=files,
         network=RealNetwork(tmp_path / "hosts", "node1.gnt.test"),
+        tls=RealTls(),
         processes=RealProcesses(),
+        offload=in_thread,
         readiness=Ready(),
     )
 
