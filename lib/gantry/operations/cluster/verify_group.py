@@ -122,7 +122,8 @@ def _about_node(
     for hypervisor, problem in sorted(report.hypervisor_problems.items()):
         yield Finding("ENODEHV", "node", node.name, f"hypervisor {hypervisor}: {problem}")
     if report.missing_bridges:
-        text = f"missing bridges: {', '.join(report.missing_bridges)}"
+        missing = ", ".join(report.missing_bridges)
+        text = f"no bridge {missing}: guests have QEMU's user-mode network there instead"
         yield Finding("ENODENET", "node", node.name, text, "WARNING")
     for peer, problem in sorted(report.unreachable_peers.items()):
         yield Finding("ENODENET", "node", node.name, f"does not reach node {peer}: {problem}")
