@@ -1,4 +1,4 @@
-"""Measure: ``python -m bench [--name NAME]``; ``make bench`` runs it.
+"""Measure: ``python -m bench [SECTION...] [--name NAME]``; ``make bench`` measures everything.
 
 Everything runs on development clusters with the fake hypervisor and real files: one of one node,
 then one of three. The figures are printed and kept in ``bench/results``.
@@ -8,20 +8,48 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import attrs
-from bench import changes, commands, jobs, memory, population
+from bench import changes, commands, instances, jobs, memory, waiting
 from bench.figures import Section, machine, rendered
 from bench.yardsticks import yardsticks
 from tests.cluster.development import DevCluster, down, up
 
 RESULTS: Final = Path(__file__).parent / "results"
+
+Measure = Callable[[DevCluster], Section]
+
+MACHINE: Final = "machine"
+"""The one section that needs no cluster."""
+
+ON_ONE_NODE: Final[dict[str, Measure]] = {
+    "latency": partial(jobs.latency, with_target=True),
+    "rate": partial(jobs.rate, with_target=True),
+    "memory": memory.resident,
+    "waiting": waiting.clients,
+    "flushes": jobs.flushes,
+    "instances": instances.one_by_one,
+    "instances-parallel": instances.in_parallel,
+    "commands": commands.listing,
+    "changes": changes.growth,
+    "crowd": jobs.crowd,
+}
+"""What is measured on the cluster of one node, in this order; each leaves no instances behind."""
+
+ON_THREE_NODES: Final[dict[str, Measure]] = {
+    "latency-3": partial(jobs.latency, with_target=False),
+    "rate-3": partial(jobs.rate, with_target=False),
+}
+
+NAMES: Final = (MACHINE, *ON_ONE_NODE, *ON_THREE_NODES)
 
 
 @contextmanager
@@ -33,37 +61,38 @@ def running(folder: Path, nodes: int) -> Iterator[DevCluster]:
         down(folder)
 
 
-def sections(folder: Path) -> Iterator[Section]:
-    """Measure everything, one section after the other."""
-    yield yardsticks(folder)
-    with running(folder / "one", nodes=1) as cluster:
-        yield jobs.latency(cluster, with_target=True)
-        yield jobs.rate(cluster, with_target=True)
-        yield memory.resident(cluster)
-        yield jobs.flushes(cluster)
-        population.add_first(cluster)
-        yield commands.listing(cluster)
-        yield changes.growth(cluster)
-    with running(folder / "three", nodes=3) as cluster:
-        yield jobs.latency(cluster, with_target=False)
-        yield jobs.rate(cluster, with_target=False)
+def sections(folder: Path, wanted: Collection[str]) -> Iterator[Section]:
+    """Measure what is wanted, one section after the other."""
+    if MACHINE in wanted:
+        yield yardsticks(folder)
+    for nodes, measures in ((1, ON_ONE_NODE), (3, ON_THREE_NODES)):
+        chosen = [measure for name, measure in measures.items() if name in wanted]
+        if not chosen:
+            continue
+        with running(folder / f"nodes{nodes}", nodes) as cluster:
+            for measure in chosen:
+                yield measure(cluster)
 
 
 def main() -> None:
     """Measure, print and keep."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure Gantry.")
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"of {', '.join(NAMES)}")
     parser.add_argument("--name", default="latest", help="the results' file name, without its end")
-    name = parser.parse_args().name
+    options = parser.parse_args()
+    unknown = sorted({*options.sections} - {*NAMES})
+    if unknown:
+        sys.exit(f"there is no section {', '.join(unknown)}; there are {', '.join(NAMES)}")
     where, began = machine(), time.monotonic()
     measured: list[Section] = []
     with tempfile.TemporaryDirectory(prefix="gantry-bench-") as folder:
-        for section in sections(Path(folder)):
+        for section in sections(Path(folder), options.sections or NAMES):
             measured.append(section)
             print(rendered([section], where).partition("\n\n## ")[2], flush=True)
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.md").write_text(rendered(measured, where))
+    (RESULTS / f"{options.name}.md").write_text(rendered(measured, where))
     kept = {"machine": where, "sections": [attrs.asdict(each) for each in measured]}
-    (RESULTS / f"{name}.json").write_text(json.dumps(kept, indent=1) + "\n")
+    (RESULTS / f"{options.name}.json").write_text(json.dumps(kept, indent=1) + "\n")
     missed = [each.name for section in measured for each in section.figures if not each.met]
     print(f"{time.monotonic() - began:.0f} s; missed targets: {', '.join(missed) or 'none'}")
 

@@ -13,7 +13,7 @@ FIRST: Final = "instance0.gantry.test"
 _ADD: Final = ("gnt-instance", "add", "-t", "diskless", "-o", "busybox+default", "-n")
 
 
-def add_first(cluster: DevCluster) -> None:
+def _add_first(cluster: DevCluster) -> None:
     """Add the one instance that is real, and the model of all others."""
     options = ("--no-start", "--no-name-check", "--no-ip-check", "--no-install")
     cluster.run(*_ADD, cluster.master.name, *options, FIRST)
@@ -21,6 +21,8 @@ def add_first(cluster: DevCluster) -> None:
 
 def populate(cluster: DevCluster, instances: int) -> None:
     """Stop the keeper of the configuration, write that many instances into it, start it again."""
+    if FIRST not in cluster.run("gnt-instance", "list", "--no-headers", "-o", "name").split():
+        _add_first(cluster)
     cluster.stop("gantry-wconfd")
     path = cluster.master.root / "var/lib/ganeti/config.data"
     config: dict[str, Any] = json.loads(path.read_text())
