@@ -13,6 +13,7 @@ from typing import Literal
 from attrs import frozen
 
 from gantry.protocols.codec import Json
+from gantry.protocols.device_changes import DiskChange, NicChange
 from gantry.protocols.identity import (
     DiskUuid,
     FilterUuid,
@@ -21,6 +22,7 @@ from gantry.protocols.identity import (
     LeftoverUuid,
     NodeUuid,
 )
+from gantry.protocols.network_changes import NetworkChange
 from gantry.protocols.objects.cluster import Cluster
 from gantry.protocols.objects.disk import Disk
 from gantry.protocols.objects.filter import FilterRule
@@ -73,6 +75,13 @@ class UpdateGroup:
     """Replace a node group; its serial number must be the stored one."""
 
     group: NodeGroup
+
+
+@frozen
+class AssignGroups:
+    """Move nodes to other node groups, all or none."""
+
+    groups: Mapping[NodeUuid, GroupUuid]
 
 
 @frozen
@@ -142,6 +151,8 @@ class RemoveInstance:
 @frozen
 class RestoreCluster:
     """Put the cluster's own object back as it was, but for serial number and times.
+
+    The master, the ports in use and the candidates' certificates are other changes' concern.
 
     This undoes an update, and so do all that are called so: the job has held the object's lock
     since, so that what is stored is what was there before or what the job made of it.
@@ -225,7 +236,7 @@ class RemoveLeftover:
 
 
 ClusterChange = UpdateCluster | RestoreCluster
-GroupChange = AddGroup | UpdateGroup | RemoveGroup | RestoreGroup
+GroupChange = AddGroup | UpdateGroup | AssignGroups | RemoveGroup | RestoreGroup
 NodeChange = AddNode | UpdateNode | RemoveNode | RestoreNode
 InstanceChange = (
     AddInstance
@@ -244,6 +255,9 @@ Change = (
     | GroupChange
     | NodeChange
     | InstanceChange
+    | DiskChange
+    | NicChange
+    | NetworkChange
     | FilterChange
     | LeftoverChange
     | ChangeTags

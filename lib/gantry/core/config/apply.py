@@ -13,15 +13,20 @@ from attrs import evolve
 
 from gantry.core.config.claims import Ref
 from gantry.core.config.cluster_changes import change_cluster
+from gantry.core.config.disk_changes import change_disks
 from gantry.core.config.draft import Changed, Draft, Refusal
 from gantry.core.config.filter_changes import change_filters
 from gantry.core.config.group_changes import change_groups
 from gantry.core.config.instance_changes import change_instances
 from gantry.core.config.leftover_changes import change_leftovers
+from gantry.core.config.network_changes import change_networks
+from gantry.core.config.nic_changes import change_nics
 from gantry.core.config.node_changes import change_nodes
 from gantry.core.config.state import State
 from gantry.protocols import changes
 from gantry.protocols.changes import Change
+from gantry.protocols.device_changes import DiskChange, NicChange
+from gantry.protocols.network_changes import NetworkChange
 from gantry.protocols.objects.cluster import Cluster
 from gantry.protocols.objects.group import NodeGroup
 from gantry.protocols.objects.instance import Instance
@@ -52,14 +57,31 @@ def apply(state: State, change: Change, now: float) -> Changed | Invariant:
 
 
 def _make(draft: Draft, change: Change) -> None:
-    if isinstance(change, changes.ClusterChange):
-        change_cluster(draft, change)
-    elif isinstance(change, changes.GroupChange):
-        change_groups(draft, change)
+    if isinstance(change, changes.InstanceChange):
+        change_instances(draft, change)
+    elif isinstance(change, DiskChange):
+        change_disks(draft, change)
+    elif isinstance(change, NicChange):
+        change_nics(draft, change)
+    elif isinstance(change, NetworkChange):
+        change_networks(draft, change)
     elif isinstance(change, changes.NodeChange):
         change_nodes(draft, change)
-    elif isinstance(change, changes.InstanceChange):
-        change_instances(draft, change)
+    elif isinstance(change, changes.GroupChange):
+        change_groups(draft, change)
+    else:
+        _make_other(draft, change)
+
+
+def _make_other(
+    draft: Draft,
+    change: changes.ClusterChange
+    | changes.FilterChange
+    | changes.LeftoverChange
+    | changes.ChangeTags,
+) -> None:
+    if isinstance(change, changes.ClusterChange):
+        change_cluster(draft, change)
     elif isinstance(change, changes.FilterChange):
         change_filters(draft, change)
     elif isinstance(change, changes.LeftoverChange):

@@ -22,9 +22,20 @@ def change_cluster(draft: Draft, change: ClusterChange) -> None:
         case UpdateCluster(cluster):
             draft.replace(cluster)
         case RestoreCluster(cluster):
-            draft.replace(draft.rebased(cluster))
+            draft.replace(_with_accounts_of(draft.configuration.cluster, draft.rebased(cluster)))
         case _:
             assert_never(change)
+
+
+def _with_accounts_of(stored: Cluster, earlier: Cluster) -> Cluster:
+    """Return an earlier version of the cluster with what other changes keep account of in it."""
+    return evolve(
+        earlier,
+        master_node=stored.master_node,
+        candidate_certs=stored.candidate_certs,
+        highest_used_port=stored.highest_used_port,
+        tcpudp_port_pool=stored.tcpudp_port_pool,
+    )
 
 
 def touch_cluster(draft: Draft, changed: Cluster | None = None) -> None:

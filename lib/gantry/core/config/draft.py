@@ -10,8 +10,9 @@ from typing import TypeVar
 
 from attrs import define, evolve, field, frozen
 
+from gantry.core.config.breaches import broken
 from gantry.core.config.claims import Claim, Ref, Stored, claims_of, kind_of, ref, shown
-from gantry.core.config.rules import broken, check
+from gantry.core.config.rules import check
 from gantry.core.config.state import Indexes, State, with_object, without_object
 from gantry.protocols.objects.cluster import Cluster
 from gantry.protocols.objects.configuration import Configuration
@@ -130,13 +131,12 @@ class Draft:
         """
         me = ref(stored)
         old = self._state().get(me)
-        if old is not None:
-            self.indexes = self.indexes.without_object(old)
-        for claim in claims_of(stored):
+        new = set(claims_of(stored)).difference(claims_of(old) if old else ())
+        for claim in sorted(new):
             self._check_free(claim, stored)
-        self._claimed.update(set(claims_of(stored)).difference(claims_of(old) if old else ()))
+        self._claimed |= new
         self.configuration = with_object(self.configuration, stored)
-        self.indexes = self.indexes.with_object(stored)
+        self.indexes = self.indexes.replaced(me, old, stored)
         self._touched[me] = stored
 
     def _check_free(self, claim: Claim, stored: Stored) -> None:
@@ -158,8 +158,12 @@ class Draft:
             text = f"is used by {', '.join(users[:3])}{more}"
             raise Refusal(broken("what is used stays", stored, text))
         self.configuration = without_object(self.configuration, me)
-        self.indexes = self.indexes.without_object(stored)
+        self.indexes = self.indexes.replaced(me, stored, None)
         self._touched[me] = None
+
+    def owner_of(self, claim: Claim) -> Stored | None:
+        """Return the object that has a claim, if one has."""
+        return self._state().owner_of(claim)
 
     def users(self, stored: Stored) -> tuple[Stored, ...]:
         """Return the objects that refer to one."""
@@ -168,13 +172,17 @@ class Draft:
     def finish(self) -> Changed:
         """Check the rules of everything that was touched.
 
+        What was broken before, in a configuration that came from elsewhere, may stay so: else
+        nobody could mend it bit by bit.
+
         Raises:
             Refusal: a rule is broken.
         """
         state = self._state()
-        for stored in self._touched.values():
+        for me, stored in self._touched.items():
             for invariant in check(state, stored) if stored is not None else ():
-                raise Refusal(invariant)
+                if invariant not in self._broken_before(me):
+                    raise Refusal(invariant)
         objects = tuple(_delta_of(me, stored) for me, stored in self._touched.items())
         configuration = self.configuration
         if objects:
@@ -184,6 +192,10 @@ class Draft:
                 mtime=max(self.now, configuration.mtime),
             )
         return Changed(configuration, self.indexes, objects, frozenset(self._claimed))
+
+    def _broken_before(self, me: Ref) -> tuple[Invariant, ...]:
+        old = self.before.get(me)
+        return () if old is None else tuple(check(self.before, old))
 
     def _state(self) -> State:
         return evolve(self.before, configuration=self.configuration, indexes=self.indexes)

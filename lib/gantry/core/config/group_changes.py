@@ -6,11 +6,19 @@ from typing import assert_never
 
 from attrs import evolve
 
+from gantry.core.config.breaches import broken
 from gantry.core.config.claims import Ref
 from gantry.core.config.draft import Draft, Refusal
-from gantry.core.config.rules import broken
-from gantry.protocols.changes import AddGroup, GroupChange, RemoveGroup, RestoreGroup, UpdateGroup
+from gantry.protocols.changes import (
+    AddGroup,
+    AssignGroups,
+    GroupChange,
+    RemoveGroup,
+    RestoreGroup,
+    UpdateGroup,
+)
 from gantry.protocols.objects.group import NodeGroup
+from gantry.protocols.objects.node import Node
 
 
 def change_groups(draft: Draft, change: GroupChange) -> None:
@@ -20,6 +28,9 @@ def change_groups(draft: Draft, change: GroupChange) -> None:
             draft.add(evolve(group, members=()))
         case UpdateGroup(group):
             draft.replace(group)
+        case AssignGroups(groups):
+            for uuid, group_uuid in groups.items():
+                draft.replace(evolve(draft.get(Node, Ref("node", uuid)), group=group_uuid))
         case RestoreGroup(group):
             draft.replace(draft.rebased(group))
         case RemoveGroup(uuid):

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import assert_never
 
 from attrs import evolve
 
+from gantry.core.config.accounts import mark_addresses, name_disks, ports_of
+from gantry.core.config.breaches import broken
 from gantry.core.config.claims import Ref
 from gantry.core.config.cluster_changes import touch_cluster, with_ports
 from gantry.core.config.draft import Draft, Refusal
-from gantry.core.config.rules import broken, place_of
+from gantry.core.config.instance_rules import place_name
 from gantry.protocols import changes
 from gantry.protocols.changes import InstanceChange, SetInstanceState
 from gantry.protocols.codec import Json, Malformed
-from gantry.protocols.identity import DiskUuid, InstanceUuid, NetworkUuid, NodeUuid
-from gantry.protocols.objects.disk import Disk, DrbdId
-from gantry.protocols.objects.instance import Instance, Nic
-from gantry.protocols.objects.network import Network
+from gantry.protocols.identity import DiskUuid, InstanceUuid, NodeUuid
+from gantry.protocols.objects.disk import Disk
+from gantry.protocols.objects.instance import Instance
 from gantry.protocols.objects.wire import dump_object, load_object
 
 EXTERNALLY_MIRRORED = frozenset({"sharedfile", "gluster", "rbd", "ext", "blockdev"})
@@ -30,9 +31,9 @@ def change_instances(draft: Draft, change: InstanceChange) -> None:
         case changes.AddInstance(instance, disks):
             _add(draft, instance, disks)
         case changes.UpdateInstance(instance):
-            _update(draft, instance)
+            update_instance(draft, instance)
         case changes.RestoreInstance(instance):
-            _update(draft, draft.rebased(instance))
+            update_instance(draft, draft.rebased(instance))
         case changes.RenameInstance(uuid, new_name, moved):
             _rename(draft, _instance(draft, uuid), new_name, moved)
         case changes.SetInstanceState(uuid):
@@ -55,27 +56,33 @@ def _add(draft: Draft, instance: Instance, disks: tuple[Disk, ...]) -> None:
     if strangers:
         text = f"does not list the disk {min(strangers)} that comes with it"
         raise Refusal(broken("new disks belong to the instance", instance, text))
-    taken = [*_port_of(instance), *_ports_of(disks)]
+    taken = [*port_of(instance), *ports_of(disks)]
     touch_cluster(draft, with_ports(draft.configuration.cluster, taken))
     for disk in disks:
-        draft.add(disk)
+        draft.add(evolve(disk, iv_name=place_name(instance.disks.index(disk.uuid))))
     draft.add(instance)
-    _mark_addresses(draft, instance.nics, used=True)
+    name_disks(draft, (), instance.disks)
+    mark_addresses(draft, instance.nics, used=True)
 
 
-def _update(draft: Draft, instance: Instance) -> None:
-    """Replace an instance; addresses and ports follow its interfaces."""
+def update_instance(draft: Draft, instance: Instance) -> None:
+    """Replace an instance; disks, addresses and ports follow.
+
+    Raises:
+        Refusal: it is not made from the stored version, or breaks a rule.
+    """
     old = draft.get(Instance, Ref("instance", instance.uuid))
     moves_port = old.network_port != instance.network_port
     if moves_port:  # the new port must leave the pool before it can be the instance's
-        draft.put(with_ports(draft.configuration.cluster, _port_of(instance)))
+        draft.put(with_ports(draft.configuration.cluster, port_of(instance)))
     if not draft.replace(instance):
         return
     if moves_port:
-        touch_cluster(draft, with_ports(draft.configuration.cluster, (), _port_of(old)))
+        touch_cluster(draft, with_ports(draft.configuration.cluster, (), port_of(old)))
+    name_disks(draft, old.disks, instance.disks)
     if old.nics != instance.nics:
-        _mark_addresses(draft, old.nics, used=False)
-        _mark_addresses(draft, instance.nics, used=True)
+        mark_addresses(draft, old.nics, used=False)
+        mark_addresses(draft, instance.nics, used=True)
 
 
 def _remove(draft: Draft, instance: Instance) -> None:
@@ -84,9 +91,9 @@ def _remove(draft: Draft, instance: Instance) -> None:
     draft.remove(instance)
     for disk in disks:
         draft.remove(disk)
-    freed = [*_port_of(instance), *_ports_of(disks)]
+    freed = [*port_of(instance), *ports_of(disks)]
     touch_cluster(draft, with_ports(draft.configuration.cluster, (), freed))
-    _mark_addresses(draft, instance.nics, used=False)
+    mark_addresses(draft, instance.nics, used=False)
 
 
 def _rename(
@@ -131,34 +138,6 @@ def _set_primary(draft: Draft, instance: Instance, node: NodeUuid) -> None:
             draft.replace(evolve(disk, nodes=(node,)))
 
 
-def _port_of(instance: Instance) -> tuple[int, ...]:
+def port_of(instance: Instance) -> tuple[int, ...]:
+    """Return the network port that an instance uses, if it does."""
     return () if instance.network_port is None else (instance.network_port,)
-
-
-def _ports_of(disks: Iterable[Disk]) -> list[int]:
-    ids = [disk.logical_id for disk in disks]
-    return [each.port for each in ids if isinstance(each, DrbdId)]
-
-
-def _mark_addresses(draft: Draft, nics: Iterable[Nic], *, used: bool) -> None:
-    """Mark the interfaces' addresses in their networks' bitmaps.
-
-    The network's serial number and time stay, as in Ganeti.
-    """
-    for uuid, addresses in _addresses(nics).items():
-        network = draft.get(Network, Ref("network", uuid))
-        marked = network.reservations
-        for ip in addresses:
-            place = place_of(network, ip)
-            if place is not None and marked is not None and ip != network.gateway:
-                marked = f"{marked[:place]}{int(used)}{marked[place + 1 :]}"
-        if marked != network.reservations:
-            draft.put(evolve(network, reservations=marked))
-
-
-def _addresses(nics: Iterable[Nic]) -> dict[NetworkUuid, list[str]]:
-    found: dict[NetworkUuid, list[str]] = {}
-    for nic in nics:
-        if nic.network is not None and nic.ip is not None:
-            found.setdefault(nic.network, []).append(nic.ip)
-    return found

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from gantry.core.config.breaches import broken
 from gantry.core.config.claims import Ref
 from gantry.core.config.cluster_changes import touch_cluster, with_certificate
 from gantry.core.config.draft import Draft, Refusal
-from gantry.core.config.rules import broken
 from gantry.protocols.changes import AddNode, NodeChange, RemoveNode, RestoreNode, UpdateNode
 from gantry.protocols.objects.leftover import Leftover
 from gantry.protocols.objects.node import Node

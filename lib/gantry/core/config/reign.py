@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 from attrs import evolve
 
@@ -31,24 +31,34 @@ def first_record(
         master: who leads.
         epoch: the new one.
         voters: who votes, if the reign begins without a majority of those who did: the others
-            are marked offline.
+            are marked offline, and their certificates count no more.
         now: seconds since the Unix epoch.
     """
     mtime = max(now, configuration.mtime)
     cluster = configuration.cluster
-    led = evolve(cluster, master_node=master, serial_no=cluster.serial_no + 1, mtime=mtime)
-    puts = [ObjectPut("cluster", cluster.uuid, dump_object(led))]
-    if voters is not None:
-        puts += _left_behind(configuration, voters, mtime)
+    behind = set[NodeUuid]() if voters is None else voters_of(configuration) - voters
+    led = evolve(
+        cluster,
+        master_node=master,
+        candidate_certs={
+            uuid: each for uuid, each in cluster.candidate_certs.items() if uuid not in behind
+        },
+        serial_no=cluster.serial_no + 1,
+        mtime=mtime,
+    )
+    puts = [
+        ObjectPut("cluster", cluster.uuid, dump_object(led)),
+        *_offline(configuration, behind, mtime),
+    ]
     serial_no = configuration.serial_no + 1
     key = Key(NO_JOB, 0, epoch)
     return ConfigRecord(key, Attempt(1), f"reign {epoch}", serial_no, mtime, tuple(puts))
 
 
-def _left_behind(
-    configuration: Configuration, voters: frozenset[NodeUuid], mtime: float
+def _offline(
+    configuration: Configuration, behind: Set[NodeUuid], mtime: float
 ) -> Iterator[ObjectPut]:
-    for uuid in sorted(voters_of(configuration) - voters):
+    for uuid in sorted(behind):
         node = configuration.nodes[uuid]
         offline = evolve(
             node,

@@ -7,7 +7,6 @@ address, although neither is in the configuration yet.
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import uuid
 from collections.abc import Iterable, Iterator
 from typing import Final, assert_never
@@ -15,9 +14,9 @@ from typing import Final, assert_never
 from attrs import field, frozen
 from immutables import Map
 
+from gantry.core.config.addresses import free_addresses, is_reserved, place_of
 from gantry.core.config.claims import Claim, Space, address_claim, kind_of, shown
 from gantry.core.config.cluster_changes import PORTS
-from gantry.core.config.rules import bit_set, is_reserved, place_of
 from gantry.core.config.state import State
 from gantry.protocols.errors import BadCall
 from gantry.protocols.identity import JobId, NetworkUuid
@@ -173,7 +172,7 @@ def _candidates(
             fresh = range(max(cluster.highest_used_port + 1, PORTS.start), PORTS.stop)
             return (str(port) for port in (*cluster.tcpudp_port_pool, *fresh))
         case "ip":
-            return _addresses(_network(state, want))
+            return free_addresses(_network(state, want))
         case "instance name" | "lv":
             raise BadCall("reserve", f"a {want.kind} can not be made up: say which one is wanted")
         case _:
@@ -186,13 +185,3 @@ def _macs(state: State, want: Want, draws: Draws) -> Iterator[str]:
         prefix = _network(state, want).mac_prefix or prefix
     for block in draws.blocks():
         yield ":".join([prefix, *(f"{byte:02x}" for byte in block[:3])])
-
-
-def _addresses(network: Network) -> Iterator[str]:
-    """Return the free addresses, the lowest first; network and broadcast address never are."""
-    first = ipaddress.IPv4Network(network.network)
-    for place in range(1, first.num_addresses - 1):
-        if not bit_set(network.reservations, place) and not bit_set(
-            network.ext_reservations, place
-        ):
-            yield str(first.network_address + place)

@@ -1,18 +1,21 @@
 """The rules of the configuration: each is a check of one object, over the indexes.
 
-A change checks the objects that it touches; ``gnt-cluster verify`` checks all of them with the
-same functions. Uniqueness and references are not here: they hold for every kind of object in
-the same way, see :mod:`gantry.core.config.claims`.
+A change checks the objects that it touches; ``gnt-cluster verify-config`` checks all of them with
+the same functions. What is particular to a kind of object is in the modules beside this one.
 """
 
 from __future__ import annotations
 
-import ipaddress
+import re
 from collections import Counter
 from collections.abc import Iterator
-from typing import assert_never
+from typing import Final, assert_never
 
-from gantry.core.config.claims import Ref, Stored, claims_of, kind_of, ref, references_of, shown
+from gantry.core.config.breaches import broken
+from gantry.core.config.claims import Stored, claims_of, kind_of, ref, references_of, shown
+from gantry.core.config.instance_rules import check_disk, check_instance
+from gantry.core.config.network_rules import check_network
+from gantry.core.config.policy_rules import check_cluster_policy, check_group_policy
 from gantry.core.config.state import State
 from gantry.protocols.objects.cluster import Cluster
 from gantry.protocols.objects.disk import Disk, ForthcomingDisk
@@ -24,13 +27,8 @@ from gantry.protocols.objects.network import Network
 from gantry.protocols.objects.node import Node
 from gantry.protocols.wconfd import Invariant
 
-LOCAL_DISKS = frozenset({"plain", "file", "drbd", "blockdev"})
-"""Templates of which an instance can only use disks that are on its primary node."""
-
-
-def broken(rule: str, stored: Stored, text: str) -> Invariant:
-    """Say which rule an object breaks."""
-    return Invariant(rule, kind_of(stored), shown(stored), text)
+TAG: Final = re.compile(r"[A-Za-z0-9.+*/:@_-]{1,128}")
+TAGS_MAX: Final = 4096
 
 
 def check(state: State, stored: Stored) -> Iterator[Invariant]:
@@ -40,6 +38,7 @@ def check(state: State, stored: Stored) -> Iterator[Invariant]:
         if state.get(target) is None:
             text = f"refers to {target.kind} {target.uuid}, which does not exist"
             yield broken("references resolve", stored, text)
+    yield from _check_version(stored)
     yield from _check_own(state, stored)
 
 
@@ -53,21 +52,41 @@ def _check_claims(state: State, stored: Stored) -> Iterator[Invariant]:
             yield broken("values are unique", stored, text)
 
 
+def _check_version(stored: Stored) -> Iterator[Invariant]:
+    if isinstance(stored, FilterRule):
+        return
+    if stored.serial_no < 1:
+        text = f"has the serial number {stored.serial_no}"
+        yield broken("serial numbers begin at 1", stored, text)
+    if isinstance(stored, Disk | ForthcomingDisk | Leftover):
+        return
+    tags = stored.tags or frozenset()
+    for tag in sorted(tags):
+        if not TAG.fullmatch(tag):
+            yield broken("tags are well-formed", stored, f"has the tag {tag!r}")
+    if len(tags) > TAGS_MAX:
+        yield broken("tags are few", stored, f"has {len(tags)} tags, more than {TAGS_MAX}")
+
+
 def _check_own(state: State, stored: Stored) -> Iterator[Invariant]:
     match stored:
         case Cluster():
             yield from _check_cluster(state, stored)
         case Node():
             yield from _check_node(state, stored)
+        case NodeGroup():
+            yield from check_group_policy(stored)
         case Instance():
-            yield from _check_instance(state, stored)
+            yield from check_instance(state, stored)
         case Disk():
-            for owner in state.referrers(ref(stored)):
-                if isinstance(owner, Instance):
-                    yield from _check_disks(state, owner)
+            yield from check_disk(state, stored)
         case Network():
-            yield from _check_network(stored)
-        case FilterRule() | Leftover() | NodeGroup() | ForthcomingInstance() | ForthcomingDisk():
+            yield from check_network(stored)
+        case FilterRule(priority=priority):
+            if priority < 0:
+                text = f"has the priority {priority}"
+                yield broken("filter priorities are not negative", stored, text)
+        case ForthcomingInstance() | ForthcomingDisk() | Leftover():
             return
         case _:
             assert_never(stored)
@@ -82,9 +101,23 @@ def _check_cluster(state: State, cluster: Cluster) -> Iterator[Invariant]:
             yield broken("hypervisors have parameters", cluster, text)
     if not cluster.enabled_disk_templates:
         yield broken("some disk template is enabled", cluster, "no disk template is enabled")
+    yield from _check_ports(cluster)
+    yield from check_cluster_policy(cluster)
     master = state.configuration.nodes.get(cluster.master_node)
     if master is not None:
         yield from _check_master(master)
+    for uuid in cluster.candidate_certs:
+        node = state.configuration.nodes.get(uuid)
+        if node is None or not node.master_candidate:
+            text = f"lists a certificate of {uuid if node is None else node.name}"
+            yield broken("certificates are candidates'", cluster, text)
+
+
+def _check_ports(cluster: Cluster) -> Iterator[Invariant]:
+    for port in cluster.tcpudp_port_pool:
+        if port > cluster.highest_used_port:
+            text = f"port {port} is in the pool, and {cluster.highest_used_port} the highest used"
+            yield broken("pooled ports were used before", cluster, text)
 
 
 def _check_node(state: State, node: Node) -> Iterator[Invariant]:
@@ -106,60 +139,3 @@ def _check_node(state: State, node: Node) -> Iterator[Invariant]:
 def _check_master(node: Node) -> Iterator[Invariant]:
     if not node.master_candidate:
         yield broken("the master is a candidate", node, "is the master and no master candidate")
-
-
-def _check_instance(state: State, instance: Instance) -> Iterator[Invariant]:
-    yield from _check_disks(state, instance)
-    for nic in instance.nics:
-        network = state.configuration.networks.get(nic.network) if nic.network else None
-        if network is None or nic.ip is None:
-            continue
-        place = place_of(network, nic.ip)
-        if place is None:
-            text = f"has address {nic.ip} in network {network.name}, which is {network.network}"
-            yield broken("addresses are in their network", instance, text)
-        elif not is_reserved(network, place):
-            text = f"address {nic.ip} is not marked as used in network {network.name}"
-            yield broken("used addresses are marked", instance, text)
-
-
-def _check_disks(state: State, instance: Instance) -> Iterator[Invariant]:
-    for uuid in instance.disks:
-        disk = state.configuration.disks.get(uuid)
-        if disk is None or disk.dev_type not in LOCAL_DISKS:
-            continue
-        if disk.nodes and instance.primary_node not in disk.nodes:
-            node = state.get(Ref("node", instance.primary_node))
-            text = f"its disk {uuid} is not on its primary node {shown(node) if node else ''}"
-            yield broken("local disks are on the primary node", instance, text.rstrip())
-
-
-def _check_network(network: Network) -> Iterator[Invariant]:
-    try:
-        size = ipaddress.IPv4Network(network.network).num_addresses
-    except ValueError as error:
-        yield broken("networks are IPv4 networks", network, str(error))
-        return
-    for bitmap in (network.reservations, network.ext_reservations):
-        if bitmap is not None and (len(bitmap) != size or set(bitmap) - {"0", "1"}):
-            text = f"a reservation bitmap is not made of {size} zeros and ones"
-            yield broken("bitmaps fit their network", network, text)
-
-
-def place_of(network: Network, ip: str) -> int | None:
-    """Return an address's place in a network's bitmaps, or ``None`` if it is not in it."""
-    try:
-        subnet, address = ipaddress.IPv4Network(network.network), ipaddress.IPv4Address(ip)
-    except ValueError:
-        return None
-    return int(address) - int(subnet.network_address) if address in subnet else None
-
-
-def is_reserved(network: Network, place: int) -> bool:
-    """Whether the address at a place in the bitmaps is taken."""
-    return any(bit_set(bits, place) for bits in (network.reservations, network.ext_reservations))
-
-
-def bit_set(bitmap: str | None, place: int) -> bool:
-    """Whether a bitmap has a one at a place; no bitmap is all zeros."""
-    return bitmap is not None and bitmap[place : place + 1] == "1"

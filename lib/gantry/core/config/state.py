@@ -58,6 +58,8 @@ _CLASSES: Final[dict[ObjectKind, type[Stored]]] = {
 }
 
 Objects = Map[str, Stored]
+_Refs = Map[Ref, None]
+"""A persistent set."""
 
 
 @frozen
@@ -65,38 +67,41 @@ class Indexes:
     """Who has which claim, and who refers to whom."""
 
     claims: Map[Claim, Ref] = field(factory=Map)
-    referrers: Map[Ref, Map[Ref, None]] = field(factory=Map)
+    referrers: Map[Ref, _Refs] = field(factory=Map)
     """Objects that nobody refers to are not listed."""
 
-    def with_object(self, stored: Stored) -> Indexes:
-        """Return the indexes with an object's claims and references."""
-        me, claims, referrers = ref(stored), self.claims, self.referrers
-        with claims.mutate() as changing:
-            for claim in claims_of(stored):
-                changing[claim] = me
-            claims = changing.finish()
-        for target in references_of(stored):
-            referrers = referrers.set(target, referrers.get(target, Map()).set(me, None))
-        return Indexes(claims, referrers)
+    def replaced(self, me: Ref, old: Stored | None, new: Stored | None) -> Indexes:
+        """Return the indexes after an object has changed, has come or has gone.
 
-    def without_object(self, stored: Stored) -> Indexes:
-        """Return the indexes without an object's claims and references."""
-        me, claims, referrers = ref(stored), self.claims, self.referrers
-        with claims.mutate() as changing:
-            for claim in claims_of(stored):
-                if changing.get(claim) == me:
-                    del changing[claim]
-            claims = changing.finish()
-        for target in references_of(stored):
-            rest = referrers.get(target, Map())
-            if me in rest:
-                rest = rest.delete(me)
-            referrers = referrers.set(target, rest) if rest else _without(referrers, target)
-        return Indexes(claims, referrers)
+        What did not change is not touched.
+        """
+        before = set(claims_of(old)) if old is not None else set()
+        after = set(claims_of(new)) if new is not None else set()
+        claims = self.claims
+        if before != after:
+            with claims.mutate() as changing:
+                for claim in before - after:
+                    if changing.get(claim) == me:
+                        del changing[claim]
+                for claim in after - before:
+                    changing[claim] = me
+                claims = changing.finish()
+        return Indexes(claims, self._referred(me, old, new))
 
-
-def _without(referrers: Map[Ref, Map[Ref, None]], target: Ref) -> Map[Ref, Map[Ref, None]]:
-    return referrers.delete(target) if target in referrers else referrers
+    def _referred(self, me: Ref, old: Stored | None, new: Stored | None) -> Map[Ref, _Refs]:
+        before = references_of(old) if old is not None else frozenset()
+        after = references_of(new) if new is not None else frozenset()
+        referrers = self.referrers
+        for target in before - after:
+            rest = referrers.get(target, _Refs())
+            rest = rest.delete(me) if me in rest else rest
+            if rest:
+                referrers = referrers.set(target, rest)
+            elif target in referrers:
+                referrers = referrers.delete(target)
+        for target in after - before:
+            referrers = referrers.set(target, referrers.get(target, _Refs()).set(me, None))
+        return referrers
 
 
 @frozen
@@ -238,14 +243,14 @@ def follow(
         gantry.protocols.codec.Malformed: the delta holds an object of an unknown form.
     """
     for change in delta.objects:
-        before = find(configuration, Ref(change.of, change.uuid))
-        if before is not None:
-            indexes = indexes.without_object(before)
+        me = Ref(change.of, change.uuid)
+        before = find(configuration, me)
         match change:
             case ObjectPut(kind, _, value):
                 stored = load_stored(kind, value)
                 configuration = with_object(configuration, stored)
-                indexes = indexes.with_object(stored)
-            case ObjectGone(kind, uuid):
-                configuration = without_object(configuration, Ref(kind, uuid))
+                indexes = indexes.replaced(me, before, stored)
+            case ObjectGone():
+                configuration = without_object(configuration, me)
+                indexes = indexes.replaced(me, before, None)
     return evolve(configuration, serial_no=delta.serial_no, mtime=delta.mtime), indexes

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-import attrs
-
 from gantry.operations.lookup import disks_of, find_group, find_nodes
-from gantry.operations.operation import Locks, Operation, locks
-from gantry.operations.updates import update_node
+from gantry.operations.operation import Locks, Operation, locks, step
 from gantry.operations.whole import EVERYTHING
 from gantry.operations.world import World
+from gantry.protocols.changes import AssignGroups
 from gantry.protocols.errors import OpPrereqError
 from gantry.protocols.identity import GroupUuid, NodeUuid
 from gantry.protocols.opcodes.group import OpGroupAssignNodes
-from gantry.protocols.steps import Plan
+from gantry.protocols.steps import Commit, Plan
 from gantry.protocols.wconfd import ConfigPart
 
 
@@ -31,7 +29,7 @@ async def needed_locks(opcode: OpGroupAssignNodes, world: World) -> Locks:
 
 
 async def plan(opcode: OpGroupAssignNodes, world: World) -> Plan:
-    """Move them one by one."""
+    """Move them, all or none."""
     part = await world.read(EVERYTHING)
     group, nodes = find_group(part, opcode.group_name), find_nodes(part, opcode.nodes)
     now = {node.uuid: node.group for node in part.nodes.values()}
@@ -42,13 +40,10 @@ async def plan(opcode: OpGroupAssignNodes, world: World) -> Plan:
         raise OpPrereqError(text, "wrong_state")
     if split:
         world.say(f"WARNING: in two node groups are now: {', '.join(sorted(split))}")
-    certificates = part.cluster.candidate_certs
-    steps = tuple(
-        update_node(node, attrs.evolve(node, group=group.uuid), listed=certificates.get(node.uuid))
-        for node in nodes
-        if node.group != group.uuid
-    )
-    return Plan(opcode.op_id(), OPERATION.version, steps)
+    before = {node.uuid: node.group for node in nodes if node.group != group.uuid}
+    do, undo = AssignGroups(dict.fromkeys(before, group.uuid)), AssignGroups(before)
+    move = step(f"move nodes to group {group.name}", "idempotent", Commit(do), Commit(undo))
+    return Plan(opcode.op_id(), OPERATION.version, (move,) if before else ())
 
 
 def _split(part: ConfigPart, groups: Mapping[NodeUuid, GroupUuid]) -> set[str]:

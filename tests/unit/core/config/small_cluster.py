@@ -7,7 +7,10 @@ from pathlib import Path
 
 from attrs import evolve
 
+from gantry.core.config.apply import apply
+from gantry.core.config.draft import Changed
 from gantry.core.config.state import State
+from gantry.core.config.verify import verify
 from gantry.protocols.changes import Change
 from gantry.protocols.codec import dump, from_bytes
 from gantry.protocols.identity import (
@@ -32,7 +35,9 @@ from gantry.protocols.objects.filter import FilterRule
 from gantry.protocols.objects.group import NodeGroup
 from gantry.protocols.objects.instance import Instance, Nic
 from gantry.protocols.objects.leftover import Leftover
+from gantry.protocols.objects.network import Network
 from gantry.protocols.objects.node import Node
+from gantry.protocols.wconfd import Invariant
 
 SAMPLE = Path("tests/facts/samples/config.data")
 NOW = 2_000_000_000.0
@@ -90,6 +95,16 @@ def a_nic(name: str, ip: str | None = None) -> Nic:
         nicparams={},
         network=None if ip is None else NETWORK,
         uuid=NicUuid(fake_uuid(f"nic of {name}")),
+    )
+
+
+def a_network(name: str, addresses: str = "10.88.0.0/28", gateway: str | None = None) -> Network:
+    return Network(
+        name=name,
+        network=addresses,
+        gateway=gateway,
+        uuid=NetworkUuid(fake_uuid(name)),
+        serial_no=1,
     )
 
 
@@ -181,3 +196,20 @@ def ticket(change: Change, job: int = 1, step: int = 0, attempt: int = 1, epoch:
     """Return the ticket of a step that asks for a change."""
     key = Key(JobId(job), 0, step)
     return Ticket(key, Attempt(attempt), Epoch(epoch), digest_of(dump(change, Change)))
+
+
+def made(change: Change, state: State | None = None) -> State:
+    """Make a change that must succeed, and check everything after it."""
+    before = state or sample_state()
+    result = apply(before, change, NOW)
+    assert isinstance(result, Changed), result
+    after = evolve(before, configuration=result.configuration, indexes=result.indexes)
+    assert verify(after) == ()
+    return after
+
+
+def refused(change: Change, state: State | None = None) -> Invariant:
+    """Make a change that must be refused, and return the rule that it would break."""
+    result = apply(state or sample_state(), change, NOW)
+    assert isinstance(result, Invariant)
+    return result

@@ -23,13 +23,14 @@ from tests.unit.core.config.small_cluster import (
     a_rule,
     an_instance,
     fake_uuid,
+    made,
+    refused,
     sample,
     sample_state,
 )
 
 from gantry.core.config.apply import apply
 from gantry.core.config.draft import Changed
-from gantry.core.config.state import State
 from gantry.core.config.verify import verify
 from gantry.protocols.changes import (
     AddFilter,
@@ -60,23 +61,6 @@ from gantry.protocols.changes import (
 )
 from gantry.protocols.identity import DiskUuid, GroupUuid, InstanceUuid, LeftoverUuid, NodeUuid
 from gantry.protocols.objects.disk import FileId
-from gantry.protocols.wconfd import Invariant
-
-
-def made(change: Change, state: State | None = None) -> State:
-    """Make a change that must succeed, and check everything after it."""
-    before = state or sample_state()
-    result = apply(before, change, NOW)
-    assert isinstance(result, Changed), result
-    after = evolve(before, configuration=result.configuration, indexes=result.indexes)
-    assert verify(after) == ()
-    return after
-
-
-def refused(change: Change, state: State | None = None) -> Invariant:
-    result = apply(state or sample_state(), change, NOW)
-    assert isinstance(result, Invariant)
-    return result
 
 
 def test_the_sample_keeps_all_rules() -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from tests.unit.core.config.small_cluster import SAMPLE
+from tests.unit.core.config.small_cluster import MASTER, SAMPLE
 
 from gantry.daemons.wconfd.config_store import ConfigStore
 from gantry.daemons.wconfd.lock_store import LockStore
@@ -33,6 +33,8 @@ def lone_master_files() -> MemoryFiles:
     value = json.loads(SAMPLE.read_bytes())
     for node in value["nodes"].values():
         node["master_candidate"] = node["name"] == MASTER_NAME
+    certificates = value["cluster"]["candidate_certs"]
+    value["cluster"]["candidate_certs"] = {MASTER: certificates[MASTER]}
     files.put(path, json.dumps(value).encode())
     return files
 
