@@ -18,7 +18,7 @@ from gantry.operations.world import World
 from gantry.protocols.identity import NodeUuid
 from gantry.protocols.locks import BGL, Level, LockName, LockRequest, Mode, lock_name, lock_set
 from gantry.protocols.opcodes.opcode import Opcode
-from gantry.protocols.steps import Action, Kind, NoUndo, Plan, Step, StepName
+from gantry.protocols.steps import Action, Kind, Look, NoUndo, Plan, Step, StepName
 
 O = TypeVar("O", bound=Opcode)  # noqa: E741 - the opcode's type, in every signature below
 
@@ -81,9 +81,10 @@ def step(
     undo: Action | NoUndo = NOTHING_TO_UNDO,
     *,
     tolerate: bool = False,
+    looks: tuple[Look, ...] = (),
 ) -> Step:
-    """Return one step of a plan."""
-    return Step(StepName(name), kind, do, undo, tolerate)
+    """Return one step of a plan; a checked one says by which signs it is known to have happened."""
+    return Step(StepName(name), kind, do, undo, tolerate, looks)
 
 
 def unique(nodes: Iterable[NodeUuid]) -> tuple[NodeUuid, ...]:

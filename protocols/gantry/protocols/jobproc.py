@@ -19,7 +19,7 @@ from gantry.protocols.errors import ServiceError
 from gantry.protocols.identity import Attempt, Epoch, JobId, Key
 from gantry.protocols.jobs import LogType
 from gantry.protocols.service import Service, raises
-from gantry.protocols.steps import StepRecord
+from gantry.protocols.steps import Decided, StepRecord
 
 EventNumber = NewType("EventNumber", int)
 """Events of one attempt are numbered from 1 without gaps."""
@@ -44,6 +44,8 @@ class Assignment:
     priority: int
     log_serial: int
     """The serial number of the job's last log entry, 0 for none."""
+    cancelled: bool = False
+    """Whether the job was asked to stop while an earlier attempt was at work."""
     secrets: tuple[Mapping[str, str], ...] = ()
     """The secret OS parameters of each opcode; kept in memory only."""
 
@@ -77,7 +79,7 @@ class Logged:
 
 @frozen
 class Recorded:
-    """A step record, already flushed to the job's local journal."""
+    """A step record, which the job's local journal has or is about to have, too."""
 
     record: StepRecord
 
@@ -98,11 +100,18 @@ class BlockedBy:
 
 
 @frozen
+class Halted:
+    """The process leaves in the middle, since for now nobody may act; another one goes on."""
+
+    reason: str
+
+
+@frozen
 class Ended:
     """The job has ended: when this is committed, its locks go and the process leaves."""
 
 
-Event = OpcodeChanged | Logged | Recorded | JobsWanted | BlockedBy | Ended
+Event = OpcodeChanged | Logged | Recorded | JobsWanted | BlockedBy | Halted | Ended
 
 
 @frozen
@@ -164,6 +173,12 @@ class JobProcess(Protocol):
         Returns:
             Whether the job had not begun to act, so that it ends as cancelled for certain.
         """
+
+    async def decided(self, decision: Decided) -> None:
+        """Answer what the job asked with :class:`gantry.protocols.steps.Asked`."""
+
+    async def set_lease(self, held: bool) -> None:  # noqa: FBT001 - recorded by name
+        """Say whether the master has the lease: without it the job stops before its next step."""
 
     async def set_priority(self, priority: int) -> None:
         """Change the priority with which the job waits for locks."""

@@ -31,6 +31,10 @@ FINAL: Final[frozenset[OpStatus]] = frozenset({"canceled", "success", "error"})
 LogType = Literal["message", "message-list", "remote-import", "jqueue-test", "delay-test"]
 """What a log entry's payload is; only a ``message`` is known to be a string."""
 
+Choice = Literal["skip", "redo", "abort"]
+"""What a person decides about a step that a job asks about: it counts as done; it is done (again);
+the job is undone."""
+
 HIGHEST_PRIORITY: Final = -20
 LOWEST_PRIORITY: Final = 19
 SUBMIT_PRIORITIES: Final[frozenset[int]] = frozenset({-10, 0, 10})

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Final, Literal, Protocol
 
 from gantry.protocols.codec import Json
+from gantry.protocols.jobs import Choice
 from gantry.protocols.service import Service
 
 SOCKET_NAME: Final = "query"
@@ -53,6 +54,9 @@ class Luxi(Protocol):
 
     async def cancel_job(self, job_id: int | str, kill: bool = False) -> tuple[bool, str]:  # noqa: FBT001, FBT002 - LUXI's arguments are positional
         """Cancel a job: dequeue it, or ask its process to stop and undo."""
+
+    async def decide_job(self, job_id: int | str, choice: Choice) -> tuple[bool, str]:
+        """Answer what a job asks; a method of Gantry's own."""
 
     async def change_job_priority(self, job_id: int | str, priority: int) -> tuple[bool, str]:
         """Change the priority of a pending job."""

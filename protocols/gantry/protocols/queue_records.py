@@ -19,7 +19,7 @@ from gantry.protocols.jobproc import Event, EventNumber, Mode, NotSubmitted, Sub
 from gantry.protocols.jobs import JobStatus, Timestamp
 from gantry.protocols.records import Position
 from gantry.protocols.replication import LogEnd
-from gantry.protocols.steps import StepRecord
+from gantry.protocols.steps import Decided, StepRecord
 
 ReasonEntry = tuple[str, str, int]
 OpcodeJson = Mapping[str, Json]
@@ -70,6 +70,8 @@ class AttemptBegun:
     attempt: Attempt
     mode: Mode
     at: Timestamp
+    blameless: bool = False
+    """Whether the earlier process ended for a reason that is not its own."""
 
 
 @frozen
@@ -107,6 +109,21 @@ class JobCanceled:
 
     job: JobId
     at: Timestamp
+
+
+@frozen
+class CancelWanted:
+    """A job that has begun is to stop and undo, in this attempt or a later one."""
+
+    job: JobId
+
+
+@frozen
+class JobDecided:
+    """A person has answered what a job asked."""
+
+    job: JobId
+    decided: Decided
 
 
 @frozen
@@ -158,6 +175,9 @@ class StoredEntry:
     records: tuple[StepRecord, ...]
     wanted: tuple[Wanted, ...]
     closed: bool
+    deaths: int = 0
+    false_starts: int = 0
+    cancel_wanted: bool = False
 
 
 @frozen
@@ -202,6 +222,8 @@ QueueRecord = (
     | JobReported
     | JobClosed
     | JobCanceled
+    | CancelWanted
+    | JobDecided
     | JobFailed
     | PriorityChanged
     | JobArchived

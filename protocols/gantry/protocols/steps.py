@@ -24,10 +24,16 @@ from attrs import field, frozen
 from gantry.protocols.changes import Change
 from gantry.protocols.codec import Json, dump, load
 from gantry.protocols.identity import Attempt, NodeUuid
+from gantry.protocols.jobs import Choice
+from gantry.protocols.locks import Held
+from gantry.protocols.runtime_types import InstanceState
+from gantry.protocols.wconfd import Want
 
 StepName = NewType("StepName", str)
 
 Kind = Literal["idempotent", "checked", "compensated", "once"]
+"""What an interrupted step needs: to be run again; to be looked at; to be taken back by its node
+and run again; or a person's decision."""
 
 
 @frozen
@@ -96,6 +102,19 @@ class NoUndo:
 
 
 @frozen
+class Look:
+    """A sign that a checked step has happened: what its instance is like on a node."""
+
+    node: NodeUuid
+    hypervisor: str
+    instance: str
+    states: tuple[InstanceState, ...]
+    """It is in one of these."""
+    not_since: float | None = None
+    """And it was not started at this time: it was started anew."""
+
+
+@frozen
 class Step:
     """One step of a plan."""
 
@@ -105,6 +124,8 @@ class Step:
     undo: Action | NoUndo
     tolerate: bool = False
     """Whether a failure is logged as a warning and the plan goes on."""
+    looks: tuple[Look, ...] = ()
+    """Of a checked step: any of these is enough to know that it has happened."""
 
 
 @frozen
@@ -123,9 +144,23 @@ class Plan:
     """Wraps that step's result into an object with this one key."""
     no_return: StepName | None = None
     """Once this step is done the plan is only carried on, never undone."""
+    after_death: Literal["go on", "roll back"] = "go on"
+    """What a process does that comes after one that died on the way."""
 
 
 # --- the step journal of an opcode ------------------------------------------------------------
+
+
+@frozen
+class Holds:
+    """What the job holds for an opcode, noted before the opcode changes anything.
+
+    A WConfD that has lost it, or never had it on this node, gives it back to the job.
+    """
+
+    opcode: int
+    locks: tuple[Held, ...]
+    reserved: tuple[Want, ...]
 
 
 @frozen
@@ -180,7 +215,29 @@ class Leftover:
     text: str
 
 
-StepRecord = Planned | Started | Done | TurnedBack | Undone | Leftover
+@frozen
+class Asked:
+    """Nobody but a person can know how to go on; the job waits for an answer."""
+
+    opcode: int
+    step: int | None
+    """``None``: it is about the plan as a whole."""
+    question: str
+    at: float
+
+
+@frozen
+class Decided:
+    """A person has answered what was asked last."""
+
+    opcode: int
+    step: int | None
+    choice: Choice
+    asked_at: float
+    """When the question was asked: a later one about the same step needs its own answer."""
+
+
+StepRecord = Holds | Planned | Started | Done | TurnedBack | Undone | Leftover | Asked | Decided
 
 
 def dump_record(record: StepRecord) -> Json:

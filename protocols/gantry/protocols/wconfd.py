@@ -15,6 +15,7 @@ from gantry.protocols.identity import Epoch, JobId, Key, NodeUuid, Ticket
 from gantry.protocols.locks import (
     Blocked,
     Granted,
+    Held,
     Level,
     LockName,
     LockOwner,
@@ -179,6 +180,10 @@ class LivingJob:
     """An unfinished job, as LuxiD names it to a WConfD that has just started."""
 
     owner: LockOwner
+    held: tuple[Held, ...] = ()
+    """What the queue knows of its locks: a WConfD that knows nothing of the job gives them back."""
+    reserved: tuple[Want, ...] = ()
+    """As :attr:`held`; each with its value."""
 
 
 @frozen
@@ -295,7 +300,10 @@ class WConfD(Protocol):
 
     @raises(StaleEpoch, NoLease, NotDurable)
     async def name_jobs(self, epoch: Epoch, jobs: tuple[LivingJob, ...]) -> None:
-        """Name all unfinished jobs; what others hold is freed, then locks are granted."""
+        """Name all unfinished jobs; what others hold is freed, then locks are granted.
+
+        What these jobs are known to hold, and this WConfD does not know of, is given back to them.
+        """
 
     @raises(StaleAttempt, NotDurable)
     async def adopt(self, owner: LockOwner) -> None:

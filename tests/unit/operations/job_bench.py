@@ -18,6 +18,7 @@ from gantry.protocols.jobproc import (
     BlockedBy,
     Ended,
     EventNumber,
+    Halted,
     JobsWanted,
     Logged,
     Mode,
@@ -152,5 +153,5 @@ class Listener:
                 self.ran.submitted.extend(jobs)
                 ids = tuple(Submitted(JobId(100 + n)) for n in range(len(jobs)))
                 await self.server.submitted(key, ids)
-            case BlockedBy() | Ended():
+            case BlockedBy() | Halted() | Ended():
                 pass

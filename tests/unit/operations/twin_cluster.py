@@ -6,6 +6,7 @@ a call that is repeated under its key answers what it answered the first time.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -90,7 +91,8 @@ class TwinWConfD:
     reservations: Reservations = field(factory=Reservations)
     held: dict[LockOwner, list[Held]] = field(factory=dict)
     granted: list[LockRequest] = field(factory=list)
-    draws: int = 0
+    draws: Counter[JobId] = field(factory=Counter)
+    """How often a job has drawn; who plans anew draws the same again."""
 
     async def read(self, selection: Selection) -> ConfigPart:
         await trio.lowlevel.checkpoint()
@@ -130,6 +132,7 @@ class TwinWConfD:
     async def release(self, owner: LockOwner, level: Level | None) -> None:
         await trio.lowlevel.checkpoint()
         self.reservations = self.reservations.without_job(owner.job)
+        del self.draws[owner.job]
 
     async def adopt(self, owner: LockOwner) -> None:
         await trio.lowlevel.checkpoint()
@@ -144,8 +147,8 @@ class TwinWConfD:
 
     async def reserve(self, owner: LockOwner, wants: tuple[Want, ...]) -> Reserved | Taken:
         await trio.lowlevel.checkpoint()
-        self.draws += 1
-        seed = b"%016d" % self.draws
+        self.draws[owner.job] += 1
+        seed = b"%08d%08d" % (owner.job, self.draws[owner.job])
         self.reservations, answer = reserve(self.state, self.reservations, owner.job, wants, seed)
         return answer
 

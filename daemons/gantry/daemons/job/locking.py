@@ -11,7 +11,7 @@ from attrs import define, field
 from gantry.daemons.job.outbox import Outbox
 from gantry.operations.operation import Locks, level_of
 from gantry.protocols.jobproc import BlockedBy
-from gantry.protocols.locks import LEVELS, LockOwner, LockRequest
+from gantry.protocols.locks import LEVELS, Held, LockOwner, LockRequest
 from gantry.protocols.wconfd import WConfD
 from gantry.runtime.link import Link
 from gantry.runtime.nursery import open_plain_nursery
@@ -31,6 +31,8 @@ class LockTaker:
     owner: LockOwner
     outbox: Outbox
     priority: int
+    held: tuple[Held, ...] = field(default=(), init=False)
+    """What WConfD has granted, in this attempt."""
     _waiting: bool = field(default=False, init=False)
 
     async def take(self, wanted: Callable[[], Awaitable[Locks]]) -> None:
@@ -54,7 +56,10 @@ class LockTaker:
             nursery.start_soon(self._say_who_blocks)
             self._waiting = True
             try:
-                await self.wconfd.call(lambda w: w.lock(self.owner, requests, self.priority))
+                granted = await self.wconfd.call(
+                    lambda w: w.lock(self.owner, requests, self.priority)
+                )
+                self.held = granted.held
             finally:
                 self._waiting = False
             nursery.cancel_scope.cancel()
@@ -76,6 +81,7 @@ class LockTaker:
 
     async def release(self) -> None:
         """Release all locks and reservations."""
+        self.held = ()
         await self.wconfd.call(lambda w: w.release(self.owner, None))
 
     async def adopt(self) -> None:

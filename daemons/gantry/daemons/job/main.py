@@ -14,7 +14,7 @@ from gantry.daemons.job.process import JobServer
 from gantry.daemons.job.work import Work
 from gantry.operations.registry import OPERATIONS, operation
 from gantry.protocols import codec
-from gantry.protocols.errors import OpExecError
+from gantry.protocols.errors import NoLease, OpExecError
 from gantry.protocols.identity import NodeUuid, Ticket
 from gantry.protocols.jobproc import JOB_PROCESS, SpawnRequest
 from gantry.protocols.noded import NODED
@@ -103,7 +103,11 @@ async def main(
                 assignment = await server.next_assignment()
             find = partial(find_node, wconfd)
             async with NodeLinks.opened(env, find) as nodes:
-                await Work(env, assignment, server, wconfd, nodes).do()
+                try:
+                    await Work(env, assignment, server, wconfd, nodes).do()
+                except NoLease as error:
+                    await server.halt(str(error))
+                    raise
             nursery.cancel_scope.cancel()
     except trio.TooSlowError:
         LOG.warning("no assignment", job=spawn.job, attempt=spawn.attempt)

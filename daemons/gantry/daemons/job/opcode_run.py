@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import Final, Literal
 
 import trio
-from attrs import define, field
+from attrs import define, field, frozen
 
 from gantry.daemons.job.locking import LockTaker
 from gantry.daemons.job.outbox import Outbox
-from gantry.daemons.job.stepping import Cancelled, NoWayBack, Stepper
+from gantry.daemons.job.stepping import ONLY_FORWARD, Aborted, Cancelled, NoWayBack, Stepper
 from gantry.daemons.job.world import JobWorld
 from gantry.operations.operation import AnyOperation
 from gantry.protocols.codec import Json, Malformed
 from gantry.protocols.errors import GanetiError, OpExecError, OpPrereqError
+from gantry.protocols.identity import Attempt
 from gantry.protocols.jobproc import EventNumber, OpcodeChanged, OpcodeStatus
 from gantry.protocols.opcodes.opcode import Opcode
-from gantry.protocols.steps import Plan, TurnedBack
+from gantry.protocols.steps import Holds, Plan, TurnedBack
 from gantry.runtime.logs import Log
 from gantry.runtime.nursery import cancel_when, open_plain_nursery
 
@@ -27,6 +28,19 @@ FIRST_ATTEMPT: Final = 1
 LOG: Final = Log("job")
 
 
+def died_text(attempt: Attempt) -> str:
+    """Say why a job is rolled back in this attempt."""
+    return f"the job process died in attempt {attempt - 1}"
+
+
+@frozen
+class Intent:
+    """An opcode, and how this version carries it out."""
+
+    opcode: Opcode
+    operation: AnyOperation
+
+
 @define
 class OpcodeRun:
     """Carries out one opcode, or rolls it back."""
@@ -34,8 +48,7 @@ class OpcodeRun:
     number: int
     is_last: bool
     """Whether it is the job's last one."""
-    opcode: Opcode
-    operation: AnyOperation
+    intent: Intent | GanetiError
     world: JobWorld
     locks: LockTaker
     stepper: Stepper
@@ -61,30 +74,38 @@ class OpcodeRun:
         if self.stepper.attempt > FIRST_ATTEMPT:
             await self.locks.adopt()
         if progress.plan is not None:
+            if progress.plan.after_death == "roll back":
+                return await self.roll_back(died_text(self.stepper.attempt))
             return await self._go_on(progress.plan)
+        if isinstance(self.intent, GanetiError):
+            return await self._finish("error", self.intent.encoded)
+        return await self._begin(self.intent)
+
+    async def _begin(self, intent: Intent) -> bool:
         if self.stepper.attempt > FIRST_ATTEMPT:  # what was taken may be no longer what is needed
             await self.locks.release()
         self._enter("waiting")
         try:
-            plan = await self._prepare()
+            plan = await self._prepare(intent)
         except Cancelled:
             return await self._finish("canceled", CANCELLED_TEXT)
         except GanetiError as error:
             return await self._finish("error", error.encoded)
         except Malformed as error:
             return await self._finish("error", OpPrereqError(str(error)).encoded)
-        if self.opcode.dry_run:
+        if intent.opcode.dry_run:
             return await self._show(plan)
         return await self._carry_out(plan)
 
-    async def _prepare(self) -> Plan:
+    async def _prepare(self, intent: Intent) -> Plan:
         """Take the locks, check and plan; a cancel ends it at any moment."""
         plans: list[Plan] = []
         async with open_plain_nursery() as nursery:
             nursery.start_soon(cancel_when, self.cancelled, nursery.cancel_scope)
-            await self.locks.take(lambda: self.operation.locks(self.opcode, self.world))
+            opcode, operation = intent.opcode, intent.operation
+            await self.locks.take(lambda: operation.locks(opcode, self.world))
             self._enter("running")
-            plans.append(await self.operation.plan(self.opcode, self.world))
+            plans.append(await operation.plan(opcode, self.world))
             nursery.cancel_scope.cancel()
         if not plans:
             raise Cancelled
@@ -97,17 +118,39 @@ class OpcodeRun:
     async def _go_on(self, plan: Plan) -> bool:
         """Go on with a plan that another process has made, in the direction in which it went."""
         self._enter("running")
-        turned_back = self.stepper.progress().turned_back
+        progress = self.stepper.progress()
+        turned_back = progress.turned_back
         if turned_back is not None:
             return await self._undo(plan, turned_back.status, turned_back.result)
-        return await self._carry_out(plan)
+        changed = None if progress.complete else self._how_changed(plan)
+        return await self._carry_out(plan, question=changed)
 
-    async def _carry_out(self, plan: Plan) -> bool:
+    def _how_changed(self, plan: Plan) -> str | None:
+        """Say how this version differs from the one that made a plan; ``None``: not at all.
+
+        What the old steps mean, and whether the new version would do the same, nobody but a
+        person can tell. Undoing them is data, and always possible.
+        """
+        if isinstance(self.intent, GanetiError):
+            how = f"this version does not know {plan.operation} ({self.intent})"
+        elif self.intent.operation.version != plan.version:
+            new = self.intent.operation.version
+            how = f"its steps are of version {plan.version}, this version of Gantry makes {new}"
+        else:
+            return None
+        return f"is the plan of {plan.operation} to be carried out as it was made? {how}"
+
+    async def _carry_out(self, plan: Plan, *, question: str | None = None) -> bool:
         self._acting = True
         if plan.steps and self.stepper.progress().plan is None:
-            self.stepper.begin(plan)
+            held, reserved = self.locks.held, tuple(self.world.reserved)
+            self.stepper.begin(plan, Holds(self.number, held, reserved))
         try:
+            if question is not None and await self.stepper.decision(None, question) == "abort":
+                raise Aborted(question)
             await self.stepper.forwards(plan)
+        except Aborted as error:
+            return await self._abort(plan, str(error))
         except Cancelled:
             return await self._undo(plan, "canceled", CANCELLED_TEXT)
         except NoWayBack as error:
@@ -121,6 +164,14 @@ class OpcodeRun:
             return plan.result
         result = self.stepper.performer.results[plan.result_from]
         return result if plan.result_key is None else {plan.result_key: result}
+
+    async def _abort(self, plan: Plan, asked: str) -> bool:
+        """Undo what was begun, since a person wants so, or say why that can not be."""
+        text = f"aborted by decision, after it was asked: {asked}"
+        if self.stepper.progress().past_return:
+            text = f"{text}; {ONLY_FORWARD.format(plan.no_return)}"
+            return await self._finish("error", OpExecError(text).encoded)
+        return await self._undo(plan, "error", OpExecError(text).encoded)
 
     async def _undo(self, plan: Plan, status: Literal["canceled", "error"], result: Json) -> bool:
         if plan.steps and self.stepper.progress().turned_back is None:
@@ -143,6 +194,7 @@ class OpcodeRun:
         if progress.plan is None:
             return await self._finish("error", error)
         plan = progress.plan
+        self._acting = True
         if progress.turned_back is not None:
             turned = progress.turned_back
             return await self._undo(plan, turned.status, turned.result)
@@ -154,6 +206,8 @@ class OpcodeRun:
             return await self._undo(plan, "error", error)
         try:
             await self.stepper.forwards(plan)
+        except Aborted as aborted:
+            return await self._abort(plan, str(aborted))
         except NoWayBack as failure:
             return await self._finish("error", OpExecError(str(failure)).encoded)
         except GanetiError as failure:

@@ -30,10 +30,11 @@ from gantry.protocols.steps import (
     Action,
     Commit,
     Delay,
-    Kind,
+    Look,
     NodeCall,
     RunHooks,
     Say,
+    Step,
     StepName,
     SubmitJobs,
 )
@@ -44,6 +45,9 @@ from gantry.runtime.nursery import open_plain_nursery
 
 HOOKS_SECONDS_MAX: Final = 300.0
 """A hooks directory that takes longer counts as not run."""
+
+LOOK_SECONDS_MAX: Final = 60.0
+"""As for any question: a node that takes longer is taken for dead."""
 
 ENDS_ATTEMPT: Final = (StaleAttempt, StaleEpoch, NoLease)
 """These are no failures of a step: the process may not act any more and leaves at once."""
@@ -63,6 +67,10 @@ class NodeAway(OpExecError):
     @override
     def encoded(self) -> list[object]:
         return OpExecError(*self.args).encoded
+
+
+class Undecided(Exception):
+    """Whether a step has happened is not known, and it may not be repeated: ask a person."""
 
 
 Submissions = tuple[Submitted | NotSubmitted, ...]
@@ -91,17 +99,39 @@ class Performer:
         """Return the key of a step or of its undo."""
         return Key(self.job, self.opcode, step, undo)
 
-    async def perform(self, step: int, action: Action, kind: Kind, *, undo: bool = False) -> Json:
-        """Carry out an action and return its result.
+    async def perform(self, number: int, step: Step, *, redo: bool = False) -> Json:
+        """Carry out a step and return its result.
+
+        Args:
+            number: of the step, for its key.
+            step: what to do, and what to do about an earlier time that broke off.
+            redo: do it again whatever became of it; only a person may know that.
 
         Raises:
             GanetiError: it failed.
+            Undecided: it is one that happens once, and it is not known whether it did.
             ServiceError: one of :data:`ENDS_ATTEMPT`.
         """
-        key = self.key(step, undo=undo)
+        key = self.key(number)
+        if isinstance(step.do, NodeCall):
+            return await self._call_node(key, step.do, step, redo=redo)
+        return await self._act(key, step.do)
+
+    async def take_back(self, number: int, undo: Action) -> None:
+        """Carry out the undo of a step.
+
+        Raises:
+            GanetiError, ServiceError: as :meth:`perform`.
+        """
+        key = self.key(number, undo=True)
+        if isinstance(undo, NodeCall):
+            await self._call_node(key, undo, None)
+        else:
+            await self._act(key, undo)
+
+    async def _act(self, key: Key, action: Commit | Delay | RunHooks | SubmitJobs | Say) -> Json:
+        """Do what is safe to repeat: its key, or its nature, makes it so."""
         match action:
-            case NodeCall():
-                return await self._call_node(key, action, kind)
             case Commit():
                 return await self._commit(key, action)
             case Delay(seconds):
@@ -136,22 +166,63 @@ class Performer:
 
     # --- nodes -----------------------------------------------------------------------------------
 
-    async def _call_node(self, key: Key, call: NodeCall, kind: Kind) -> Json:
+    async def _call_node(
+        self, key: Key, call: NodeCall, step: Step | None, *, redo: bool = False
+    ) -> Json:
+        """Call a node; ``step`` says what to do if the call broke off, ``None``: repeat it."""
         taken = {param: self.results[name] for param, name in call.results.items()}
         args = {**call.args, **taken}
         # Secrets are no part of the digest: that of a short secret would give it away.
-        ticket = Ticket(key, self.attempt, self.epoch, digest_of([call.method, args]))
+        ticket = Ticket(key, self.attempt, self.epoch, digest_of([call.method, args]), redo=redo)
         if call.secrets is not None:
             args[call.secrets] = self._known_secrets()
         try:
             return await self._ask_node(call, args, ticket)
         except Interrupted as error:
-            if kind == "once":
-                raise OpExecError(f"{error}; it may not be repeated, so look at the node") from None
+            if step is not None and step.kind == "once":
+                raise Undecided(str(error)) from None
+            if step is not None and await self._has_happened(step.looks):
+                return None
         try:
             return await self._ask_node(call, args, evolve(ticket, redo=True))
         except NodeAway as error:
             raise NodeAway(str(error), may_have_acted=True) from error
+
+    async def _has_happened(self, looks: Sequence[Look]) -> bool:
+        """Look for signs that a checked step has happened.
+
+        Raises:
+            NodeAway: none was seen, and a node did not answer.
+        """
+        away: NodeAway | None = None
+        for look in looks:
+            try:
+                found = await self._look(look)
+            except NodeAway as error:
+                away = error
+            else:
+                if found:
+                    return True
+        if away is not None:
+            raise away
+        return False
+
+    async def _look(self, look: Look) -> bool:
+        try:
+            there = await self.nodes.ask(
+                look.node, lambda n: n.instances((look.hypervisor,)), LOOK_SECONDS_MAX
+            )
+        except ENDS_ATTEMPT:
+            raise
+        except (ServiceError, ConnectionLost) as error:
+            text = f"node {await self.nodes.name(look.node)}: {error}"
+            raise NodeAway(text, may_have_acted=True) from error
+        return any(
+            each.name == look.instance
+            and each.state in look.states
+            and (look.not_since is None or each.started_at not in (None, look.not_since))
+            for each in there
+        )
 
     def _known_secrets(self) -> dict[str, Json]:
         if self.lost_secrets:

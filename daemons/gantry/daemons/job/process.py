@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import trio
 from attrs import define, field
 
@@ -10,8 +12,15 @@ from gantry.daemons.job.opcode_run import OpcodeRun
 from gantry.daemons.job.outbox import Outbox
 from gantry.daemons.job.performer import Submissions
 from gantry.daemons.job.replies import Replies
+from gantry.daemons.job.stepping import Question
 from gantry.protocols.identity import Attempt, JobId, Key
-from gantry.protocols.jobproc import Assignment, EventNumber, NotAssigned, Numbered
+from gantry.protocols.jobproc import Assignment, EventNumber, Halted, NotAssigned, Numbered
+from gantry.protocols.jobs import Choice
+from gantry.protocols.steps import Decided
+from gantry.runtime.gate import Gate
+
+HALT_SECONDS_MAX: Final = 2.0
+"""LuxiD hears at once, if it is there; it can not confirm without the lease."""
 
 
 @define
@@ -21,12 +30,18 @@ class JobServer:
     job: JobId
     outbox: Outbox = field(factory=Outbox)
     replies: Replies[Key, Submissions] = field(factory=Replies)
+    decisions: Replies[Question, Choice] = field(factory=Replies)
     cancelled: trio.Event = field(factory=trio.Event)
+    permit: Gate = field(factory=Gate)
+    """Open while the master has the lease, as far as LuxiD has told."""
     locks: LockTaker | None = None
     """Set as soon as there is an assignment; so is :attr:`current`, for each opcode."""
     current: OpcodeRun | None = None
     _assignment: Assignment | None = field(default=None, init=False)
     _assigned: trio.Event = field(factory=trio.Event, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.permit.open()
 
     async def next_assignment(self) -> Assignment:
         """Wait for the work."""
@@ -40,6 +55,8 @@ class JobServer:
         if self._assignment is None:
             self._assignment = assignment
             self._assigned.set()
+            if assignment.cancelled:
+                self.cancelled.set()
         await trio.lowlevel.checkpoint()
 
     async def assignment(self) -> tuple[JobId, Attempt]:
@@ -64,6 +81,26 @@ class JobServer:
         self.cancelled.set()
         await trio.lowlevel.checkpoint()
         return self.current is None or not self.current.has_begun
+
+    async def decided(self, decision: Decided) -> None:
+        """Hand a person's decision to the step that waits for it."""
+        question = Question(decision.opcode, decision.step, decision.asked_at)
+        self.decisions.give(question, decision.choice)
+        await trio.lowlevel.checkpoint()
+
+    async def set_lease(self, held: bool) -> None:  # noqa: FBT001 - recorded by name
+        """Go on with the next step, or stop before it."""
+        if held:
+            self.permit.open()
+        else:
+            self.permit.close()
+        await trio.lowlevel.checkpoint()
+
+    async def halt(self, reason: str) -> None:
+        """Tell LuxiD that this process leaves without having failed, if LuxiD listens."""
+        halted = self.outbox.put(Halted(reason))
+        with trio.move_on_after(HALT_SECONDS_MAX):
+            await self.outbox.until_committed(halted)
 
     async def set_priority(self, priority: int) -> None:
         """Wait for locks with another priority."""

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import takewhile
 
 from attrs import field, frozen
 
 from gantry.protocols.codec import Json
 from gantry.protocols.identity import NodeUuid
+from gantry.protocols.jobs import Choice
 from gantry.protocols.steps import (
     Action,
+    Asked,
+    Decided,
+    Delay,
     Done,
+    Holds,
     Leftover,
     NodeCall,
     NoUndo,
     Plan,
     Planned,
     RunHooks,
+    Say,
     Started,
     StepRecord,
     TurnedBack,
@@ -37,6 +44,12 @@ class Progress:
     turned_back: TurnedBack | None = None
     """Set once the opcode is being undone, for whatever reason."""
 
+    asked: Mapping[int | None, Asked] = field(factory=dict)
+    """What a person was asked and has not answered, by the step (``None``: the whole plan)."""
+
+    decided: Mapping[int | None, Choice] = field(factory=dict)
+    """The answers that were not acted on yet."""
+
     @property
     def complete(self) -> bool:
         """Whether every step is done."""
@@ -54,19 +67,46 @@ class Progress:
         """The step that was begun and whose end is not known."""
         return next(iter(self.started - self.done.keys() - self.undone), None)
 
-    @property
-    def to_undo(self) -> tuple[int, ...]:
-        """The steps to undo, the last one first."""
-        return tuple(sorted((self.started | self.done.keys()) - self.undone, reverse=True))
+    def to_undo(self, *, is_whole: bool) -> tuple[int, ...]:
+        """Return the steps to undo, the last one first.
+
+        Args:
+            is_whole: whether the journal has all that was begun. A new master's has not: a step
+                whose start did not have to be committed may have been begun unknown to it. To
+                undo what never was does nothing, since the owners know by the key.
+        """
+        begun, plan = self.started | self.done.keys(), self.plan
+        if not is_whole and plan is not None:
+            after = max(begun, default=len(plan.steps)) + 1
+            unheard = range(after, len(plan.steps))
+            begun |= {*takewhile(lambda n: not must_be_known(plan, n), unheard)}
+        return tuple(sorted(begun - self.undone, reverse=True))
 
 
-def fold(records: Iterable[StepRecord], opcode: int) -> Progress:
+def must_be_known(plan: Plan, number: int) -> bool:
+    """Whether a step acts only when it is committed that it was begun.
+
+    What does something that can not just be done again, or undone, must be known to whoever
+    goes on, wherever that is.
+    """
+    step = plan.steps[number]
+    return step.kind != "idempotent" or step.name == plan.no_return
+
+
+def changes(action: Action) -> bool:
+    """Whether an action may change anything but the job itself."""
+    return not isinstance(action, Delay | Say)
+
+
+def fold(records: Iterable[StepRecord], opcode: int) -> Progress:  # noqa: C901 - one case per kind
     """Return how far an opcode has come."""
     plan: Plan | None = None
     started: set[int] = set()
     done: dict[int, Json] = {}
     undone: set[int] = set()
     turned_back: TurnedBack | None = None
+    asked: dict[int | None, Asked] = {}
+    decided: dict[int | None, Choice] = {}
     for record in records:
         if record.opcode != opcode:
             continue
@@ -75,13 +115,22 @@ def fold(records: Iterable[StepRecord], opcode: int) -> Progress:
                 plan = made
             case Started(step=step):
                 started.add(step)
+                asked.pop(step, None)
+                decided.pop(step, None)
             case Done(step=step, result=result):
                 done[step] = result
             case TurnedBack():
                 turned_back = record
             case Undone(step=step) | Leftover(step=step):
                 undone.add(step)
-    return Progress(plan, frozenset(started), done, frozenset(undone), turned_back)
+            case Asked(step=about):
+                asked[about] = record
+            case Decided(step=about, choice=choice):
+                asked.pop(about, None)
+                decided[about] = choice
+            case Holds():
+                pass  # of no interest to the one who has it
+    return Progress(plan, frozenset(started), done, frozenset(undone), turned_back, asked, decided)
 
 
 def nodes_of(records: Iterable[StepRecord]) -> frozenset[NodeUuid]:

@@ -19,6 +19,7 @@ from gantry.protocols.records import came_to_nothing
 from gantry.protocols.steps import StepRecord, dump_record, load_record
 from gantry.runtime.environment import Environment
 from gantry.runtime.journal import AppendFailed, Durable, Failed, Journal, Settled
+from gantry.runtime.nursery import open_plain_nursery
 
 BEHIND_SECONDS: Final = 0.5
 """LuxiD makes a job's last record durable sooner than that; if it is away, this file does."""
@@ -30,6 +31,10 @@ class StepJournal:
 
     _journal: Journal
     known: list[StepRecord]
+    is_whole: bool = True
+    """Whether all that was begun is in it; a new master has only what was committed."""
+    unheard: Sequence[StepRecord] = ()
+    """What LuxiD did not know of earlier attempts when this one began."""
     _written: int = field(init=False)
     """How many of the known records are in the file, or in line for it."""
     _noted: trio.Event = field(factory=trio.Event, init=False)
@@ -91,9 +96,10 @@ async def opened(
         gantry.protocols.records.CorruptRecord: the file is damaged.
     """
     journal, found = await _open(env, job, epoch)
-    async with trio.open_nursery() as nursery:
+    async with open_plain_nursery() as nursery:
         await nursery.start(journal.run)
-        opened_journal = StepJournal(journal, found)
+        unheard = [record for record in found if record not in committed]
+        opened_journal = StepJournal(journal, found, bool(found or not committed), unheard)
         nursery.start_soon(opened_journal.write_behind)
         # What this file lacks was either under way when the process died, or the file was lost
         # with its disk or its master: then the queue's records are all there are.
@@ -111,8 +117,10 @@ async def _open(env: Environment, job: JobId, epoch: Epoch) -> tuple[Journal, li
     except FileNotFoundError:
         await env.files.make_folder(path.parent)
         return Journal.begin(env.files, path, epoch), []
-    if came_to_nothing(data):
-        await env.files.remove(path)
-        return Journal.begin(env.files, path, epoch), []
-    journal, records = await Journal.open(env.files, path, epoch)
-    return journal, [load_record(record.payload) for record in records]
+    if not came_to_nothing(data):
+        journal, records = await Journal.open(env.files, path, epoch)
+        # What a former reign left here may have been taken back: its queue is not this one's.
+        if all(record.epoch == epoch for record in records):
+            return journal, [load_record(record.payload) for record in records]
+    await env.files.remove(path)
+    return Journal.begin(env.files, path, epoch), []

@@ -5,20 +5,25 @@ from __future__ import annotations
 from typing import Final
 
 import trio
-from attrs import define
+from attrs import define, field, frozen
 
 from gantry.daemons.job.outbox import Outbox
-from gantry.daemons.job.performer import ENDS_ATTEMPT, NodeAway, Performer
-from gantry.daemons.job.progress import Progress, fold
+from gantry.daemons.job.performer import ENDS_ATTEMPT, NodeAway, Performer, Undecided
+from gantry.daemons.job.progress import Progress, changes, fold, must_be_known
+from gantry.daemons.job.replies import Replies
 from gantry.daemons.job.step_journal import StepJournal
 from gantry.protocols.codec import Json
 from gantry.protocols.errors import GanetiError
 from gantry.protocols.identity import Attempt
 from gantry.protocols.jobproc import EventNumber, Recorded
+from gantry.protocols.jobs import Choice
 from gantry.protocols.steps import (
+    Asked,
     Commit,
+    Decided,
     Delay,
     Done,
+    Holds,
     Leftover,
     NodeCall,
     NoUndo,
@@ -29,6 +34,7 @@ from gantry.protocols.steps import (
     StepRecord,
     Undone,
 )
+from gantry.runtime.gate import Gate
 from gantry.runtime.nursery import cancel_when, open_plain_nursery
 
 UNDO_TRIES: Final = 3
@@ -56,6 +62,19 @@ class NoWayBack(Exception):
     """A plan can neither be carried on nor undone without guessing; the text says why."""
 
 
+class Aborted(Exception):
+    """A person was asked and has decided that the job is undone; the text says what was asked."""
+
+
+@frozen
+class Question:
+    """What a person was asked about: a step, or (``None``) the plan as a whole."""
+
+    opcode: int
+    step: int | None
+    asked_at: float
+
+
 @define
 class Stepper:
     """Moves one opcode along its plan."""
@@ -65,7 +84,12 @@ class Stepper:
     journal: StepJournal
     outbox: Outbox
     performer: Performer
+    decisions: Replies[Question, Choice]
     cancelled: trio.Event
+    permit: Gate
+    """Closed while nobody may act: the job stops before its next step."""
+    _is_known: bool = field(default=False, init=False)
+    """Whether it is committed what this opcode holds and means to do."""
 
     def progress(self) -> Progress:
         """Return how far the opcode has come, in all attempts."""
@@ -82,8 +106,10 @@ class Stepper:
         self.outbox.put(Recorded(record))
         self.journal.note(record)
 
-    def begin(self, plan: Plan) -> None:
-        """Make a plan the opcode's first record."""
+    def begin(self, plan: Plan, holds: Holds) -> None:
+        """Make a plan, and what the job holds for it, the opcode's first records."""
+        if any(changes(step.do) for step in plan.steps):
+            self.note(holds)
         self.note(Planned(self.opcode, plan))
 
     async def forwards(self, plan: Plan) -> None:
@@ -91,6 +117,7 @@ class Stepper:
 
         Raises:
             Cancelled: the job was asked to stop; the steps before are done.
+            Aborted: a person was asked how to go on, and wants the job undone.
             GanetiError: a step failed, and what was done may be undone.
             NoWayBack: a step failed, and that may not.
         """
@@ -99,19 +126,74 @@ class Stepper:
             if number in progress.done:
                 self.performer.results[step.name] = progress.done[number]
                 continue
-            if self.cancelled.is_set() and not self.progress().past_return:
+            await self.permit.passed()
+            if self.cancelled.is_set() and not self._is_settled(plan, number):
                 raise Cancelled
-            await self._do(plan, number, step)
+            while not await self._did(plan, number, step):
+                pass
 
-    async def _do(self, plan: Plan, number: int, step: Step) -> None:
+    def _is_settled(self, plan: Plan, number: int) -> bool:
+        """Whether the plan may not be undone at this step, or it is not known whether it may."""
+        progress = self.progress()
+        is_returning = plan.steps[number].name == plan.no_return and number in progress.started
+        return progress.past_return or is_returning
+
+    async def _did(self, plan: Plan, number: int, step: Step) -> bool:
+        """Do a step; return whether it is settled, or was asked about and has to be seen to."""
+        choice = self.progress().decided.get(number)
+        match choice:
+            case "skip":
+                self.note(Done(self.opcode, number, None))
+                self.performer.results[step.name] = None
+                return True
+            case "abort":
+                raise Aborted(f"step {step.name!r} may have been done, or not")
+            case "redo" | None:
+                pass
+        try:
+            await self._do(plan, number, step, redo=choice == "redo")
+        except Undecided as error:
+            await self.decision(number, f"has step {step.name!r} been done? {error}")
+            return False
+        return True
+
+    async def decision(self, step: int | None, question: str) -> Choice:
+        """Ask a person and wait for the answer, which is remembered for later attempts.
+
+        Raises:
+            Cancelled: the job was asked to stop meanwhile.
+        """
+        progress = self.progress()
+        if step in progress.decided:
+            return progress.decided[step]
+        asked = progress.asked.get(step)
+        if asked is None:
+            asked = Asked(self.opcode, step, question, self.performer.now())
+            self.performer.say(f"waiting for a decision (gnt-job decide): {question}")
+            await self.record(asked)
+        choices: list[Choice] = []
+        async with open_plain_nursery() as nursery:
+            nursery.start_soon(cancel_when, self.cancelled, nursery.cancel_scope)
+            waited = Question(self.opcode, step, asked.at)
+            choices.append(await self.decisions.wait(waited))
+            nursery.cancel_scope.cancel()
+        if not choices:
+            raise Cancelled
+        self.journal.note(Decided(self.opcode, step, choices[0], asked.at))
+        return choices[0]
+
+    async def _do(self, plan: Plan, number: int, step: Step, *, redo: bool) -> None:
         begun_before = number in self.progress().started
         if isinstance(step.do, NodeCall):
             self.performer.say(f"* {step.name}")
         announced = await self.record(Started(self.opcode, number, self.attempt))
-        if step.kind != "idempotent":
+        if must_be_known(plan, number) or (changes(step.do) and not self._is_known):
             await self.outbox.until_committed(announced)
+            self._is_known = True
         try:
-            result = await self._until_known(plan, number, step, begun_before=begun_before)
+            result = await self._until_known(
+                plan, number, step, begun_before=begun_before, redo=redo
+            )
         except GanetiError as error:
             if not step.tolerate:
                 raise
@@ -122,19 +204,22 @@ class Stepper:
         self.note(Done(self.opcode, number, result))
 
     async def _until_known(
-        self, plan: Plan, number: int, step: Step, *, begun_before: bool
+        self, plan: Plan, number: int, step: Step, *, begun_before: bool, redo: bool
     ) -> Json:
         """Perform a step; where there may be no way back, ask until it is known how it went.
 
         Raises:
             NoWayBack: it failed, or that never became known, and nothing may be undone.
+            Undecided: that is not known, and only a person may find out.
         """
         patience = trio.current_time() + AWAY_SECONDS_MAX
         while True:
             try:
-                return await self._interruptibly(number, step)
+                return await self._interruptibly(number, step, redo=redo)
             except GanetiError as error:
                 acted = isinstance(error, NodeAway) and (error.may_have_acted or begun_before)
+                if acted and step.kind == "once":
+                    raise Undecided(str(error)) from error
                 is_settled = step.name == plan.no_return and acted
                 if step.tolerate or not (is_settled or self.progress().past_return):
                     raise
@@ -145,13 +230,13 @@ class Stepper:
                 begun_before = True
             await trio.sleep(AWAY_RETRY_SECONDS)
 
-    async def _interruptibly(self, number: int, step: Step) -> Json:
+    async def _interruptibly(self, number: int, step: Step, *, redo: bool) -> Json:
         """Perform a step; a wait is a safe point all along, everything else runs to its end."""
         if not isinstance(step.do, Delay):
-            return await self.performer.perform(number, step.do, step.kind)
+            return await self.performer.perform(number, step, redo=redo)
         async with open_plain_nursery() as nursery:
             nursery.start_soon(cancel_when, self.cancelled, nursery.cancel_scope)
-            await self.performer.perform(number, step.do, step.kind)
+            await self.performer.perform(number, step)
             nursery.cancel_scope.cancel()
         if self.cancelled.is_set():
             raise Cancelled
@@ -160,7 +245,8 @@ class Stepper:
     async def backwards(self, plan: Plan) -> list[str]:
         """Undo all that was begun, the last step first; return what is left over."""
         leftovers = []
-        for number in self.progress().to_undo:
+        for number in self.progress().to_undo(is_whole=self.journal.is_whole):
+            await self.permit.passed()
             step = plan.steps[number]
             problem = await self._undo(number, step)
             if problem is None:
@@ -183,7 +269,7 @@ class Stepper:
             if tries:
                 await trio.sleep(UNDO_RETRY_SECONDS)
             try:
-                await self.performer.perform(number, step.undo, "idempotent", undo=True)
+                await self.performer.take_back(number, step.undo)
             except ENDS_ATTEMPT:
                 raise
             except GanetiError as error:

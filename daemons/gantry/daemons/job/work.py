@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -11,7 +11,7 @@ from attrs import define
 
 from gantry.daemons.job import step_journal
 from gantry.daemons.job.locking import LockTaker
-from gantry.daemons.job.opcode_run import CANCELLED_TEXT, OpcodeRun
+from gantry.daemons.job.opcode_run import CANCELLED_TEXT, Intent, OpcodeRun, died_text
 from gantry.daemons.job.performer import Performer
 from gantry.daemons.job.process import JobServer
 from gantry.daemons.job.progress import nodes_of
@@ -28,7 +28,7 @@ from gantry.protocols.errors import (
     ServiceError,
 )
 from gantry.protocols.identity import NodeUuid
-from gantry.protocols.jobproc import Assignment, Ended, OpcodeChanged, OpcodeStatus
+from gantry.protocols.jobproc import Assignment, Ended, OpcodeChanged, OpcodeStatus, Recorded
 from gantry.protocols.locks import LockOwner
 from gantry.protocols.opcodes.parsing import parse_opcode
 from gantry.protocols.opcodes.secret_parameters import lost_secrets
@@ -62,6 +62,9 @@ class Work:
         """
         job = self.assignment
         async with step_journal.opened(self.env, job.job, job.epoch, job.records) as journal:
+            for record in journal.unheard:  # so that they are known wherever the job goes on
+                if record.opcode >= job.finished:
+                    self.server.outbox.put(Recorded(record))
             if job.mode == "run":
                 await self._run(journal)
             else:
@@ -98,7 +101,7 @@ class Work:
     async def _roll_back(self, journal: StepJournal) -> None:
         """Undo the opcode at which the earlier process died; those after it never began."""
         number = self.assignment.finished
-        died = f"the job process died in attempt {self.assignment.attempt - 1}"
+        died = died_text(self.assignment.attempt)
         if number < len(self.assignment.opcodes):
             await self._one(number, journal, lambda run: run.roll_back(died))
         self._end_from(number + 1, "error", OpExecError(died).encoded)
@@ -106,12 +109,7 @@ class Work:
     async def _one(
         self, number: int, journal: StepJournal, how: Callable[[OpcodeRun], Awaitable[bool]]
     ) -> bool:
-        try:
-            run = self._prepare(number, journal)
-        except (GanetiError, Malformed) as error:
-            shown = error if isinstance(error, GanetiError) else OpPrereqError(str(error))
-            self._end(number, "error", shown.encoded)
-            return False
+        run = self._prepare(number, journal)
         self.server.current, self.server.locks = run, run.locks
         try:
             return await how(run)
@@ -120,7 +118,7 @@ class Work:
 
     def _prepare(self, number: int, journal: StepJournal) -> OpcodeRun:
         job, server = self.assignment, self.server
-        opcode = parse_opcode(job.opcodes[number])
+        intent = _intent(job.opcodes[number])
         secrets = job.secrets[number] if number < len(job.secrets) else {}
         performer = Performer(
             job=job.job,
@@ -132,15 +130,14 @@ class Work:
             outbox=server.outbox,
             replies=server.replies,
             secrets=secrets,
-            lost_secrets=[name for name in lost_secrets(opcode) if name not in secrets],
+            lost_secrets=[name for name in _secrets_of(intent) if name not in secrets],
             now=self.env.clock.now,
         )
         owner = LockOwner(job.job, job.attempt)
         return OpcodeRun(
             number=number,
             is_last=number == len(job.opcodes) - 1,
-            opcode=opcode,
-            operation=operation(opcode.op_id()),
+            intent=intent,
             world=JobWorld(self.env, owner, self.wconfd, self.nodes, performer.say),
             locks=LockTaker(self.wconfd, owner, server.outbox, job.priority),
             stepper=Stepper(
@@ -149,7 +146,9 @@ class Work:
                 journal=journal,
                 outbox=server.outbox,
                 performer=performer,
+                decisions=server.decisions,
                 cancelled=server.cancelled,
+                permit=server.permit,
             ),
             outbox=server.outbox,
             cancelled=server.cancelled,
@@ -163,3 +162,19 @@ class Work:
     def _end_from(self, number: int, status: OpcodeStatus, result: Json) -> None:
         for each in range(number, len(self.assignment.opcodes)):
             self._end(each, status, result)
+
+
+def _intent(opcode: Mapping[str, Json]) -> Intent | GanetiError:
+    """Return how this version carries an opcode out, or why it can not."""
+    try:
+        parsed = parse_opcode(dict(opcode))
+        return Intent(parsed, operation(parsed.op_id()))
+    except GanetiError as error:
+        return error
+    except Malformed as error:
+        return OpPrereqError(str(error))
+
+
+def _secrets_of(intent: Intent | GanetiError) -> Iterable[str]:
+    """Name the secrets that an opcode was submitted with."""
+    return lost_secrets(intent.opcode) if isinstance(intent, Intent) else ("of that opcode",)

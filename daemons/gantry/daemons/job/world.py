@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
-from attrs import frozen
+from attrs import evolve, field, frozen
 from typing_extensions import override
 
 from gantry.core.query.cluster import QueueState, Release
+from gantry.daemons.job.performer import ENDS_ATTEMPT
 from gantry.drivers.scripts.allocators import Allocators
 from gantry.operations.world import NoAnswer, World
 from gantry.protocols.codec import Json
@@ -40,6 +41,8 @@ class JobWorld(World):
     wconfd: Link[WConfD]
     nodes: NodeLinks
     log: Callable[[str], None]
+    reserved: list[Want] = field(factory=list)
+    """What was reserved for the job, with the values."""
 
     @property
     @override
@@ -54,6 +57,8 @@ class JobWorld(World):
     async def ask(self, node: Node, question: Callable[[NodeD], Awaitable[T]]) -> T:
         try:
             return await self.nodes.ask_at(node, question, ASK_SECONDS_MAX)
+        except ENDS_ATTEMPT:
+            raise
         except (ServiceError, ConnectionLost) as error:
             raise OpPrereqError(f"node {node.name}: {error}", "environment_error") from error
 
@@ -68,6 +73,8 @@ class JobWorld(World):
                 answers[node.uuid] = await self.nodes.ask_at(
                     node, lambda n: question(node, n), ASK_SECONDS_MAX
                 )
+            except ENDS_ATTEMPT:
+                raise
             except (ServiceError, ConnectionLost) as error:
                 answers[node.uuid] = NoAnswer(str(error))
 
@@ -81,6 +88,8 @@ class JobWorld(World):
         outcome = await self.wconfd.call(lambda w: w.reserve(self.owner, wants))
         match outcome:
             case Reserved(values):
+                pairs = zip(wants, values, strict=True)
+                self.reserved.extend(evolve(want, value=value) for want, value in pairs)
                 return values
             case Taken(kind, value, by):
                 raise OpPrereqError(f"{kind} {value} is in use by {by}", "already_exists")

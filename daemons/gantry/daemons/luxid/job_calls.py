@@ -16,6 +16,7 @@ from gantry.core.queue.happenings import (
     Asked,
     Cancel,
     ChangePriority,
+    Decide,
     Refused,
     Said,
     SetDrained,
@@ -29,7 +30,7 @@ from gantry.operations.registry import is_available
 from gantry.protocols.codec import Json, from_bytes, to_bytes
 from gantry.protocols.errors import GenericError, JobLost
 from gantry.protocols.identity import JobId
-from gantry.protocols.jobs import Job, log_entry_to_json
+from gantry.protocols.jobs import Choice, Job, log_entry_to_json
 from gantry.protocols.luxi import WAIT_SECONDS_MAX, OpcodeJson
 
 CANCEL_SECONDS_MAX: Final = 44
@@ -141,6 +142,14 @@ class JobCalls(Calls):
                 return True, f"Job {job} was cancelled"
             return False, f"Job {job} could not be cancelled any more: it ended as {status}"
         return False, f"Job {job} was told to stop and has not done so yet"
+
+    async def decide_job(self, job_id: int | str, choice: Choice) -> tuple[bool, str]:
+        """Answer what a job asks."""
+        self.view()
+        job = _number(job_id)
+        if job is None:
+            return False, f"Job {job_id} not found in queue"
+        return _said(await self.parts.store.do(Decide(job, choice)))
 
     async def change_job_priority(self, job_id: int | str, priority: int) -> tuple[bool, str]:
         """Change the priority of a pending job."""

@@ -239,6 +239,16 @@ class QueueStore:
         """Whether anything that is decided now will be acknowledged."""
         return self.log is None or self.log.has_lease
 
+    async def until_leased(self, *, held: bool) -> None:
+        """Wait until the lease is there, or lost; a master without voters never loses it."""
+        if self.log is None:
+            await trio.sleep(0 if held else math.inf)
+        elif held:
+            await self.log.leased(math.inf)
+        else:
+            while self.log.has_lease:
+                await self._lease_lost.wait()
+
     def now(self) -> Timestamp:
         """Return the present time in the form of job files."""
         return moment(self.env.clock.now())

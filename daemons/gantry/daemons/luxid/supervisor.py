@@ -29,6 +29,7 @@ from gantry.core.queue.happenings import (
     Reported,
     Spawn,
     Started,
+    TellDecision,
 )
 from gantry.core.queue.state import Entry
 from gantry.core.queue.submission import Secrets
@@ -39,6 +40,7 @@ from gantry.protocols.errors import ConnectionLost, GenericError, ServiceError
 from gantry.protocols.identity import Attempt, JobId
 from gantry.protocols.jobproc import (
     JOB_PROCESS,
+    Halted,
     JobProcess,
     NotAssigned,
     NotSpawned,
@@ -46,6 +48,7 @@ from gantry.protocols.jobproc import (
     socket_name,
 )
 from gantry.protocols.locks import LockOwner
+from gantry.protocols.steps import Decided
 from gantry.protocols.wconfd import LivingJob
 from gantry.runtime.environment import Environment
 from gantry.runtime.logs import Log
@@ -83,6 +86,8 @@ class Attended:
     cancel: bool = False
     """Whether the process has to be asked to cancel, also on the next connection."""
     kill: bool = False
+    halted: bool = False
+    """Whether the process has said that it leaves because nobody may act for now."""
     is_new: bool = False
     """Whether the attempt was just begun, so that its process can not have its work yet."""
 
@@ -104,16 +109,24 @@ class Supervisor:
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             nursery.start_soon(self.launcher.run)
+            nursery.start_soon(self._follow_lease)
             await self._sweep(nursery)
             for job in self.store.head.active:
                 nursery.start_soon(self._adopt, job, self.store.head.entries[job].attempt)
             task_status.started()
             await trio.sleep_forever()
 
+    async def _follow_lease(self) -> None:
+        """Have jobs stop before their next step while the lease is lost."""
+        while True:
+            await self.store.until_leased(held=False)
+            self._tell_all(lambda remote: remote.set_lease(False))
+            await self.store.until_leased(held=True)
+            self._tell_all(lambda remote: remote.set_lease(True))
+
     def living(self) -> tuple[LivingJob, ...]:
         """Name the jobs that may hold something."""
-        entries = (self.store.head.entries[job] for job in self.store.head.active)
-        return tuple(LivingJob(LockOwner(entry.id, entry.attempt)) for entry in entries)
+        return tuple(_living(self.store.head.entries[job]) for job in self.store.head.active)
 
     def act(self, effect: Effect) -> None:
         """Carry out an effect of a committed decision, in the background."""
@@ -126,6 +139,8 @@ class Supervisor:
                 if job in self._attended:
                     self._attended[job].cancel = True
                 self._tell(job, lambda remote: remote.cancel())
+            case TellDecision(job, decision):
+                self._tell(job, lambda remote: remote.decided(decision))
             case AskForPriority(job, priority):
                 self._tell(job, lambda remote: remote.set_priority(priority))
             case Kill(job):
@@ -148,6 +163,10 @@ class Supervisor:
         if attended is not None and attended.remote is not None:
             remote = attended.remote
             self._soon(lambda: self._deliver(job, remote, message))
+
+    def _tell_all(self, message: Message) -> None:
+        for job in self._attended:
+            self._tell(job, message)
 
     async def _deliver(self, job: JobId, remote: JobProcess, message: Message) -> None:
         try:
@@ -250,7 +269,9 @@ class Supervisor:
         if child is None:
             LOG.warning("a job's process is gone", job=job, attempt=attempt)
             del self._attended[job]
-            await self._commit(Died(job, attempt, self.store.now()))
+            # After a promotion its process was another master's.
+            died = Died(job, attempt, self.store.now(), blameless=self.store.is_new_reign)
+            await self._commit(died)
             return
         LOG.info("adopted", job=job, attempt=attempt, pid=child.pid)
         attended.child = child
@@ -312,26 +333,35 @@ class Supervisor:
             entry = self._current(job, attempt)
             if entry is None:
                 return
-            await self._hand_over(remote, attended, entry)
+            is_new = await self._hand_over(remote, attended, entry)
             attended.remote = remote
-            await self._repeat(remote, attended, entry)
+            await self._repeat(remote, attended, entry, is_new=is_new)
             after = entry.reported
             while self._current(job, attempt) is not None:
                 said = await remote.events(after)
                 if said:
                     after = said[-1].number
+                    attended.halted = any(isinstance(each.event, Halted) for each in said)
                     await self._commit(Reported(job, attempt, said, self.store.now()))
             with trio.move_on_after(LEAVE_SECONDS_MAX):
                 await remote.events(after)  # until it has heard that it may leave
 
-    async def _repeat(self, remote: JobProcess, attended: Attended, entry: Entry) -> None:
+    async def _repeat(
+        self, remote: JobProcess, attended: Attended, entry: Entry, *, is_new: bool
+    ) -> None:
         """Say again what the process may have missed while there was no connection."""
-        if attended.cancel:
+        if not (is_new and self.store.has_lease):
+            await remote.set_lease(self.store.has_lease)
+        if attended.cancel or entry.cancel_wanted:
             await remote.cancel()
         for key, outcomes in entry.wanted.items():
             await remote.submitted(key, outcomes)
+        for record in entry.records:
+            if isinstance(record, Decided):
+                await remote.decided(record)
 
-    async def _hand_over(self, remote: JobProcess, attended: Attended, entry: Entry) -> None:
+    async def _hand_over(self, remote: JobProcess, attended: Attended, entry: Entry) -> bool:
+        """Give a process its work; return whether it had none."""
         known = None if attended.is_new else await _assigned(remote)
         attended.is_new = False
         if known is None:
@@ -341,6 +371,7 @@ class Supervisor:
         elif known != (attended.job, attended.attempt) and attended.child is not None:
             attended.child.kill()
             raise ConnectionLost(f"the process works on {known}")
+        return known is None
 
     async def _is_dead(self, job: JobId, child: Child) -> bool:
         if await self._refuses(job):
@@ -355,7 +386,9 @@ class Supervisor:
         child.kill()
         await child.ended()
         LOG.warning("died", job=attended.job, attempt=attended.attempt, pid=child.pid)
-        await self._commit(Died(attended.job, attended.attempt, self.store.now()))
+        await self._commit(
+            Died(attended.job, attended.attempt, self.store.now(), blameless=attended.halted)
+        )
 
     async def _see_off(self, child: Child) -> None:
         """Watch a process leave whose job is over; kill it if it stays."""
@@ -366,6 +399,12 @@ class Supervisor:
                 child.kill()
         finally:
             child.close()
+
+
+def _living(entry: Entry) -> LivingJob:
+    """Name an unfinished job, with what it is known to hold."""
+    owner, holds = LockOwner(entry.id, entry.attempt), entry.holds
+    return LivingJob(owner) if holds is None else LivingJob(owner, holds.locks, holds.reserved)
 
 
 async def _assigned(remote: JobProcess) -> tuple[JobId, Attempt] | None:

@@ -1,4 +1,4 @@
-"""The life of a job's attempts: made, heard of, dead, rolled back; and what they want."""
+"""The life of a job's attempts: made, heard of, dead, followed by others; and what they want."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ from gantry.protocols.jobproc import (
     BlockedBy,
     Ended,
     Event,
+    Halted,
     JobsWanted,
     NotSubmitted,
     Submitted,
@@ -51,6 +52,9 @@ from gantry.protocols.queue_records import (
     QueueRecord,
     Wanted,
 )
+
+DEATHS_MAX: Final = 3
+"""How many processes may die while they carry a job on, before it is rolled back."""
 
 ROLL_BACKS_MAX: Final = 3
 """How many processes may die while they roll a job back, before a person has to look."""
@@ -74,7 +78,7 @@ def _current(queue: Queue, job: JobId, attempt: Attempt) -> Entry | None:
 def not_started(queue: Queue, event: NotStarted) -> Step:
     """Decide what follows from a process that could not be made."""
     entry = _current(queue, event.job, event.attempt)
-    if entry is None or entry.mode == "roll back":
+    if entry is None or entry.records:  # what was done has to be put right
         return died(queue, Died(event.job, event.attempt, event.at))
     return _failed_to_start(queue, event.job, event.at, event.reason)
 
@@ -98,16 +102,25 @@ def died(queue: Queue, event: Died) -> Step:
     attempt = Attempt(entry.attempt + 1)
     if entry.job.is_final:
         return decided(queue, JobClosed(job), effects=[Release(job)])
-    if entry.mode == "run" and not entry.has_process:  # it never got its work: nothing to undo
-        if entry.attempt >= STARTS_MAX:
-            return _failed_to_start(queue, job, at, "every process died before it had any work")
+    if event.blameless:
+        begun = AttemptBegun(job, attempt, entry.mode, at, blameless=True)
+    elif entry.mode == "run" and _may_go_on(entry):
         begun = AttemptBegun(job, attempt, "run", at)
+    elif entry.mode == "run" and not entry.has_process and not entry.records:
+        return _failed_to_start(queue, job, at, "every process died before it had any work")
     elif entry.roll_backs >= ROLL_BACKS_MAX:
         failed = _failure(job, at, epitaph(job, entry.records), DEATH_SOURCE)
         return decided(queue, failed, effects=[Release(job)])
     else:
         begun = AttemptBegun(job, attempt, "roll back", at)
     return decided(queue, begun, effects=[Spawn(job, attempt)])
+
+
+def _may_go_on(entry: Entry) -> bool:
+    """Whether the job is carried on although one more process has died."""
+    if entry.has_process:
+        return entry.deaths + 1 < DEATHS_MAX
+    return entry.false_starts + 1 < STARTS_MAX
 
 
 def reported(queue: Queue, event: Reported, rules: Rules) -> Step:
@@ -120,7 +133,7 @@ def reported(queue: Queue, event: Reported, rules: Rules) -> Step:
     if known.closed or not new:
         return Step(queue)
     wanted = _answer_wanted(queue, known, new, rules, event)
-    kept = tuple(each for each in new if not isinstance(each, JobsWanted | BlockedBy))
+    kept = tuple(each for each in new if not isinstance(each, JobsWanted | BlockedBy | Halted))
     records: list[QueueRecord] = [*wanted.records]
     if kept or wanted.records:
         records.append(JobReported(job, attempt, last, kept))
@@ -203,5 +216,6 @@ def assignment(entry: Entry, epoch: Epoch, secrets: Secrets) -> Assignment:
         records=entry.records,
         priority=job.priority,
         log_serial=job.last_log_serial,
+        cancelled=entry.cancel_wanted,
         secrets=secrets,
     )

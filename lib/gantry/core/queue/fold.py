@@ -10,15 +10,15 @@ from immutables import Map
 
 from gantry.core.queue import transitions
 from gantry.core.queue.snapshot import restore
-from gantry.core.queue.state import NO_EVENT, Entry, Queue, dependencies
+from gantry.core.queue.state import NO_ATTEMPT, NO_EVENT, Entry, Queue, dependencies
 from gantry.protocols.identity import Attempt, JobId, Key
 from gantry.protocols.jobproc import (
     BlockedBy,
     Ended,
     Event,
+    Halted,
     JobsWanted,
     Logged,
-    Mode,
     OpcodeChanged,
     Recorded,
 )
@@ -28,10 +28,12 @@ from gantry.protocols.jobs import (
 )
 from gantry.protocols.queue_records import (
     AttemptBegun,
+    CancelWanted,
     DrainFlagSet,
     JobArchived,
     JobCanceled,
     JobClosed,
+    JobDecided,
     JobFailed,
     JobReported,
     JobsSubmitted,
@@ -52,13 +54,13 @@ def replay(records: Iterable[QueueRecord], queue: Queue | None = None) -> Queue:
     return queue
 
 
-def apply(queue: Queue, record: QueueRecord) -> Queue:  # noqa: C901 - one case per kind
+def apply(queue: Queue, record: QueueRecord) -> Queue:  # noqa: C901, PLR0912 - one case per kind
     """Return the queue after one more record."""
     match record:
         case JobsSubmitted():
             return _submitted(queue, record)
-        case AttemptBegun(job, attempt, mode):
-            return _begun(queue, job, attempt, mode)
+        case AttemptBegun():
+            return _begun(queue, record)
         case ProcessStarted(job, attempt, pid):
             return _started(queue, job, attempt, pid)
         case JobReported():
@@ -67,6 +69,10 @@ def apply(queue: Queue, record: QueueRecord) -> Queue:  # noqa: C901 - one case 
             return _close(queue, job)
         case JobCanceled(job, at):
             return _end(queue, job, lambda j: transitions.end_unfinished(j, "canceled", at, None))
+        case CancelWanted(job):
+            return _change(queue, job, lambda e: attrs.evolve(e, cancel_wanted=True))
+        case JobDecided(job, decided):
+            return _change(queue, job, lambda e: attrs.evolve(e, records=(*e.records, decided)))
         case JobFailed():
             return _failed(queue, record)
         case PriorityChanged(job, priority):
@@ -104,18 +110,24 @@ def _with_answer(entry: Entry, key: Key, outcomes: Outcomes) -> Entry:
     return attrs.evolve(entry, wanted=entry.wanted.set(key, outcomes))
 
 
-def _begun(queue: Queue, job: JobId, attempt: Attempt, mode: Mode) -> Queue:
+def _begun(queue: Queue, record: AttemptBegun) -> Queue:
+    """Begin an attempt; that there was one before says that its process has died."""
+
     def begin(entry: Entry) -> Entry:
+        died = entry.attempt != NO_ATTEMPT and not record.blameless
+        had_work = died and entry.has_process
         return attrs.evolve(
             entry,
-            attempt=attempt,
-            mode=mode,
-            roll_backs=entry.roll_backs + (mode == "roll back"),
+            attempt=record.attempt,
+            mode=record.mode,
+            deaths=entry.deaths + (had_work and entry.mode == "run"),
+            false_starts=0 if entry.has_process else entry.false_starts + died,
+            roll_backs=entry.roll_backs + (record.mode == "roll back" and not record.blameless),
             has_process=False,
             reported=NO_EVENT,
         )
 
-    return _change(queue, job, begin)
+    return _change(queue, record.job, begin)
 
 
 def _started(queue: Queue, job: JobId, attempt: Attempt, pid: int) -> Queue:
@@ -148,7 +160,7 @@ def _with_event(entry: Entry, event: Event) -> Entry:
             return attrs.evolve(entry, records=(*entry.records, record))
         case Ended():
             return attrs.evolve(entry, closed=True, records=(), wanted=Map())
-        case JobsWanted() | BlockedBy():  # answered, or shown, but no part of the queue
+        case JobsWanted() | BlockedBy() | Halted():  # of the moment, and no part of the queue
             return entry
     assert_never(event)
 

@@ -18,12 +18,13 @@ from gantry.protocols.identity import Attempt, JobId, Key
 from gantry.protocols.jobproc import (
     Numbered,
 )
-from gantry.protocols.jobs import Timestamp
+from gantry.protocols.jobs import Choice, Timestamp
 from gantry.protocols.queue_records import (
     Outcomes,
     QueueRecord,
     Sending,
 )
+from gantry.protocols.steps import Decided
 
 
 @frozen
@@ -55,6 +56,14 @@ class Cancel:
     job: JobId
     kill: bool
     at: Timestamp
+
+
+@frozen
+class Decide:
+    """A client answers what a job asks."""
+
+    job: JobId
+    choice: Choice
 
 
 @frozen
@@ -122,11 +131,14 @@ class Died:
     job: JobId
     attempt: Attempt
     at: Timestamp
+    blameless: bool = False
+    """Whether it had to end: its master lost the lease, or is no longer the master."""
 
 
 Happening = (
     Submit
     | Cancel
+    | Decide
     | ChangePriority
     | SetDrained
     | Archive
@@ -167,6 +179,14 @@ class AskToCancel:
 
 
 @frozen
+class TellDecision:
+    """Tell a job process what a person has decided."""
+
+    job: JobId
+    decided: Decided
+
+
+@frozen
 class AskForPriority:
     """Tell a job process its new priority."""
 
@@ -196,7 +216,7 @@ class Release:
     job: JobId
 
 
-Effect = Spawn | AnswerWanted | AskToCancel | AskForPriority | Kill | Keep | Release
+Effect = Spawn | AnswerWanted | AskToCancel | TellDecision | AskForPriority | Kill | Keep | Release
 
 
 @frozen

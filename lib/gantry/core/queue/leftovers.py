@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from gantry.protocols.steps import (
+    Asked,
+    Decided,
     Done,
+    Holds,
     Leftover,
     Plan,
     Planned,
@@ -28,8 +31,8 @@ def what_is_left(records: Iterable[StepRecord]) -> tuple[str, ...]:
                 acted.setdefault((opcode, step), "may have been done")
             case Done(opcode, step):
                 acted[opcode, step] = "was done"
-            case TurnedBack():
-                pass  # says how the opcode ends, not what it did
+            case TurnedBack() | Holds() | Asked() | Decided():
+                pass  # says something of the opcode, not what it did
             case Undone(opcode, step):
                 acted.pop((opcode, step), None)
             case Leftover(opcode, step, text):

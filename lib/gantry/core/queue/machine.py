@@ -13,12 +13,14 @@ from typing import Final, assert_never
 from gantry.core.queue.attempts import died, not_started, reported
 from gantry.core.queue.happenings import (
     Accepted,
+    Answer,
     Archive,
     Asked,
     AskForPriority,
     AskToCancel,
     Cancel,
     ChangePriority,
+    Decide,
     Died,
     Effect,
     Happening,
@@ -34,6 +36,7 @@ from gantry.core.queue.happenings import (
     Started,
     Step,
     Submit,
+    TellDecision,
     Tick,
     decided,
     keep,
@@ -51,14 +54,17 @@ from gantry.protocols.identity import JobId
 from gantry.protocols.jobs import SUBMIT_PRIORITIES, Timestamp
 from gantry.protocols.queue_records import (
     AttemptBegun,
+    CancelWanted,
     DrainFlagSet,
     JobArchived,
     JobCanceled,
+    JobDecided,
     JobFailed,
     JobsSubmitted,
     PriorityChanged,
     ProcessStarted,
 )
+from gantry.protocols.steps import Decided
 
 JOBS_MAX: Final = 100_000
 """How many jobs the queue holds; archive some to make room."""
@@ -71,6 +77,8 @@ def step(queue: Queue, event: Happening, rules: Rules) -> Step:  # noqa: C901 - 
             return _submit(queue, event)
         case Cancel():
             return _cancel(queue, event)
+        case Decide():
+            return _decide(queue, event)
         case ChangePriority():
             return _change_priority(queue, event)
         case SetDrained(drained):
@@ -134,13 +142,32 @@ def _cancel(queue: Queue, event: Cancel) -> Step:
     if entry.phase == "queued":
         said = Said(success=True, text=f"Dequeued job {job}")
         return decided(queue, JobCanceled(job, event.at), effects=[Release(job)], answer=said)
+    wanted = [] if entry.cancel_wanted else [CancelWanted(job)]
     if event.kill:
-        said = Said(success=True, text=f"The process of job {job} was killed")
-        return Step(queue, effects=(Kill(job),), answer=said)
+        text = f"The process of job {job} was killed; what it did is being undone"
+        said = Said(success=True, text=text)
+        return decided(queue, *wanted, effects=[Kill(job)], answer=said)
+    answer: Answer = Asked()
     if entry.job.status == "running":
         text = f"Job {job} runs already; it was told to stop at the next safe point and undo"
-        return Step(queue, effects=(AskToCancel(job),), answer=Said(success=False, text=text))
-    return Step(queue, effects=(AskToCancel(job),), answer=Asked())
+        answer = Said(success=False, text=text)
+    return decided(queue, *wanted, effects=[AskToCancel(job)], answer=answer)
+
+
+def _decide(queue: Queue, event: Decide) -> Step:
+    job, choice, entry = event.job, event.choice, queue.entry(event.job)
+    if entry is None or entry.closed or entry.job.is_final:
+        return Step(queue, answer=_not_found(job))
+    question = entry.question
+    if question is None:
+        text = f"Job {job} does not wait for a decision"
+        return Step(queue, answer=Said(success=False, text=text))
+    if question.step is None and choice == "redo":
+        text = f"Job {job} asks about its whole plan: go on with it (skip), or undo it (abort)"
+        return Step(queue, answer=Said(success=False, text=text))
+    made = Decided(question.opcode, question.step, choice, question.at)
+    said = Said(success=True, text=f"Job {job} was told: {choice}")
+    return decided(queue, JobDecided(job, made), effects=[TellDecision(job, made)], answer=said)
 
 
 def _change_priority(queue: Queue, event: ChangePriority) -> Step:

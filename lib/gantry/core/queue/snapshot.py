@@ -45,6 +45,9 @@ def _stored(entry: Entry) -> StoredEntry:
         records=entry.records,
         wanted=tuple(Wanted(key, outcomes) for key, outcomes in entry.wanted.items()),
         closed=entry.closed,
+        deaths=entry.deaths,
+        false_starts=entry.false_starts,
+        cancel_wanted=entry.cancel_wanted,
     )
 
 
@@ -74,4 +77,7 @@ def _restored(stored: StoredEntry) -> Entry:
         records=stored.records,
         wanted=Map({each.key: each.outcomes for each in stored.wanted}),
         closed=stored.closed,
+        deaths=stored.deaths,
+        false_starts=stored.false_starts,
+        cancel_wanted=stored.cancel_wanted,
     )

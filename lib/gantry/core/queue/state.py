@@ -28,7 +28,7 @@ from gantry.protocols.queue_records import (
     Outcomes,
     Sending,
 )
-from gantry.protocols.steps import StepRecord
+from gantry.protocols.steps import Asked, Decided, Holds, StepRecord, TurnedBack
 
 ARCHIVED_KEPT_MAX: Final = 10_000
 """Of how many archived jobs the final status is remembered, for jobs that depend on them."""
@@ -76,6 +76,10 @@ class Entry:
     attempt: Attempt = NO_ATTEMPT
     """The newest attempt; 0 while the job is queued."""
     mode: Mode = "run"
+    deaths: int = 0
+    """How many processes have died that were to carry the job on."""
+    false_starts: int = 0
+    """How many processes in a row have died before they were given their work."""
     roll_backs: int = 0
     """How many attempts were begun to roll the job back."""
     has_process: bool = False
@@ -85,6 +89,8 @@ class Entry:
     records: tuple[StepRecord, ...] = ()
     """The step records of the opcodes that have not ended."""
     wanted: Map[Key, Outcomes] = field(factory=Map)
+    cancel_wanted: bool = False
+    """Whether the job is to stop and undo; a later attempt is told so, too."""
     closed: bool = False
     """Whether the job is over and what it held is, or is being, released."""
 
@@ -92,6 +98,26 @@ class Entry:
     def id(self) -> JobId:
         """The job's id."""
         return self.job.id
+
+    @property
+    def question(self) -> Asked | None:
+        """What the job asks a person, if it waits for an answer."""
+        asked: Asked | None = None
+        for record in self.records:
+            match record:
+                case Asked():
+                    asked = record
+                case Decided() | TurnedBack():
+                    asked = None
+                case _:
+                    pass
+        return asked
+
+    @property
+    def holds(self) -> Holds | None:
+        """What the job is known to hold."""
+        known = (record for record in reversed(self.records) if isinstance(record, Holds))
+        return next(known, None)
 
     @property
     def phase(self) -> Phase:

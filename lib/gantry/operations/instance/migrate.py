@@ -30,7 +30,7 @@ from gantry.protocols.objects.node import Node
 from gantry.protocols.opcodes.relocation import OpInstanceMigrate
 from gantry.protocols.opcodes.vocabulary import SHUTDOWN_SECONDS
 from gantry.protocols.runtime_types import InstanceSpec, MigrationSource, MigrationTarget
-from gantry.protocols.steps import Commit, NoUndo, Plan, Step, StepName
+from gantry.protocols.steps import Commit, Look, NoUndo, Plan, Step, StepName
 from gantry.protocols.wconfd import ConfigPart
 
 MIGRATE_SECONDS_MAX: Final = 4 * 3600.0
@@ -124,11 +124,17 @@ def _steps(
     only_forward = NoUndo("the guest runs on the target already")
     return (
         step(ACCEPT, "compensated", accept, refuse),
-        step(SEND, "checked", send, stay),
+        step(SEND, "checked", send, stay, looks=_arrived(old, new)),
         step("note the new primary node", "idempotent", moved, back),
         step("finish on the target", "idempotent", arrived, only_forward),
         step("finish on the source", "idempotent", left, only_forward, tolerate=True),
     )
+
+
+def _arrived(old: InstanceSpec, new: InstanceSpec) -> tuple[Look, ...]:
+    """Return the signs that a guest was sent: it runs there, or is only a shell here."""
+    there = Look(new.primary_node, new.hypervisor, new.name, ("running", "paused"))
+    return (there, Look(old.primary_node, old.hypervisor, old.name, ("migrated",)))
 
 
 OPERATION: Final = Operation(OpInstanceMigrate, relocation_locks, plan)

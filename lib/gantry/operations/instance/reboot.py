@@ -19,7 +19,8 @@ from gantry.operations.operation import Locks, Operation, locks, step
 from gantry.operations.world import World
 from gantry.protocols.noded import call
 from gantry.protocols.opcodes.instance import OpInstanceReboot
-from gantry.protocols.steps import NoUndo, Plan, Step
+from gantry.protocols.runtime_types import InstanceRuntime, InstanceSpec, InstanceState
+from gantry.protocols.steps import Kind, Look, NoUndo, Plan, Step
 
 
 async def needed_locks(opcode: OpInstanceReboot, world: World) -> Locks:
@@ -34,7 +35,8 @@ async def plan(opcode: OpInstanceReboot, world: World) -> Plan:
     spec = instance_spec(part, instance)
     node = part.nodes[instance.primary_node]
     steps: list[Step] = []
-    if await running_on(world, node, spec) is None:
+    runs = await running_on(world, node, spec)
+    if runs is None:
         await check_memory(world, node, spec)
         steps.append(start(spec))
     else:
@@ -45,7 +47,9 @@ async def plan(opcode: OpInstanceReboot, world: World) -> Plan:
             deadline_seconds=seconds + START_SECONDS_MAX,
         )
         back = NoUndo("what a reboot interrupted can not be brought back")
-        steps.append(step(f"reboot instance {instance.name}", "idempotent", do, back))
+        looks = () if how == "soft" else _restarted(spec, runs)
+        kind: Kind = "checked" if looks else "idempotent"
+        steps.append(step(f"reboot instance {instance.name}", kind, do, back, looks=looks))
     if instance.admin_state != "up":
         steps.append(set_state(instance, "up"))
     told = {
@@ -56,6 +60,14 @@ async def plan(opcode: OpInstanceReboot, world: World) -> Plan:
     }
     hooks = instance_hooks("instance-reboot", part, spec, told)
     return with_hooks(Plan(opcode.op_id(), OPERATION.version, tuple(steps)), hooks, part)
+
+
+def _restarted(spec: InstanceSpec, before: InstanceRuntime) -> tuple[Look, ...]:
+    """Return the sign that the guest was started anew; there is none if its start is not known."""
+    if before.started_at is None:
+        return ()
+    states: tuple[InstanceState, ...] = ("running", "paused")
+    return (Look(spec.primary_node, spec.hypervisor, spec.name, states, before.started_at),)
 
 
 OPERATION: Final = Operation(OpInstanceReboot, needed_locks, plan)

@@ -71,7 +71,7 @@ def _install(spec: InstanceSpec, *, has_secrets: bool) -> Step:
         deadline_seconds=OS_SECONDS_MAX,
     )
     back = NoUndo("what was on the disks is gone")
-    return step(f"run the create script of OS {spec.os}", "idempotent", do, back)
+    return step(f"run the create script of OS {spec.os}", "compensated", do, back)
 
 
 OPERATION: Final = Operation(OpInstanceReinstall, needed_locks, plan)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from gantry.core.queue.attempts import ROLL_BACKS_MAX, STARTS_MAX, assignment
+from gantry.core.queue.attempts import DEATHS_MAX, ROLL_BACKS_MAX, STARTS_MAX, assignment
 from gantry.core.queue.happenings import (
     Accepted,
     AnswerWanted,
@@ -15,6 +15,7 @@ from gantry.core.queue.happenings import (
     AskToCancel,
     Cancel,
     ChangePriority,
+    Decide,
     Died,
     Happening,
     Keep,
@@ -29,10 +30,12 @@ from gantry.core.queue.happenings import (
     Spawn,
     Step,
     Submit,
+    TellDecision,
     Tick,
 )
 from gantry.core.queue.happenings import Started as Begun
 from gantry.core.queue.machine import step
+from gantry.core.queue.snapshot import restore, take
 from gantry.core.queue.state import Queue
 from gantry.core.queue.submission import check
 from gantry.protocols.errors import JobQueueFull
@@ -50,8 +53,10 @@ from gantry.protocols.jobproc import (
     Submitted,
 )
 from gantry.protocols.jobs import JobStatus
-from gantry.protocols.queue_records import JobReported, JobsSubmitted, Sending
+from gantry.protocols.queue_records import JobDecided, JobReported, JobsSubmitted, Sending
+from gantry.protocols.steps import Asked as StepAsked
 from gantry.protocols.steps import (
+    Decided,
     Done,
     NoUndo,
     Plan,
@@ -326,16 +331,97 @@ def running(bench: Bench, *records: StepRecord) -> JobId:
     return job
 
 
-def test_a_dead_process_is_followed_by_one_that_rolls_back() -> None:
+def test_a_dead_process_is_followed_by_one_that_goes_on() -> None:
     bench = Bench()
     records: tuple[StepRecord, ...] = (Planned(0, plan("one")), Started(0, 0, FIRST))
     job = running(bench, *records)
     done = bench.do(Died(job, FIRST, NOW))
     assert done.effects == (Spawn(job, Attempt(2)),)
     given = assignment(bench.queue.entries[job], Epoch(3), ())
-    assert (given.mode, given.attempt, given.epoch) == ("roll back", 2, 3)
+    assert (given.mode, given.attempt, given.epoch) == ("run", 2, 3)
     assert given.records == records
+    assert not given.cancelled
     assert bench.do(Died(job, FIRST, NOW)).records == ()  # old news
+
+
+def modes_after(bench: Bench, job: JobId, *deaths: bool) -> list[str]:
+    """Let the job's processes die, blamelessly or not; return what each next one is to do."""
+    modes: list[str] = []
+    for blameless in deaths:
+        attempt = bench.queue.entries[job].attempt
+        bench.do(Begun(job, attempt, 42))
+        assert bench.do(Died(job, attempt, NOW, blameless=blameless)).effects
+        modes.append(bench.queue.entries[job].mode)
+    return modes
+
+
+def test_after_three_deaths_a_job_is_rolled_back() -> None:
+    bench = Bench()
+    job = running(bench, Planned(0, plan("one")))
+    assert modes_after(bench, job, *[False] * DEATHS_MAX) == ["run", "run", "roll back"]
+
+
+def test_a_death_that_the_lease_has_caused_is_not_counted() -> None:
+    bench = Bench()
+    job = running(bench, Planned(0, plan("one")))
+    assert modes_after(bench, job, *[True] * 10, False, False, True) == ["run"] * 13
+    assert modes_after(bench, job, False, *[True] * 5) == ["roll back"] * 6
+    assert bench.queue.entries[job].roll_backs == 1
+
+
+def test_deaths_before_any_work_are_no_deaths_of_the_job_but_end_it_too() -> None:
+    bench = Bench()
+    job = running(bench, Planned(0, plan("one")))
+    attempt = bench.queue.entries[job].attempt
+    bench.do(Begun(job, attempt, 42))
+    modes = []
+    for _ in range(1 + STARTS_MAX):
+        bench.do(Died(job, bench.queue.entries[job].attempt, NOW))
+        modes.append(bench.queue.entries[job].mode)
+    assert modes == ["run", "run", "run", "roll back"]
+
+
+def test_a_job_that_was_told_to_stop_is_told_again_in_its_next_attempt() -> None:
+    bench = Bench()
+    job = running(bench, Planned(0, plan("one")))
+    bench.do(Cancel(job, kill=True, at=NOW))
+    bench.do(Died(job, FIRST, NOW))
+    given = assignment(bench.queue.entries[job], Epoch(3), ())
+    assert (given.mode, given.cancelled) == ("run", True)
+    assert take(restore(take(bench.queue))) == take(bench.queue)
+
+
+def test_what_a_job_asks_is_answered_once() -> None:
+    bench = Bench()
+    asked = StepAsked(0, 2, "has it been done?", 1e9)
+    job = running(bench, Planned(0, plan("one", "two", "three")), asked)
+    assert bench.queue.entries[job].question == asked
+    made = Decided(0, 2, "redo", 1e9)
+    done = bench.do(Decide(job, "redo"))
+    assert done.records == (JobDecided(job, made),)
+    assert done.effects == (TellDecision(job, made),)
+    assert bench.queue.entries[job].question is None
+    bench.do(Died(job, FIRST, NOW))
+    assert assignment(bench.queue.entries[job], Epoch(3), ()).records[-1] == made
+    again = bench.do(Decide(job, "skip"))
+    assert again.records == ()
+    assert again.answer == Said(success=False, text=f"Job {job} does not wait for a decision")
+
+
+def test_a_whole_plan_can_not_be_redone() -> None:
+    bench = Bench()
+    job = running(bench, Planned(0, plan("one")), StepAsked(0, None, "go on?", 1e9))
+    refused = bench.do(Decide(job, "redo"))
+    assert refused.records == ()
+    assert isinstance(refused.answer, Said)
+    assert not refused.answer.success
+    assert bench.do(Decide(job, "skip")).records
+
+
+def test_nobody_decides_for_a_job_that_is_not_there() -> None:
+    assert Bench().do(Decide(JobId(9), "skip")).answer == Said(
+        success=False, text="Job 9 not found in queue"
+    )
 
 
 def test_a_job_that_can_not_be_rolled_back_says_what_is_left() -> None:
@@ -349,10 +435,8 @@ def test_a_job_that_can_not_be_rolled_back_says_what_is_left() -> None:
         Started(0, 2, FIRST),
         Undone(0, 2),
     )
-    for attempt in range(1, ROLL_BACKS_MAX + 1):
-        spawn = Spawn(job, Attempt(attempt + 1))
-        assert bench.do(Died(job, Attempt(attempt), NOW)).effects == (spawn,)
-    last = bench.do(Died(job, Attempt(ROLL_BACKS_MAX + 1), NOW))
+    modes_after(bench, job, *[False] * (DEATHS_MAX - 1 + ROLL_BACKS_MAX))
+    last = bench.do(Died(job, bench.queue.entries[job].attempt, NOW))
     assert last.effects == (Release(job),)
     (first, second) = bench.results(job)
     assert first == second

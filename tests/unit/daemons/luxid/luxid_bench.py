@@ -33,6 +33,7 @@ from gantry.protocols.jobproc import (
 )
 from gantry.protocols.locks import LockState
 from gantry.protocols.records import Index
+from gantry.protocols.steps import Decided
 from gantry.protocols.wconfd import (
     SOCKET_NAME,
     WCONFD,
@@ -206,6 +207,8 @@ class ScriptedProcess:
     assigned: trio.Event = field(factory=trio.Event)
     work: Assignment | None = None
     cancelled: trio.Event = field(factory=trio.Event)
+    lease: list[bool] = field(factory=list)
+    decisions: list[Decided] = field(factory=list)
     priority: int | None = None
     outcomes: dict[Key, tuple[Submitted | NotSubmitted, ...]] = field(factory=dict)
     committed_through: int = 0
@@ -237,6 +240,14 @@ class ScriptedProcess:
     async def cancel(self) -> bool:
         self.cancelled.set()
         return True
+
+    async def decided(self, decision: Decided) -> None:
+        self.decisions.append(decision)
+        self._wake()
+
+    async def set_lease(self, held: bool) -> None:
+        self.lease.append(held)
+        self._wake()
 
     async def set_priority(self, priority: int) -> None:
         self.priority = priority

@@ -9,12 +9,14 @@ import pytest
 import trio
 from tests.unit.daemons.luxid.luxid_bench import NOW, PATIENCE_SECONDS, Bench, Client, bench, delay
 
+from gantry.core.queue.attempts import DEATHS_MAX, ROLL_BACKS_MAX
 from gantry.daemons.luxid import supervisor
 from gantry.daemons.luxid.files import archived_path, live_path
 from gantry.daemons.luxid.store import journal_path
 from gantry.protocols.identity import Attempt, JobId, Key
 from gantry.protocols.jobproc import (
     Ended,
+    Halted,
     JobsWanted,
     Logged,
     NotSubmitted,
@@ -24,7 +26,7 @@ from gantry.protocols.jobproc import (
 )
 from gantry.protocols.jobs import load_job
 from gantry.protocols.locks import LockOwner
-from gantry.protocols.steps import Started
+from gantry.protocols.steps import Asked, Decided, Started
 from gantry.protocols.wconfd import LivingJob
 
 
@@ -162,7 +164,7 @@ async def test_a_cancel_before_the_process_exists_is_not_lost(tmp_path: Path) ->
             await process.say_all(OpcodeChanged(0, "canceled", NOW))
 
 
-async def test_a_killed_job_is_rolled_back_and_ends_in_error(tmp_path: Path) -> None:
+async def test_a_killed_job_is_followed_by_a_process_that_is_told_to_undo(tmp_path: Path) -> None:
     async with bench(tmp_path) as world, world.running() as client:
         await client.call("SubmitJob", [delay()])
         process = await world.launcher.process(1)
@@ -174,22 +176,71 @@ async def test_a_killed_job_is_rolled_back_and_ends_in_error(tmp_path: Path) -> 
         undoing = await world.launcher.process(1, attempt=2)
         await undoing.assigned.wait()
         assert undoing.work is not None
-        assert undoing.work.mode == "roll back"
+        assert undoing.work.cancelled
         assert undoing.work.records == (record,)
-        await undoing.say_all(OpcodeChanged(0, "error", NOW, ["OpExecError", ["undone"]]))
+        await undoing.say_all(OpcodeChanged(0, "canceled", NOW, "undone"))
         await undoing.finish()
         assert await client.call("QueryJobs", [1], ["status", "opresult"]) == [
-            ["error", [["OpExecError", ["undone"]]]]
+            ["canceled", ["undone"]]
         ]
+
+
+async def test_a_job_whose_process_dies_goes_on_three_times_and_is_undone_then(
+    tmp_path: Path,
+) -> None:
+    async with bench(tmp_path) as world, world.running() as client:
+        await client.call("SubmitJob", [delay()])
+        for attempt in range(1, DEATHS_MAX + 1):
+            process = await world.launcher.process(1, attempt)
+            await process.run()
+            assert process.work is not None
+            assert process.work.mode == "run"
+            process.child.kill()
+        last = await world.launcher.process(1, DEATHS_MAX + 1)
+        await last.run()
+        assert last.work is not None
+        assert last.work.mode == "roll back"
+        await last.finish()
+        assert await client.status(1) == "success"
+
+
+async def test_a_process_that_leaves_for_the_lease_is_no_death(tmp_path: Path) -> None:
+    async with bench(tmp_path) as world, world.running() as client:
+        await client.call("SubmitJob", [delay()])
+        for attempt in range(1, DEATHS_MAX + 3):
+            process = await world.launcher.process(1, attempt)
+            await process.assigned.wait()
+            assert process.work is not None
+            assert process.work.mode == "run"
+            await process.say_all(Halted("no lease"))
+            process.child.kill()
+
+
+async def test_a_decision_reaches_the_process_and_the_one_after_it(tmp_path: Path) -> None:
+    async with bench(tmp_path) as world, world.running() as client:
+        await client.call("SubmitJob", [delay()])
+        process = await world.launcher.process(1)
+        await process.run()
+        assert await client.call("DecideJob", 1, "redo") == [
+            False,
+            "Job 1 does not wait for a decision",
+        ]
+        await process.say_all(Recorded(Asked(0, 3, "has it been done?", NOW)))
+        assert await client.status(1) == "running"
+        assert await client.call("DecideJob", 1, "redo") == [True, "Job 1 was told: redo"]
+        made = Decided(0, 3, "redo", NOW)
+        await process.until(lambda: process.decisions == [made])
+        process.child.kill()
+        later = await world.launcher.process(1, 2)
+        await later.assigned.wait()
+        assert later.work is not None
+        assert later.work.records[-1] == made
 
 
 async def test_a_job_whose_roll_back_dies_again_and_again_says_so(tmp_path: Path) -> None:
     async with bench(tmp_path) as world, world.running() as client:
         await client.call("SubmitJob", [delay()])
-        process = await world.launcher.process(1)
-        await process.run()
-        process.child.kill()
-        for attempt in (2, 3, 4):
+        for attempt in range(1, DEATHS_MAX + ROLL_BACKS_MAX + 1):
             undoing = await world.launcher.process(1, attempt)
             await undoing.assigned.wait()
             undoing.child.kill()

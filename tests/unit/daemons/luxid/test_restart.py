@@ -20,10 +20,11 @@ from gantry.daemons.luxid.files import live_path
 from gantry.daemons.luxid.main import main
 from gantry.daemons.luxid.store import journal_path, snapshot_path
 from gantry.protocols.identity import Attempt, JobId, Key
-from gantry.protocols.jobproc import Ended, JobsWanted, OpcodeChanged, Submitted
+from gantry.protocols.jobproc import Ended, JobsWanted, OpcodeChanged, Recorded, Submitted
 from gantry.protocols.jobs import dump_job, load_job
-from gantry.protocols.locks import LockOwner
-from gantry.protocols.wconfd import LivingJob
+from gantry.protocols.locks import BGL, Held, LockOwner
+from gantry.protocols.steps import Holds
+from gantry.protocols.wconfd import LivingJob, Want
 from gantry.runtime.daemon import StartRefused
 from gantry.runtime.testing.files import MemoryFiles
 
@@ -58,7 +59,7 @@ async def test_living_processes_are_adopted_and_go_on(tmp_path: Path) -> None:
         assert list(world.launcher.processes) == [(1, 1)]
 
 
-async def test_a_process_that_died_meanwhile_is_rolled_back(tmp_path: Path) -> None:
+async def test_a_process_that_died_meanwhile_is_followed_by_another(tmp_path: Path) -> None:
     async with bench(tmp_path) as world:
         await world.start_wconfd()
         async with world.luxid(), world.client() as client:
@@ -69,10 +70,26 @@ async def test_a_process_that_died_meanwhile_is_rolled_back(tmp_path: Path) -> N
         process.child.kill()
         await process.child.over.wait()
         async with world.luxid():
-            undoing = await world.launcher.process(1, attempt=2)
-            await undoing.assigned.wait()
-            assert undoing.work is not None
-            assert undoing.work.mode == "roll back"
+            going_on = await world.launcher.process(1, attempt=2)
+            await going_on.assigned.wait()
+            assert going_on.work is not None
+            assert going_on.work.mode == "run"
+
+
+async def test_what_an_unfinished_job_holds_is_named_to_wconfd(tmp_path: Path) -> None:
+    holds = Holds(0, (Held(BGL, "shared"),), (Want("uuid", "1-2"),))
+    living = LivingJob(LockOwner(JobId(1), Attempt(1)), holds.locks, holds.reserved)
+    async with bench(tmp_path) as world:
+        await world.start_wconfd()
+        async with world.luxid(), world.client() as client:
+            await world.known(client)
+            await client.call("SubmitJob", [delay()])
+            process = await world.launcher.process(1)
+            await process.run()
+            await process.say_all(Recorded(holds))
+        async with world.luxid():
+            await world.wconfd.until(lambda: world.wconfd.named[-1] == (living,))
+            await process.finish()
 
 
 async def test_a_process_that_never_got_its_work_is_just_begun_again(tmp_path: Path) -> None:
