@@ -73,6 +73,12 @@ def usage(pid: int) -> Usage:
     return Usage(ticks / TICKS_PER_SECOND, int(written[1]) if written else 0)
 
 
+def processor_seconds(pid: int) -> float:
+    """Return the processor time that a living process's threads have used, to the nanosecond."""
+    tasks = (PROC / str(pid) / "task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+
+
 def memory(pid: int) -> Memory:
     """Read a process's memory."""
     rollup = (PROC / str(pid) / "smaps_rollup").read_text()

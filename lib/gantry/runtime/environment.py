@@ -91,11 +91,21 @@ class Files(Protocol):
     async def read(self, path: Path) -> bytes:
         """Return a file's whole content."""
 
+    async def read_part(self, path: Path, offset: int, size: int) -> bytes:
+        """Return at most ``size`` bytes from ``offset`` on; fewer, or none, at the file's end."""
+
     async def write(self, path: Path, data: bytes, mode: int = 0o640) -> None:
         """Replace a file's content atomically and durably.
 
         A reader sees the old or the new content; a crash leaves one of them: temporary file,
         flush, rename, flush of the folder.
+        """
+
+    async def overwrite(self, path: Path, data: bytes, mode: int = 0o640) -> None:
+        """Write over the beginning of a file, making the file if need be; nothing is flushed.
+
+        For what is small, changes often and is worth nothing after a crash. A reader may find it
+        half written, so it needs a check of its own.
         """
 
     async def append_to(self, path: Path, mode: int = 0o640) -> AppendFile:
@@ -142,14 +152,31 @@ class Files(Protocol):
         """
 
 
+Peer = tuple[str, int]
+"""An address and a port."""
+
+Datagram = tuple[bytes, Peer]
+"""What was received, and from whom; or what is to be sent, and to whom."""
+
+
 class DatagramSocket(Protocol):
     """A bound UDP socket. Opened by :meth:`Network.udp`."""
 
-    async def receive(self) -> tuple[bytes, tuple[str, int]]:
-        """Return the next datagram and its sender's (address, port)."""
+    async def receive(self) -> Datagram:
+        """Return the next datagram."""
 
-    async def send(self, data: bytes, to: tuple[str, int]) -> None:
-        """Send one datagram; it may get lost."""
+    async def receive_some(self, most: int) -> list[Datagram]:
+        """Wait for a datagram, and return it with up to ``most`` that are there already."""
+
+    async def send(self, data: bytes, to: Peer) -> None:
+        """Send one datagram; it may get lost.
+
+        Raises:
+            OSError: it can not be sent: there is no way to the peer, or it is too large.
+        """
+
+    async def send_some(self, datagrams: Sequence[Datagram]) -> None:
+        """Send datagrams; any of them may get lost, those that can not be sent among them."""
 
     def port(self) -> int:
         """Return the local port."""

@@ -100,6 +100,20 @@ def _write_new(folder: int, name: str, data: bytes, mode: int) -> None:
         os.close(fd)
 
 
+def _read_part(path: Path, offset: int, size: int) -> bytes:
+    with path.open("rb", buffering=0) as file:
+        file.seek(offset)
+        return file.read(size)
+
+
+def _overwrite(path: Path, data: bytes, mode: int) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, mode)
+    try:
+        _write_all(fd, data)
+    finally:
+        os.close(fd)
+
+
 def _link(path: Path, target: Path) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
     temporary.symlink_to(target)
@@ -200,6 +214,14 @@ class RealFiles(Files):
     @override
     async def write(self, path: Path, data: bytes, mode: int = 0o640) -> None:
         await self._run(lambda: write_durably(path, data, mode))
+
+    @override
+    async def read_part(self, path: Path, offset: int, size: int) -> bytes:
+        return await self._run(lambda: _read_part(path, offset, size))
+
+    @override
+    async def overwrite(self, path: Path, data: bytes, mode: int = 0o640) -> None:
+        await self._run(lambda: _overwrite(path, data, mode))
 
     @override
     async def append_to(self, path: Path, mode: int = 0o640) -> AppendFile:

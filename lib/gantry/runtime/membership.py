@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from gantry.core.ssconf import FILE_PREFIX
+from gantry.runtime.commit_mark import CONFIG_MARK
 from gantry.runtime.environment import Environment, Files
 from gantry.runtime.paths import Paths
 from gantry.security.certificates import Certificate
@@ -34,6 +35,7 @@ CREDENTIALS: Final = (
 CLUSTER_FILES: Final = (
     "config.data",
     "config.log",
+    CONFIG_MARK,
     "locks.data",
     "locks.log",
     "queue.journal",

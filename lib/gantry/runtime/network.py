@@ -6,6 +6,7 @@ import contextlib
 import os
 import socket
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,26 +14,67 @@ import trio
 from attrs import frozen
 from typing_extensions import override
 
-from gantry.runtime.environment import DatagramSocket, Network
+from gantry.runtime.environment import Datagram, DatagramSocket, Network, Peer
 
 BACKLOG: Final = 128
 DATAGRAM_BYTES_MAX: Final = 65535
+RECEIVE_BUFFER_BYTES: Final = 4 * 1024 * 1024
+"""Room for some thousand datagrams that come at once; the kernel may allow less."""
 
 
 @frozen
 class RealDatagramSocket(DatagramSocket):
-    """A UDP socket of this machine."""
+    """A UDP socket of this machine, which never blocks; trio tells when it is ready.
 
-    _socket: trio.socket.SocketType
+    System calls are made directly: trio's own socket would look up each address and switch tasks
+    for each datagram, which costs more than the datagram.
+    """
+
+    _socket: socket.socket
 
     @override
-    async def receive(self) -> tuple[bytes, tuple[str, int]]:
-        data, sender = await self._socket.recvfrom(DATAGRAM_BYTES_MAX)
-        return data, (sender[0], sender[1])
+    async def receive(self) -> Datagram:
+        return (await self.receive_some(1))[0]
 
     @override
-    async def send(self, data: bytes, to: tuple[str, int]) -> None:
-        await self._socket.sendto(data, to)
+    async def receive_some(self, most: int) -> list[Datagram]:
+        received: list[Datagram] = []
+        receive = self._socket.recvfrom
+        while not received:
+            await trio.lowlevel.wait_readable(self._socket)
+            try:
+                while len(received) < most:
+                    data, sender = receive(DATAGRAM_BYTES_MAX)
+                    received.append((data, (sender[0], sender[1])))
+            except BlockingIOError:
+                continue  # all are taken; or, if there was none, its checksum was wrong
+            except ConnectionError:
+                continue  # a datagram that was sent before has met nobody (ICMP)
+        return received
+
+    @override
+    async def send(self, data: bytes, to: Peer) -> None:
+        await trio.lowlevel.checkpoint()
+        while True:
+            try:
+                self._socket.sendto(data, to)
+            except BlockingIOError:
+                await trio.lowlevel.wait_writable(self._socket)
+            else:
+                return
+
+    @override
+    async def send_some(self, datagrams: Sequence[Datagram]) -> None:
+        await trio.lowlevel.checkpoint()
+        send = self._socket.sendto
+        for data, to in datagrams:
+            try:
+                send(data, to)
+            except BlockingIOError:
+                with contextlib.suppress(OSError):
+                    await self.send(data, to)
+            except OSError:
+                continue  # its way is gone, or a firewall refuses: as good as lost
 
     @override
     def port(self) -> int:
@@ -41,6 +83,7 @@ class RealDatagramSocket(DatagramSocket):
 
     @override
     def close(self) -> None:
+        trio.lowlevel.notify_closing(self._socket)
         self._socket.close()
 
 
@@ -133,10 +176,13 @@ class RealNetwork(Network):
 
     @override
     async def udp(self, address: str, port: int) -> DatagramSocket:
+        await trio.lowlevel.checkpoint()
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        bound = trio.socket.socket(family, socket.SOCK_DGRAM)
+        bound = socket.socket(family, socket.SOCK_DGRAM)
         try:
-            await bound.bind((address, port))
+            bound.setblocking(False)  # noqa: FBT003 - the standard library's signature
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+            bound.bind((address, port))
         except BaseException:
             bound.close()
             raise

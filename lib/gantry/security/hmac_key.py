@@ -18,7 +18,12 @@ def new_hmac_key(random: RandomBytes) -> bytes:
 
 def sign(key: bytes, salt: str, message: str) -> str:
     """Return the signature of a message: HMAC-SHA1 over salt and message, in hexadecimal."""
-    return hmac.new(key, (salt + message).encode(), "sha1").hexdigest()
+    return sign_bytes(key, (salt + message).encode())
+
+
+def sign_bytes(key: bytes, data: bytes) -> str:
+    """Return the signature of salt and message that are put together already."""
+    return hmac.digest(key, data, "sha1").hex()
 
 
 def is_signed(key: bytes, salt: str, message: str, signature: str) -> bool:

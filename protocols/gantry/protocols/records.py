@@ -177,6 +177,30 @@ def decode_log(data: bytes, file: str = "") -> DecodedLog:
         raise evolve(error, file=file) from None
 
 
+def decode_lines(data: bytes, after: Position, through: Index) -> tuple[tuple[Record, ...], int]:
+    """Read the whole lines at the beginning of a part of a log.
+
+    Args:
+        data: the part; it begins right after a record.
+        after: the place where it begins.
+        through: the last record that is wanted.
+
+    Returns:
+        The records, and the length of their lines.
+
+    Raises:
+        CorruptRecord: a line does not follow the one before it; the offset counts from ``data``'s
+            beginning.
+    """
+    records: list[Record] = []
+    begin = 0
+    while after.index < through and (end := data.find(b"\n", begin) + 1) > 0:
+        record = _decode_line(data[begin : end - 1], after, begin)
+        records.append(record)
+        after, begin = record.position, end
+    return tuple(records), begin
+
+
 def _decode(data: bytes) -> DecodedLog:
     begin = data.find(b"\n") + 1
     match = _FIRST_LINE.fullmatch(data[: begin - 1]) if begin else None

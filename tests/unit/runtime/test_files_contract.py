@@ -42,6 +42,32 @@ async def test_reading_what_is_not_there_fails(place: Place) -> None:
         await files.read(folder)
 
 
+async def test_a_part_is_read(place: Place) -> None:
+    files, folder = place
+    await files.write(folder / "a", b"0123456789")
+    assert await files.read_part(folder / "a", 2, 3) == b"234"
+    assert await files.read_part(folder / "a", 8, 30) == b"89"
+    assert (
+        await files.read_part(folder / "a", 10, 3)
+        == await files.read_part(folder / "a", 11, 3)
+        == b""
+    )
+    with pytest.raises(FileNotFoundError):
+        await files.read_part(folder / "b", 0, 1)
+
+
+async def test_the_beginning_is_written_over(place: Place) -> None:
+    files, folder = place
+    await files.overwrite(folder / "a", b"one")
+    assert await files.read(folder / "a") == b"one"
+    await files.overwrite(folder / "a", b"tw")
+    assert await files.read(folder / "a") == b"twe"
+    with pytest.raises(IsADirectoryError):
+        await files.overwrite(folder, b"")
+    with pytest.raises(FileNotFoundError):
+        await files.overwrite(folder / "no" / "a", b"")
+
+
 async def test_a_file_needs_a_folder(place: Place) -> None:
     files, folder = place
     with pytest.raises(FileNotFoundError):

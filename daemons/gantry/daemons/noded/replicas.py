@@ -32,6 +32,7 @@ from gantry.protocols.replication import (
     STREAMS,
     AppendAnswer,
     Appended,
+    LogEnd,
     Promised,
     ReplicaCopy,
     Replicas,
@@ -40,6 +41,7 @@ from gantry.protocols.replication import (
     Stream,
 )
 from gantry.runtime.allegiance import Allegiance, read_allegiance, write_allegiance
+from gantry.runtime.commit_mark import CONFIG_MARK, MarkKeeper
 from gantry.runtime.environment import Environment
 from gantry.runtime.logs import Log
 
@@ -67,6 +69,7 @@ class ReplicaService(Replicas):
     _see_epoch: Callable[[Epoch], Awaitable[None]]
     _allegiance: Allegiance
     _access: Access
+    _marks: MarkKeeper
     _held: dict[Stream, ReplicaFiles] = field(factory=dict, init=False)
     """The streams whose files are NodeD's now."""
     _node: trio.Lock = field(factory=trio.Lock, init=False)
@@ -86,7 +89,8 @@ class ReplicaService(Replicas):
     ) -> ReplicaService:
         """Read whom the node follows."""
         allegiance = await read_allegiance(env.files, env.paths)
-        service = cls(env, files, services, see_epoch, allegiance, access)
+        marks = MarkKeeper.of(env, CONFIG_MARK)
+        service = cls(env, files, services, see_epoch, allegiance, access, marks)
         try:
             found = await look(env, "config", allegiance.promised)
             service._admit(found.data, found.replica.after(found.replica.base.index))
@@ -121,6 +125,7 @@ class ReplicaService(Replicas):
             if stream == "config" and records:
                 self._admit(None, records)
             if moved:
+                self._mark(stream, held)
                 self._news.set()
             return answer
 
@@ -170,7 +175,15 @@ class ReplicaService(Replicas):
                     LOG.warning("following a newer master", epoch=epoch)
                     await self._stand_down()
                 for stream in STREAMS:
-                    self._held[stream] = await ReplicaFiles.open(self._env, stream, epoch)
+                    held = self._held[stream] = await ReplicaFiles.open(self._env, stream, epoch)
+                    self._mark(stream, held)
+
+    def _mark(self, stream: Stream, held: ReplicaFiles) -> None:
+        """Tell readers of the configuration's files what counts."""
+        if stream == "config":
+            committed = held.replica.committed
+            epoch = self._allegiance.promised
+            self._marks.set(LogEnd(epoch, committed.index, committed.checksum))
 
     async def _stand_down(self) -> None:
         """End everything that acts for a master on this node."""
@@ -263,7 +276,12 @@ class ReplicaService(Replicas):
     # --- snapshots -------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Bring snapshots up to date behind the logs, until cancelled."""
+        """Bring marks and snapshots up to date behind the logs, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._marks.run)
+            await self._keep_folding()
+
+    async def _keep_folding(self) -> None:
         pause = BEHIND_SECONDS
         while True:
             await self._news.wait()

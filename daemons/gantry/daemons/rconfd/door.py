@@ -12,22 +12,19 @@ from typing import Final, Literal
 
 from attrs import define, field
 
-from gantry.protocols.codec import Malformed
+from gantry.core.confd.answers import TOO_LARGE
+from gantry.core.confd.rendered import Rendered
+from gantry.protocols.codec import Malformed, to_bytes
 from gantry.protocols.rconfd import (
     CLOCK_SKEW_SECONDS_MAX,
+    MAGIC,
     REPLY_BYTES_MAX,
     REQUEST_BYTES_MAX,
-    Envelope,
-    ErrorCode,
-    Reply,
     Request,
-    Status,
     parse_envelope,
     parse_request,
-    render_envelope,
-    render_reply,
 )
-from gantry.security.hmac_key import is_signed, sign
+from gantry.security.hmac_key import is_signed, sign_bytes
 
 Dropped = Literal["oversized", "malformed", "stale", "forged", "replayed", "senseless"]
 """``malformed``: no envelope. ``senseless``: signed, and yet no request of this protocol."""
@@ -94,16 +91,26 @@ class Door:
         except Malformed:
             return "senseless"
 
-    def sealed(self, reply: Reply, rsalt: str) -> bytes:
-        """Return the datagram that carries a reply; one too large for it becomes an error."""
-        datagram = self._sealed(reply, rsalt)
-        if len(datagram) <= REPLY_BYTES_MAX:
-            return datagram
-        return self._sealed(Reply(Status.ERROR, int(ErrorCode.INTERNAL), 0, reply.order), rsalt)
+    def sealed(self, begun: Rendered, end: Rendered, rsalt: str) -> bytes:
+        """Return the datagram that carries a reply; one too large for it becomes an error.
 
-    def _sealed(self, reply: Reply, rsalt: str) -> bytes:
-        msg = render_reply(reply)
-        return render_envelope(Envelope(msg, rsalt, sign(self.key, rsalt, msg)))
+        Args:
+            begun: the reply without its end.
+            end: its end.
+            rsalt: the salt that the request asks for.
+        """
+        datagram = self._sealed(begun, end, rsalt)
+        return datagram if len(datagram) <= REPLY_BYTES_MAX else self._sealed(TOO_LARGE, end, rsalt)
+
+    def _sealed(self, begun: Rendered, end: Rendered, rsalt: str) -> bytes:
+        signature = sign_bytes(self.key, rsalt.encode() + begun.plain + end.plain)
+        return b'%s{"msg":"%s%s","salt":%s,"hmac":"%s"}' % (
+            MAGIC,
+            begun.escaped,
+            end.escaped,
+            to_bytes(rsalt),
+            signature.encode(),
+        )
 
 
 def _is_fresh(salt: str, now: float) -> bool:

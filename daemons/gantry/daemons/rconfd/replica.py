@@ -1,29 +1,64 @@
-"""The configuration and the key as this node has them, read again when their files change."""
+"""The configuration and the key as this node has them: read once, then followed along the log.
+
+The snapshot and its log are somebody else's files (WConfD's on the master, NodeD's on other
+candidates); a mark beside them says up to where the log counts. What is new in the log is read
+from where the last look ended, so following costs what has changed. The whole is read again when
+somebody else begins to keep the files, or the log was cut short behind us.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import trio
-from attrs import define, field
+from attrs import define, evolve, field, frozen
 
+from gantry.core.confd.book import AnswerBook
 from gantry.core.confd.view import ConfdView
-from gantry.protocols.codec import Malformed, from_bytes
+from gantry.core.config.folding import end_of_file
+from gantry.protocols.codec import Json, Malformed, from_bytes
+from gantry.protocols.config_records import load_record
+from gantry.protocols.records import (
+    CorruptRecord,
+    Position,
+    Record,
+    decode_lines,
+    decode_log,
+    first_line,
+)
+from gantry.runtime.commit_mark import CONFIG_MARK, CommitMark, read_mark
 from gantry.runtime.environment import Environment
 from gantry.runtime.logs import Log
 from gantry.security.pem_files import HMAC_KEY
 
 LOG: Final = Log("rconfd")
 
-RELOAD_SECONDS_MIN: Final = 0.25
-"""Between two reads, however fast the configuration changes."""
+CONFIG_LOG: Final = "config.log"
+
+RELOAD_SECONDS_MIN: Final = 0.05
+"""Between two looks, however fast the configuration changes."""
 
 RELOAD_SECONDS_MAX: Final = 17.0
-"""A change that nothing told of is seen after this time at the latest; both numbers are Ganeti's.
+"""A change that nothing told of is seen after this time at the latest; as in Ganeti."""
 
-The files are then read, but the configuration is parsed only if its bytes differ."""
+PART_BYTES: Final = 1024 * 1024
+"""Read of the log at once; a record is shorter."""
+
+LOOKS_MAX: Final = 5
+"""A snapshot and its log are two files: between reading them both may be replaced."""
+
+
+@frozen
+class _Place:
+    """How far the log was followed."""
+
+    keeper: str
+    position: Position
+    offset: int
+    """Where the next record begins in the file."""
 
 
 @define
@@ -31,14 +66,17 @@ class Replica:
     """What this node can answer from; nothing where there is no replica."""
 
     _env: Environment
-    view: ConfdView | None = field(default=None, init=False)
+    book: AnswerBook | None = field(default=None, init=False)
     key: bytes | None = field(default=None, init=False, repr=False)
+    _place: _Place | None = field(default=None, init=False)
+    """``None``: the log can not be followed; only the snapshot counts."""
     _digest: bytes | None = field(default=None, init=False)
-    """Of the bytes that were read last."""
+    """Of the snapshot that was read last."""
 
     async def follow(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Keep up with the files until cancelled; started when they have been read once."""
-        async with self._env.files.watch(self._config, self._hmac_key) as changes:
+        paths = (self._env.paths.config, self._data(CONFIG_MARK), self._data(HMAC_KEY))
+        async with self._env.files.watch(*paths) as changes:
             await self.reload()
             task_status.started()
             while True:
@@ -47,41 +85,98 @@ class Replica:
                 await self.reload()
                 await trio.sleep(RELOAD_SECONDS_MIN)
 
-    @property
-    def _config(self) -> Path:
-        return self._env.paths.config
-
-    @property
-    def _hmac_key(self) -> Path:
-        return self._env.paths.data / HMAC_KEY
+    def _data(self, name: str) -> Path:
+        return self._env.paths.data / name
 
     async def reload(self) -> None:
-        """Read the files as they are now; a configuration that is broken changes nothing."""
-        self.key = await self._content(self._hmac_key)
-        data = await self._content(self._config)
-        if data is None:
-            if self.view is not None or self._digest is not None:
-                LOG.info("no replica of the configuration here any more")
-            self.view = self._digest = None
-            return
-        digest = await self._env.offload(lambda: _digest_of(data))
-        if digest == self._digest:
-            return
-        self._digest = digest
+        """Take over what has changed; files that are broken change nothing."""
+        self.key = await self._content(self._data(HMAC_KEY))
         try:
-            self.view = await self._env.offload(lambda: _parsed(data))
-        except Malformed as error:  # the older one is still true of its time: go on with it
+            mark = await read_mark(self._env.files, self._data(CONFIG_MARK))
+            if await self._advance(mark):
+                return
+            await self._read_all(mark)
+        except (Malformed, CorruptRecord, OSError) as error:
+            # What was read before is still true of its time: go on with it.
             LOG.error("the configuration can not be read", reason=str(error))
+
+    # --- along the log ---------------------------------------------------------------------------
+
+    async def _advance(self, mark: CommitMark | None) -> bool:
+        """Follow the log up to a mark; say whether that was possible."""
+        while self._place is not None and mark is not None and self.book is not None:
+            place = self._place
+            if place.keeper != mark.keeper:
+                return False
+            if place.position.index >= mark.end.index:
+                return await self._env.files.exists(self._env.paths.config)
+            records, length = await self._next(place, mark)
+            if not records:
+                return False
+            if records[-1].index == mark.end.index and records[-1].position != mark.end.position:
+                return False
+            for record in records:
+                self.book.follow(record.epoch, record.index, load_record(record.payload))
+                await trio.lowlevel.checkpoint()
+            self._place = evolve(place, position=records[-1].position, offset=place.offset + length)
+        return False
+
+    async def _next(self, place: _Place, mark: CommitMark) -> tuple[tuple[Record, ...], int]:
+        """Return the next records that count, none if the log does not go on at our place."""
+        try:
+            path = self._data(CONFIG_LOG)
+            part = await self._env.files.read_part(path, place.offset, PART_BYTES)
+            return decode_lines(part, place.position, mark.end.index)
+        except (CorruptRecord, FileNotFoundError):
+            return (), 0
+
+    # --- everything anew -------------------------------------------------------------------------
+
+    async def _read_all(self, mark: CommitMark | None) -> None:
+        known = self._digest if self._place is None else None
+        self._place = None
+        for look in range(1, LOOKS_MAX + 1):
+            data = await self._content(self._env.paths.config)
+            if data is None:
+                self._forget()
+                return
+            digest = await self._env.offload(partial(_digest_of, data))
+            if digest == known:
+                return  # it was read before, and there is no log to follow
+            book, position = await self._env.offload(partial(_parsed, data))
+            offset = None if mark is None else await self._offset_of(position)
+            if mark is not None and offset is None and look < LOOKS_MAX:
+                continue
+            self.book, self._digest = book, digest
+            LOG.info("configuration read", index=position.index)
+            if mark is not None:
+                await self._follow_from(mark, position, offset)
             return
-        LOG.info("configuration read", serial=self.view.configuration.serial_no)
+
+    async def _follow_from(self, mark: CommitMark, position: Position, offset: int | None) -> None:
+        if offset is not None:
+            self._place = _Place(mark.keeper, position, offset)
+            if await self._advance(mark):
+                return
+            self._place = None
+        LOG.error("the log does not continue the configuration: what is saved is answered")
+
+    def _forget(self) -> None:
+        if self.book is not None:
+            LOG.info("no replica of the configuration here any more")
+        self.book = self._place = self._digest = None
+
+    async def _offset_of(self, position: Position) -> int | None:
+        """Return where the log goes on after a place; ``None`` if that is not in it."""
+        data = await self._content(self._data(CONFIG_LOG))
+        if data is None:
+            return None
+        return await self._env.offload(partial(_offset_in, data, position))
 
     async def _content(self, path: Path) -> bytes | None:
         try:
             return await self._env.files.read(path)
         except FileNotFoundError:
-            return None
-        except OSError as error:
-            LOG.error("a file can not be read", path=str(path), reason=str(error))
             return None
 
 
@@ -89,5 +184,16 @@ def _digest_of(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
-def _parsed(data: bytes) -> ConfdView:
-    return ConfdView.of(from_bytes(data))
+def _parsed(data: bytes) -> tuple[AnswerBook, Position]:
+    document = cast("dict[str, Json]", from_bytes(data))
+    return AnswerBook(ConfdView.of(document)), end_of_file(document).position
+
+
+def _offset_in(data: bytes, position: Position) -> int | None:
+    log = decode_log(data, CONFIG_LOG)
+    if log.start == position:
+        return len(first_line(log.start))
+    for record, end in zip(log.records, log.ends, strict=True):
+        if record.position == position:
+            return end
+    return None

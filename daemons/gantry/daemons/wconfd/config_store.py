@@ -48,6 +48,7 @@ from gantry.protocols.wconfd import (
     Snapshot,
 )
 from gantry.runtime.allegiance import Allegiance, read_allegiance
+from gantry.runtime.commit_mark import CONFIG_MARK, MarkKeeper
 from gantry.runtime.daemon import EXIT_NOT_CLUSTER, EXIT_NOT_MASTER, StartRefused
 from gantry.runtime.environment import Environment
 from gantry.runtime.gate import Gate
@@ -110,6 +111,8 @@ class ConfigStore:
     saved: Saved
     """What ``config.data`` holds."""
     deltas: DeltaBuffer
+    marks: MarkKeeper
+    """Tells readers of the files what counts; its ``run`` must run for that."""
     _in_flight: dict[Index, _InFlight] = field(factory=dict, init=False)
     _unsaved: Gate = field(factory=Gate, init=False)
     _saving: trio.Lock = field(factory=trio.Lock, init=False)
@@ -158,7 +161,8 @@ class ConfigStore:
         if records:
             LOG.info("journal replayed", records=len(records), index=state.index)
         journal.epoch = max(state.epoch, allegiance.reign)
-        store = cls(env, journal, state, state, journal.end, saved, deltas)
+        marks = MarkKeeper.of(env, CONFIG_MARK)
+        store = cls(env, journal, state, state, journal.end, saved, deltas, marks)
         store._found, store._allegiance = records, allegiance
         if records:
             store._unsaved.open()
@@ -221,6 +225,7 @@ class ConfigStore:
                     # The last one's state is head's, less what was forgotten meanwhile.
                     self.durable = flight.made.state if self._in_flight else self.head
                     self._position = records[-1].position
+                    self.mark()
                     self.deltas.add(flight.made.delta)
                     self._unsaved.open()
                     flight.counts = True
@@ -304,12 +309,18 @@ class ConfigStore:
         last = self._found[-1]
         self._position, self.deltas = last.position, deltas
         self._unsaved.open()
+        self.mark()
         LOG.info("what the journal held counts", index=last.index)
 
     def _give_up(self) -> None:
         """Tell those who wait that nothing can be said for some time."""
         for flight in self._in_flight.values():
             flight.settled.set()
+
+    def mark(self) -> None:
+        """Tell readers of the files what counts now."""
+        position = self._position
+        self.marks.set(LogEnd(self.durable.epoch, position.index, position.checksum))
 
     async def begin_reign(self) -> None:
         """Commit the first record of a new epoch, which names this node as the master.

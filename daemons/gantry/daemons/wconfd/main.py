@@ -71,6 +71,8 @@ async def main(env: Environment) -> None:
         await nursery.start(_replicate, log)
         await log.confirmed(CONFIRMATION_SECONDS)
         nursery.start_soon(config.keep_saving)
+        config.mark()
+        nursery.start_soon(config.marks.run)
         await config.begin_reign()
         nursery.start_soon(held.keep_short)
         nursery.start_soon(Distribution(config, nodes).run)

@@ -1,138 +1,239 @@
-"""What ConfD knows: one configuration with every answer's index built beforehand.
+"""What ConfD knows: one configuration, with everything found by name, node or address.
 
-Building it costs time in proportion to the cluster, once for each configuration; no request's
-work does, except for what its answer itself holds.
+A view is made from a ``config.data`` once and then follows the committed changes. A change costs
+what it touches; no question costs more than its answer holds.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from typing import Final, cast
+from typing import Final, assert_never, cast
 
-from attrs import field, frozen
+from attrs import define, field
 
-from gantry.core.query.view import AnyDisk, AnyInstance, View
-from gantry.protocols.codec import Json
+from gantry.core.confd.facts import (
+    ClusterFacts,
+    DiskFacts,
+    InstanceFacts,
+    NodeFacts,
+    load_facts,
+    objects_of,
+)
+from gantry.core.confd.names import Names
+from gantry.protocols.codec import Json, Malformed, to_bytes
 from gantry.protocols.config_records import LOG_KEY, load_position
-from gantry.protocols.identity import NodeUuid
-from gantry.protocols.objects.configuration import Configuration, load_configuration
-from gantry.protocols.objects.disk import Disk, DrbdId
-from gantry.protocols.objects.instance import Instance
+from gantry.protocols.identity import DiskUuid, InstanceUuid, NodeUuid
+from gantry.protocols.objects.configuration import GANTRY_KEY, LEFTOVERS_KEY
 from gantry.protocols.rconfd import LogOrder
+from gantry.protocols.wconfd import ObjectKind
 
-DEFAULT_NICPARAMS: Final = "default"
+PLACES: Final[Mapping[ObjectKind, str]] = {
+    "node": "nodes",
+    "nodegroup": "nodegroups",
+    "disk": "disks",
+    "instance": "instances",
+    "network": "networks",
+    "filter": "filters",
+}
+"""Where the objects of a kind are in ``config.data``; instances come after their disks."""
 
-Minor = tuple[NodeUuid, int, AnyInstance, str, bool, NodeUuid]
-"""A DRBD device on a node: (node, minor, instance, disk, whether primary, peer)."""
+Address = tuple[str, str]
+"""(link, IP)."""
 
 
-@frozen
+@define
 class InstancesOfNode:
-    """The JSON forms of a node's instances, by the node's role for them."""
+    """A node's instances, by the node's role for them; as ordered sets."""
 
-    primary: list[Json] = field(factory=list)
-    secondary: list[Json] = field(factory=list)
+    primary: dict[InstanceUuid, None] = field(factory=dict)
+    secondary: dict[InstanceUuid, None] = field(factory=dict)
 
 
-@frozen
+@define
 class ConfdView:
     """One configuration, made to be asked. Made by :meth:`of`."""
 
-    configuration: Configuration
-    document: Mapping[str, Json] = field(repr=False)
-    """The configuration as it was read: what JSON pointers point into."""
+    head: dict[str, Json]
+    """The configuration without its objects."""
+    cluster: ClusterFacts
     order: LogOrder
-    names: View
-    """Finds nodes and instances by name; its indexes are built already."""
-    node_ips: list[Json]
-    candidate_ips: list[Json]
-    instance_by_ip: Mapping[tuple[str, str], AnyInstance]
-    """By (link, IP)."""
-    ips_of_link: Mapping[str, list[Json]]
-    instances: Mapping[NodeUuid, InstancesOfNode]
-    minors: Mapping[NodeUuid, list[Minor]]
+    forms: dict[str, dict[str, bytes]] = field(repr=False)
+    """The objects' JSON forms, by their places in ``config.data``."""
+    nodes: dict[NodeUuid, NodeFacts] = field(factory=dict, init=False)
+    instances: dict[InstanceUuid, InstanceFacts] = field(factory=dict, init=False)
+    disks: dict[DiskUuid, DiskFacts] = field(factory=dict, init=False)
+    owners: dict[DiskUuid, InstanceUuid] = field(factory=dict, init=False)
+    """Which instance a disk belongs to."""
+    instances_of: dict[NodeUuid, InstancesOfNode] = field(factory=dict, init=False)
+    by_address: dict[Address, list[InstanceUuid]] = field(factory=dict, init=False)
+    ips_of_link: dict[str, dict[str, None]] = field(factory=dict, init=False)
+    node_names: Names = field(factory=Names, init=False)
+    instance_names: Names = field(factory=Names, init=False)
 
     @classmethod
     def of(cls, document: Json) -> ConfdView:
         """Index the JSON value of a ``config.data``.
 
         Raises:
-            gantry.protocols.codec.Malformed: it is no configuration that we can read.
+            gantry.protocols.codec.Malformed: it is no configuration.
         """
-        configuration = load_configuration(document)
-        position = load_position(configuration.gantry.get(LOG_KEY))
-        nodes = configuration.nodes.values()
-        names = View(configuration)
-        names.short_node_names, names.short_instance_names  # noqa: B018 - computes them now
-        by_ip = dict(_addresses(names))
-        sent = cast("Mapping[str, Json]", document)
-        return cls(
-            configuration=configuration,
-            document=sent,
-            order=LogOrder(position.epoch, position.index),
-            names=names,
-            node_ips=[node.primary_ip for node in nodes],
-            candidate_ips=[node.primary_ip for node in nodes if node.master_candidate],
-            instance_by_ip=by_ip,
-            ips_of_link=_by_link(by_ip),
-            instances=_instances_of_nodes(names, cast("Mapping[str, Json]", sent["instances"])),
-            minors=_minors_of_nodes(names),
-        )
+        if not isinstance(document, dict) or not isinstance(document.get("version"), int):
+            raise Malformed("this is no configuration: it has no version")
+        sent = cast("dict[str, Json]", document)
+        head = {key: value for key, value in sent.items() if key not in PLACES.values()}
+        gantry = dict(cast("Mapping[str, Json]", sent.get(GANTRY_KEY) or {}))
+        position = load_position(gantry.pop(LOG_KEY, None))
+        head[GANTRY_KEY] = gantry
+        order = LogOrder(position.epoch, position.index)
+        cluster = load_facts(ClusterFacts, sent.get("cluster"))
+        view = cls(head, cluster, order, {place: {} for place in PLACES.values()})
+        for kind in PLACES:
+            for uuid, value in objects_of(sent, PLACES[kind]).items():
+                view.put(kind, uuid, value)
+        return view
 
-    @property
-    def cluster_serial(self) -> int:
-        """The serial number of answers about the cluster as a whole."""
-        return self.configuration.cluster.serial_no
+    # --- following -------------------------------------------------------------------------------
 
-    @property
-    def default_link(self) -> str:
-        """The link of NICs that name none."""
-        return str(self.configuration.cluster.nicparams[DEFAULT_NICPARAMS].get("link", ""))
+    def put(self, kind: ObjectKind, uuid: str, value: Json) -> None:
+        """Put an object in its place.
 
+        Raises:
+            gantry.protocols.codec.Malformed: it is of an unknown form; nothing is changed.
+        """
+        match kind:
+            case "cluster":
+                self._put_cluster(value)
+            case "node":
+                node = load_facts(NodeFacts, value)
+                self._leave_node(uuid)
+                self.nodes[node.uuid] = node
+                self.node_names.add(node.uuid, node.name)
+            case "instance":
+                instance = load_facts(InstanceFacts, value)
+                self._leave_instance(uuid)
+                self._enter_instance(instance)
+            case "disk":
+                disk = load_facts(DiskFacts, value)
+                disk.mirror  # noqa: B018 - refuses what is malformed
+                self._with_disk(disk.uuid, disk)
+            case "leftover":
+                self._leftovers()[uuid] = value
+            case "nodegroup" | "network" | "filter":
+                pass
+            case _:
+                assert_never(kind)
+        if kind in PLACES:
+            self.forms[PLACES[kind]][uuid] = to_bytes(value)
 
-def _addresses(names: View) -> Iterator[tuple[tuple[str, str], AnyInstance]]:
-    for instance in names.instances:
-        for nic in instance.nics or ():
-            if nic.ip is not None:
-                yield (str(names.nicparams(nic).get("link", "")), nic.ip), instance
+    def remove(self, kind: ObjectKind, uuid: str) -> None:
+        """Take an object out, if it is there."""
+        match kind:
+            case "node":
+                self._leave_node(uuid)
+            case "instance":
+                self._leave_instance(uuid)
+            case "disk":
+                self._with_disk(DiskUuid(uuid), None)
+            case "leftover":
+                self._leftovers().pop(uuid, None)
+            case "cluster" | "nodegroup" | "network" | "filter":
+                pass
+            case _:
+                assert_never(kind)
+        if kind in PLACES:
+            self.forms[PLACES[kind]].pop(uuid, None)
 
+    def _leftovers(self) -> dict[str, Json]:
+        gantry = cast("dict[str, Json]", self.head.setdefault(GANTRY_KEY, {}))
+        return cast("dict[str, Json]", gantry.setdefault(LEFTOVERS_KEY, {}))
 
-def _by_link(by_ip: Mapping[tuple[str, str], AnyInstance]) -> Mapping[str, list[Json]]:
-    found: defaultdict[str, list[Json]] = defaultdict(list)
-    for link, ip in by_ip:
-        found[link].append(ip)
-    return dict(found)
+    def _put_cluster(self, value: Json) -> None:
+        cluster = load_facts(ClusterFacts, value)
+        moved = cluster.default_link != self.cluster.default_link
+        there = list(self.instances.values()) if moved else []
+        for instance in there:  # all NICs that name no link are on another one now
+            self._leave_addresses(instance)
+        self.cluster, self.head["cluster"] = cluster, value
+        for instance in there:
+            self._enter_addresses(instance)
 
+    def _leave_node(self, uuid: str) -> None:
+        node = self.nodes.pop(NodeUuid(uuid), None)
+        if node is not None:
+            self.node_names.remove(uuid, node.name)
 
-def _instances_of_nodes(
-    names: View, forms: Mapping[str, Json]
-) -> Mapping[NodeUuid, InstancesOfNode]:
-    found: defaultdict[NodeUuid, InstancesOfNode] = defaultdict(InstancesOfNode)
-    for instance in names.instances:
+    def _enter_instance(self, instance: InstanceFacts) -> None:
+        self.instances[instance.uuid] = instance
+        self.instance_names.add(instance.uuid, instance.name)
+        for disk in instance.disks or ():
+            self.owners[disk] = instance.uuid
+        self._enter_nodes(instance)
+        self._enter_addresses(instance)
+
+    def _leave_instance(self, uuid: str) -> None:
+        instance = self.instances.pop(InstanceUuid(uuid), None)
+        if instance is None:
+            return
+        self.instance_names.remove(uuid, instance.name)
+        self._leave_nodes(instance)
+        self._leave_addresses(instance)
+        for disk in instance.disks or ():
+            if self.owners.get(disk) == instance.uuid:
+                del self.owners[disk]
+
+    def _with_disk(self, uuid: DiskUuid, disk: DiskFacts | None) -> None:
+        """Change a disk, and with it the nodes on which its instance is a secondary one."""
+        owner = self.instances.get(self.owners.get(uuid, InstanceUuid("")))
+        if owner is not None:
+            self._leave_nodes(owner)
+        if disk is None:
+            self.disks.pop(uuid, None)
+        else:
+            self.disks[uuid] = disk
+        if owner is not None:
+            self._enter_nodes(owner)
+
+    def _enter_nodes(self, instance: InstanceFacts) -> None:
         if instance.primary_node is not None:
-            found[instance.primary_node].primary.append(forms[instance.uuid])
-        for node in names.secondary_nodes(instance):
-            found[node].secondary.append(forms[instance.uuid])
-    return dict(found)
+            there = self.instances_of.setdefault(instance.primary_node, InstancesOfNode())
+            there.primary[instance.uuid] = None
+        for node in self.secondary_nodes(instance):
+            self.instances_of.setdefault(node, InstancesOfNode()).secondary[instance.uuid] = None
 
+    def _leave_nodes(self, instance: InstanceFacts) -> None:
+        for node in self.nodes_of(instance):
+            there = self.instances_of.get(node, InstancesOfNode())
+            there.primary.pop(instance.uuid, None)
+            there.secondary.pop(instance.uuid, None)
 
-def _minors_of_nodes(names: View) -> Mapping[NodeUuid, list[Minor]]:
-    found: defaultdict[NodeUuid, list[Minor]] = defaultdict(list)
-    for instance in names.instances:
-        if isinstance(instance, Instance):
-            for minor in _minors(instance, names.disks(instance)):
-                found[minor[0]].append(minor)
-    return dict(found)
+    def _enter_addresses(self, instance: InstanceFacts) -> None:
+        for link, ip in instance.addresses(self.cluster.default_link):
+            self.by_address.setdefault((link, ip), []).append(instance.uuid)
+            self.ips_of_link.setdefault(link, {})[ip] = None
 
+    def _leave_addresses(self, instance: InstanceFacts) -> None:
+        for link, ip in instance.addresses(self.cluster.default_link):
+            users = self.by_address.get((link, ip), [])
+            if instance.uuid in users:
+                users.remove(instance.uuid)
+            if not users:
+                self.by_address.pop((link, ip), None)
+                self.ips_of_link.get(link, {}).pop(ip, None)
 
-def _minors(instance: Instance, disks: tuple[AnyDisk, ...]) -> Iterator[Minor]:
-    for place, disk in enumerate(disks):
-        if isinstance(disk, Disk) and isinstance(disk.logical_id, DrbdId):
-            drbd, shown = disk.logical_id, disk.iv_name or f"disk/{place}"
-            ends = (
-                (drbd.node_a, drbd.minor_a, drbd.node_b),
-                (drbd.node_b, drbd.minor_b, drbd.node_a),
-            )
-            for node, minor, peer in ends:
-                yield node, minor, instance, shown, node == instance.primary_node, peer
+    # --- what instances are made of --------------------------------------------------------------
+
+    def disks_of(self, instance: InstanceFacts) -> Iterator[DiskFacts]:
+        """Return an instance's disks, in order."""
+        for uuid in instance.disks or ():
+            if uuid in self.disks:
+                yield self.disks[uuid]
+
+    def secondary_nodes(self, instance: InstanceFacts) -> tuple[NodeUuid, ...]:
+        """Return the nodes, besides the primary one, that hold an instance's disks."""
+        nodes = (node for disk in self.disks_of(instance) for node in disk.nodes or ())
+        return tuple(dict.fromkeys(node for node in nodes if node != instance.primary_node))
+
+    def nodes_of(self, instance: InstanceFacts) -> tuple[NodeUuid, ...]:
+        """Return the nodes to which an instance belongs, the primary one first."""
+        primary = () if instance.primary_node is None else (instance.primary_node,)
+        return (*primary, *self.secondary_nodes(instance))

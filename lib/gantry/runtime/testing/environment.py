@@ -32,6 +32,7 @@ from gantry.runtime.environment import (
 )
 from gantry.runtime.files import in_place
 from gantry.runtime.paths import Paths
+from gantry.runtime.testing.datagrams import DatagramWire
 from gantry.runtime.testing.files import MemoryFiles
 from gantry.runtime.testing.tls import MemoryTls
 
@@ -85,9 +86,10 @@ class _MemoryListener(trio.abc.Listener[trio.abc.Stream]):
 
 @define
 class MemoryNetwork(Network):
-    """Unix sockets of one machine, as memory streams; there is no other network."""
+    """Unix sockets of one machine, as memory streams, and datagrams; there is no TCP."""
 
     listening: dict[Path, trio.MemorySendChannel[trio.abc.Stream]] = field(factory=dict, init=False)
+    wire: DatagramWire = field(factory=DatagramWire, init=False)
 
     @override
     async def connect_unix(self, path: Path) -> trio.abc.Stream:
@@ -120,7 +122,8 @@ class MemoryNetwork(Network):
 
     @override
     async def udp(self, address: str, port: int) -> DatagramSocket:
-        raise OSError(errno.EADDRNOTAVAIL, f"there is no {address} here")
+        await trio.lowlevel.checkpoint()
+        return self.wire.bind(address, port)
 
     @override
     async def resolve(self, name: str) -> str:

@@ -18,7 +18,9 @@ from typing_extensions import override
 
 from gantry.runtime.environment import AppendFile, FileChanges, Files
 
-Operation = Literal["write", "append", "sync", "truncate", "remove", "rename", "open", "folder"]
+Operation = Literal[
+    "write", "overwrite", "append", "sync", "truncate", "remove", "rename", "open", "folder"
+]
 
 Fault = Callable[[Operation, Path], OSError | None]
 """Says whether an operation on a file fails, and how. A failing append has written the half."""
@@ -97,6 +99,23 @@ class MemoryFiles(Files):
         if not lost:  # the power went before the rename: the old content is still there
             self._entries[self._resolve(path)] = _Inode(bytearray(data), len(data))
             self._tell(path)
+        self.end(lost=lost)
+
+    @override
+    async def read_part(self, path: Path, offset: int, size: int) -> bytes:
+        await trio.lowlevel.checkpoint()
+        return self.content(path)[offset : offset + size]
+
+    @override
+    async def overwrite(self, path: Path, data: bytes, mode: int = 0o640) -> None:
+        lost = await self.begin("overwrite", path)
+        self._folder_of(path)
+        entry = self._entries.setdefault(self._resolve(path), _Inode(bytearray(), 0))
+        if not isinstance(entry, _Inode):
+            raise IsADirectoryError(21, "is a directory", str(path))
+        entry.content[: len(data)] = data
+        entry.durable = 0
+        self._tell(path)
         self.end(lost=lost)
 
     @override

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from gantry.core.confd.answers import _ANSWERS, answer
+from gantry.core.confd.answers import _QUESTIONS
+from gantry.core.confd.book import AnswerBook
 from gantry.core.confd.view import ConfdView
 from gantry.protocols.codec import Json, Malformed
 from gantry.protocols.rconfd import (
@@ -20,6 +21,7 @@ from gantry.protocols.rconfd import (
     RequestType,
     Status,
     markdown,
+    parse_reply,
 )
 
 Document = dict[str, Any]
@@ -37,7 +39,12 @@ def document() -> Document:
 def ask(
     document: Document, type_: RequestType, query: Query = None, *, order: bool = False
 ) -> Reply:
-    return answer(ConfdView.of(document), Request(type_, query, "r", order))
+    return said(AnswerBook(ConfdView.of(document)), Request(type_, query, "r", order))
+
+
+def said(book: AnswerBook, request: Request) -> Reply:
+    begun, end = book.answer(request)
+    return parse_reply((begun.plain + end.plain).decode())
 
 
 def named(document: Document, kind: str, name: str) -> Document:
@@ -51,7 +58,7 @@ def items(reply: Reply) -> list[Any]:
 
 
 def test_every_type_has_a_form_and_an_answer() -> None:
-    assert set(RequestType) == REQUESTS.keys() == _ANSWERS.keys()
+    assert set(RequestType) == REQUESTS.keys() == _QUESTIONS.keys()
     assert markdown().count("\n") == len(RequestType) + 1
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gantry.core.confd.answers import answer
+from gantry.core.confd.book import AnswerBook
 from gantry.core.confd.view import ConfdView
 from gantry.daemons.rconfd.door import Door
 from gantry.protocols.rconfd import (
@@ -30,8 +30,8 @@ UNORDERED = {4, 5, 6}
 
 
 @pytest.fixture(scope="module")
-def view() -> ConfdView:
-    return ConfdView.of(json.loads((FACTS / "config.data").read_bytes()))
+def book() -> AnswerBook:
+    return AnswerBook(ConfdView.of(json.loads((FACTS / "config.data").read_bytes())))
 
 
 def signed_anew(sample: dict[str, Any]) -> bytes:
@@ -46,13 +46,13 @@ def signed_anew(sample: dict[str, Any]) -> bytes:
 @pytest.mark.parametrize(
     "sample", [each for each in SAMPLES if "reply" in each], ids=lambda each: each["name"]
 )
-def test_what_ganeti_answered_we_answer(sample: dict[str, Any], view: ConfdView) -> None:
+def test_what_ganeti_answered_we_answer(sample: dict[str, Any], book: AnswerBook) -> None:
     door = Door(KEY)
 
     request = door.admit(signed_anew(sample), RECORDED_AT)
 
     assert isinstance(request, Request)
-    datagram = door.sealed(answer(view, request), request.rsalt)
+    datagram = door.sealed(*book.answer(request), request.rsalt)
     envelope = parse_envelope(datagram)
     assert envelope.salt == request.rsalt
     assert envelope.hmac == sign(KEY, envelope.salt, envelope.msg)

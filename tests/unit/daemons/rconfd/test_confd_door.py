@@ -2,6 +2,7 @@
 
 import pytest
 
+from gantry.core.confd.rendered import PLAIN_END, rendered_answer
 from gantry.daemons.rconfd import door as door_module
 from gantry.daemons.rconfd.door import Door, SeenSignatures
 from gantry.protocols.codec import to_bytes
@@ -108,5 +109,5 @@ def test_old_signatures_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_reply_beyond_a_datagram_becomes_an_error() -> None:
-    sealed = Door(KEY).sealed(Reply(Status.OK, "x" * REPLY_BYTES_MAX, 4), "r")
+    sealed = Door(KEY).sealed(rendered_answer("x" * REPLY_BYTES_MAX, 4), PLAIN_END, "r")
     assert parse_reply(parse_envelope(sealed).msg) == Reply(Status.ERROR, 1, 0)
