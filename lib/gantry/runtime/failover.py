@@ -13,15 +13,14 @@ from typing import Final, TypeVar
 import trio
 from attrs import define, evolve, field
 
-from gantry.core.config.folding import end_of_file, fold
+from gantry.core.config.folding import fold
 from gantry.core.replication.promotion import Candidacy, next_epoch
 from gantry.core.replication.quorum import PROMOTION_SECONDS, voters_of
-from gantry.protocols.codec import from_bytes
 from gantry.protocols.errors import ConnectionLost, GantryError, ServiceError, StaleEpoch
 from gantry.protocols.identity import Epoch, NodeUuid
 from gantry.protocols.objects.configuration import Configuration, load_configuration
 from gantry.protocols.objects.node import Node
-from gantry.protocols.records import CorruptRecord, Index, Position, Record, decode_log
+from gantry.protocols.records import CorruptRecord, Index, Position, Record
 from gantry.protocols.replication import (
     RECORDS_PER_MESSAGE,
     STREAMS,
@@ -33,6 +32,7 @@ from gantry.protocols.replication import (
 )
 from gantry.runtime.allegiance import read_allegiance
 from gantry.runtime.environment import Environment
+from gantry.runtime.newest_configuration import read_newest
 from gantry.runtime.node_links import NodeLinks
 
 T = TypeVar("T")
@@ -49,8 +49,6 @@ START_SECONDS_MAX: Final = 120.0
 
 EPOCHS_TRIED_MAX: Final = 5
 """Somebody else who is promoted at the same time takes epochs too."""
-
-CONFIG_LOG: Final = "config.log"
 
 Say = Callable[[str], None]
 
@@ -278,21 +276,14 @@ async def _newest_configuration(env: Environment) -> Configuration:
         gantry.protocols.codec.Malformed: it is damaged.
     """
     try:
-        value = from_bytes(await env.files.read(env.paths.config))
+        return (await read_newest(env)).configuration
     except FileNotFoundError:
         raise PromotionRefused(
             f"{env.node} has no replica of the configuration; only a master candidate can "
             "become the master"
         ) from None
-    log = env.paths.data / CONFIG_LOG
-    if isinstance(value, dict) and await env.files.exists(log):
-        try:
-            records = decode_log(await env.files.read(log), str(log)).records
-        except CorruptRecord as error:
-            raise PromotionRefused(str(error)) from error
-        after = end_of_file(value).index
-        value = fold(value, [record for record in records if record.index > after])
-    return await env.offload(lambda: load_configuration(value))
+    except CorruptRecord as error:
+        raise PromotionRefused(str(error)) from error
 
 
 async def force_quorum(env: Environment, say: Say, lost: str) -> None:

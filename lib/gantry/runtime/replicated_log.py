@@ -151,7 +151,15 @@ class ReplicatedLog:
     @property
     def set_is_settled(self) -> bool:
         """Whether no change of the voters is under way: there is one at a time."""
-        return self.leader.change is None and not self._changing
+        return self.settled_voters is not None
+
+    @property
+    def settled_voters(self) -> frozenset[NodeUuid] | None:
+        """The voters of whom a majority has the log, also what it held at the start.
+
+        ``None`` while it is not known which set that is.
+        """
+        return None if self.leader.change is not None or self._changing else self.leader.voters
 
     async def set_settled(self) -> None:
         """Wait until no change of the voters is under way."""
@@ -199,7 +207,8 @@ class ReplicatedLog:
                 self._nursery = nursery
                 nursery.start_soon(self._vote)
                 nursery.start_soon(self._tick)
-                self.step(leading.Tick())
+                # Nobody can say whether the newest set of voters was settled before the start.
+                self.set_voters(self.leader.voters)
                 task_status.started()
                 await self._over.wait()
                 nursery.cancel_scope.cancel()

@@ -1,7 +1,8 @@
 """Who votes on the queue's stream, and the way to them.
 
-The configuration says who votes. A starting LuxiD takes it from ``config.data``, so that it can
-begin before WConfD answers, and follows WConfD from then on.
+The configuration says who votes. A starting LuxiD takes it from the configuration's files, so that
+it can begin before WConfD answers, and follows WConfD from then on, which waits before the voters
+change again until it has heard that the queue's stream has followed.
 """
 
 from __future__ import annotations
@@ -13,14 +14,13 @@ from attrs import define
 from gantry.core.query.view import View
 from gantry.core.replication.quorum import voters_of
 from gantry.daemons.luxid.store import QueueStore
-from gantry.protocols.codec import from_bytes
 from gantry.protocols.errors import ConnectionLost
 from gantry.protocols.identity import NodeUuid
-from gantry.protocols.objects.configuration import load_configuration
 from gantry.protocols.objects.node import Node
 from gantry.protocols.replication import AppendAnswer, Replicas
-from gantry.runtime.allegiance import read_allegiance
+from gantry.runtime.allegiance import Allegiance, read_allegiance
 from gantry.runtime.environment import Environment
+from gantry.runtime.newest_configuration import Newest, read_newest
 from gantry.runtime.node_links import NodeLinks
 from gantry.runtime.replicated_log import AskVoter
 
@@ -39,19 +39,17 @@ class Voting:
 
         Raises:
             gantry.protocols.codec.Malformed: the configuration is damaged.
+            gantry.protocols.records.CorruptRecord: its log is.
         """
         try:
-            raw = await env.files.read(env.paths.config)
+            newest = await read_newest(env)
         except FileNotFoundError:
             return None
-        configuration = await env.offload(lambda: load_configuration(from_bytes(raw)))
-        for node in configuration.nodes.values():
+        for node in newest.configuration.nodes.values():
             if node.name == env.node:
-                allegiance = await read_allegiance(env.files, env.paths)
-                forced = allegiance.voters  # only as long as the configuration does not say it
-                known = voters_of(configuration) if forced is None else frozenset(forced)
-                voters = known | {node.uuid}
-                return cls(node.uuid, voters, configuration.nodes)
+                known = _forced(await read_allegiance(env.files, env.paths), newest)
+                voters = known or voters_of(newest.configuration)
+                return cls(node.uuid, voters | {node.uuid}, newest.configuration.nodes)
         return None
 
     def asking(self, links: NodeLinks) -> AskVoter:
@@ -76,3 +74,10 @@ class Voting:
         log = store.log
         if log is not None and log.set_is_settled and log.leader.voters != self.voters:
             log.set_voters(self.voters)
+
+
+def _forced(allegiance: Allegiance, newest: Newest) -> frozenset[NodeUuid] | None:
+    """Return who votes in a reign that began without a majority, until the configuration says it."""
+    if allegiance.voters is None or allegiance.reign <= newest.epoch:
+        return None
+    return frozenset(allegiance.voters)

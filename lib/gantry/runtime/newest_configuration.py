@@ -1,0 +1,82 @@
+"""The configuration as the end of this node's log has it, whether it counts yet or not.
+
+For those who must know who votes before the owner of the configuration answers: the newest set of
+voters differs by one voter at most from the newest that counts, so that their majorities meet.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+from attrs import frozen
+
+from gantry.core.config.folding import end_of_file, fold
+from gantry.protocols.codec import Json, Malformed, from_bytes
+from gantry.protocols.identity import Epoch
+from gantry.protocols.objects.configuration import Configuration, load_configuration
+from gantry.protocols.records import decode_log
+from gantry.runtime.environment import Environment
+
+CONFIG_LOG: Final = "config.log"
+
+LOOKS_MAX: Final = 5
+"""The snapshot and its log are two files: between reading them both may be replaced."""
+
+
+@frozen
+class Newest:
+    """What the two files hold together."""
+
+    configuration: Configuration
+    epoch: Epoch
+    """Of the last record."""
+
+
+async def read_newest(env: Environment) -> Newest:
+    """Read ``config.data`` and the log after it, which somebody else may be writing.
+
+    Raises:
+        FileNotFoundError: the node has no configuration.
+        gantry.protocols.codec.Malformed: it is damaged.
+        gantry.protocols.records.CorruptRecord: the log is damaged.
+    """
+    log = env.paths.data / CONFIG_LOG
+    looks = 0
+    while True:
+        raw = await env.files.read(env.paths.config)
+        logged = await env.files.read(log) if await env.files.exists(log) else b""
+        looks += 1
+        # A thread, because this takes as long as the cluster is large.
+        found = await env.offload(partial(_folded, raw, logged, str(log)))
+        if found is not None:
+            return found
+        if looks == LOOKS_MAX:
+            # A crash came between a new snapshot and the log after it: the snapshot it is.
+            return await env.offload(partial(_alone, raw))
+
+
+def _folded(raw: bytes, logged: bytes, name: str) -> Newest | None:
+    """Return what two files make, or ``None`` if they are not of one moment."""
+    if not logged:
+        return _alone(raw)
+    value = _value(raw)
+    base = end_of_file(value)
+    decoded = decode_log(logged, name)
+    if base.position not in [decoded.start, *(each.position for each in decoded.records)]:
+        return None
+    later = [each for each in decoded.records if each.index > base.index]
+    epoch = later[-1].epoch if later else base.epoch
+    return Newest(load_configuration(fold(value, later) if later else value), epoch)
+
+
+def _alone(raw: bytes) -> Newest:
+    value = _value(raw)
+    return Newest(load_configuration(value), end_of_file(value).epoch)
+
+
+def _value(raw: bytes) -> dict[str, Json]:
+    value = from_bytes(raw)
+    if not isinstance(value, dict):
+        raise Malformed("config.data is no JSON object")
+    return value
