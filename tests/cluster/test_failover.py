@@ -215,9 +215,17 @@ def test_of_two_one_goes_on_alone_and_is_not_replaced_unasked(new_cluster: NewCl
     kill_all(cluster, "node2")
     eventually(lambda: added(cluster, "alone"), "the master goes on alone")
     assert {path.name for path in data.glob("solo-*")} == {"solo-config.json", "solo-queue.json"}
+    said = cluster.execute("gnt-cluster", "info")
+    assert "Warning: the master goes on alone since record" in said.stderr
+    assert "Warning: the master goes on alone since record" in said.stdout
+    log = cluster.run("gnt-job", "info", str(max(jobs(cluster, "node1"))))
+    assert "Warning: the master goes on alone since record" in log
+    verified = cluster.execute("gnt-cluster", "verify")
+    assert "the other master candidate lacks what follows record" in verified.stdout
     for program in NODE_DAEMONS:
         cluster.start(program, node="node2")
     eventually(lambda: not list(data.glob("solo-*")), "the other one has everything again")
+    assert "Warning" not in cluster.execute("gnt-cluster", "info").stderr
     kill_all(cluster, "node1")
     refused = cluster.execute("gnt-cluster", "master-failover", node="node2")
     assert "only 1 of the 2 master candidates" in refused.stderr

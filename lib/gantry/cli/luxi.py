@@ -86,6 +86,8 @@ class LuxiClient:
         self._notify = notify
         self._sleep = sleep
         self._socket: socket.socket | None = None
+        self.warnings: list[str] = []
+        """What the answers have said beside their results; the user was told."""
 
     def close(self) -> None:
         """Close the connection."""
@@ -103,7 +105,17 @@ class LuxiClient:
         """
         request = {"method": method, "args": list(arguments), "version": LUXI_VERSION}
         frame = json.dumps(request, separators=(",", ":")).encode() + ETX
-        return _result(self._exchange(frame))
+        answer = _parsed(self._exchange(frame))
+        self._hear(answer)
+        return _result(answer)
+
+    def _hear(self, answer: object) -> None:
+        """Tell the user what an answer says beside its result, once."""
+        said = answer.get("warnings") if isinstance(answer, dict) else None
+        for text in said if isinstance(said, list) else ():
+            if isinstance(text, str) and text not in self.warnings:
+                self.warnings.append(text)
+                self._notify(f"Warning: {text}")
 
     def _exchange(self, frame: bytes) -> bytes:
         failures = 0
@@ -257,11 +269,15 @@ def _receive(connection: socket.socket) -> bytes:
             raise PeerMisuse("more than one answer to one request")
 
 
-def _result(frame: bytes) -> object:
+def _parsed(frame: bytes) -> object:
     try:
-        answer = json.loads(frame)
+        parsed: object = json.loads(frame)
     except ValueError as error:
         raise PeerMisuse(f"it is not JSON ({error})") from None
+    return parsed
+
+
+def _result(answer: object) -> object:
     match answer:
         case {"version": int() as version} if version != LUXI_VERSION:
             raise PeerMisuse(f"it has version {version}, this is {LUXI_VERSION}")

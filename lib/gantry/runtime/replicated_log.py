@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import trio
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from typing_extensions import override
 
 from gantry.core.replication import leader as leading
 from gantry.core.replication.leader import Leader
-from gantry.protocols.codec import Json, to_bytes
+from gantry.protocols.codec import Json, Malformed, dump, from_bytes, load, to_bytes
 from gantry.protocols.errors import ConnectionLost, GantryError, ServiceError, StaleEpoch
 from gantry.protocols.identity import Epoch, NodeUuid
 from gantry.protocols.records import Index, Record
@@ -71,6 +72,14 @@ It raises what :meth:`gantry.runtime.node_links.NodeLinks.ask_at` does."""
 
 
 @frozen
+class SoloSince:
+    """What ``solo-<stream>.json`` holds: since which record the master has gone on alone."""
+
+    epoch: Epoch
+    since: Index
+
+
+@frozen
 class _Pending:
     """What is flushed here and does not count yet."""
 
@@ -110,16 +119,18 @@ class ReplicatedLog:
     _wake: trio.Event = field(factory=trio.Event, init=False)
     _nursery: trio.Nursery | None = field(default=None, init=False)
     set_changed: Callable[[], None] = field(default=_ignore, init=False)
-    """Called when a change of the voters has begun or ended; must not wait."""
+    """Called when :attr:`settled_voters` has changed; must not wait."""
+    _settled: frozenset[NodeUuid] | None = field(default=None, init=False)
+    """The settled voters that were told of last."""
     _deposed: Deposed | None = field(default=None, init=False)
     _over: trio.Event = field(factory=trio.Event, init=False)
-    _set_settled: trio.Event = field(factory=trio.Event, init=False)
     _found_counts: bool = field(default=True, init=False)
     """Whether what was found on the disk at the start is known to count."""
     _lease_news: trio.Event = field(factory=trio.Event, init=False)
     _changing: int = field(default=0, init=False)
     """How many changes of the voters are submitted and not flushed yet."""
     _solo_asked: bool = field(default=False, init=False)
+    _solo_news: trio.Event = field(factory=trio.Event, init=False)
 
     @property
     def has_lease(self) -> bool:
@@ -149,11 +160,6 @@ class ReplicatedLog:
         return self.has_lease
 
     @property
-    def set_is_settled(self) -> bool:
-        """Whether no change of the voters is under way: there is one at a time."""
-        return self.settled_voters is not None
-
-    @property
     def settled_voters(self) -> frozenset[NodeUuid] | None:
         """The voters of whom a majority has the log, also what it held at the start.
 
@@ -161,10 +167,16 @@ class ReplicatedLog:
         """
         return None if self.leader.change is not None or self._changing else self.leader.voters
 
-    async def set_settled(self) -> None:
-        """Wait until no change of the voters is under way."""
-        while not self.set_is_settled:
-            await self._set_settled.wait()
+    @property
+    def alone_since(self) -> Index | None:
+        """Since which record the master goes on alone; ``None``: the other voter has everything."""
+        return self.leader.lacking_since
+
+    async def alone_otherwise(self, known: Index | None) -> Index | None:
+        """Wait until :attr:`alone_since` is another than ``known``, and return it."""
+        while self.alone_since == known:
+            await self._solo_news.wait()
+        return self.alone_since
 
     def submit(
         self,
@@ -181,6 +193,7 @@ class ReplicatedLog:
             voters: who votes from the last of these records on, if that changes.
         """
         self._changing += voters is not None
+        self._tell_settled()
         return self.journal.submit(payloads, partial(self._flushed, settled, voters))
 
     def recover(self, through: Index, settled: Settled) -> None:
@@ -202,6 +215,7 @@ class ReplicatedLog:
         Raises:
             Deposed: another master reigns.
         """
+        await self._recall_solo()
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
@@ -223,7 +237,7 @@ class ReplicatedLog:
 
     def step(self, event: leading.Event) -> None:
         """Have the leader decide, and carry out what it wants."""
-        changing = self.leader.change
+        alone = self.alone_since
         now = Monotonic(trio.current_time())
         self.leader, effects = leading.step(self.leader, event, now)
         for effect in effects:
@@ -231,9 +245,14 @@ class ReplicatedLog:
         if self.has_lease:
             self._lease_news.set()
             self._lease_news = trio.Event()
-        if changing is not self.leader.change:
-            self._set_settled.set()
-            self._set_settled = trio.Event()
+        self._tell_settled()
+        if alone != self.alone_since:
+            self._solo_news.set()
+            self._solo_news = trio.Event()
+
+    def _tell_settled(self) -> None:
+        if self.settled_voters != self._settled:
+            self._settled = self.settled_voters
             self.set_changed()
 
     def _carry_out(self, effect: leading.Effect) -> None:
@@ -273,8 +292,10 @@ class ReplicatedLog:
         outcome: Durable | Failed,
     ) -> None:
         if isinstance(outcome, Failed):
-            self._changing -= voters is not None
             settled(outcome)
+            if voters is not None:
+                self._changing -= 1
+                self._tell_settled()
             return
         records = outcome.records
         self._pending.append(_Pending(self._through(records), records, settled))
@@ -368,12 +389,29 @@ class ReplicatedLog:
 
     # --- going on alone --------------------------------------------------------------------------
 
+    @property
+    def _solo_file(self) -> Path:
+        return self._env.paths.data / f"solo-{self.stream}.json"
+
+    async def _recall_solo(self) -> None:
+        """Read whether an earlier life of this reign has gone on alone."""
+        try:
+            solo = load(SoloSince, from_bytes(await self._env.files.read(self._solo_file)))
+        except FileNotFoundError:
+            return
+        except (Malformed, OSError) as error:
+            LOG.error("not known whether the master was alone", reason=str(error))
+            return
+        if solo.epoch == self.leader.epoch:
+            self.leader = evolve(self.leader, solo_noted=solo.since)
+        else:
+            await self._end_solo()
+
     async def _go_solo(self, since: Index) -> None:
         """Store that the other voter lacks something before anything is acknowledged alone."""
-        path = self._env.paths.data / f"solo-{self.stream}.json"
-        text = {"epoch": self.leader.epoch, "since": since}
+        solo = SoloSince(self.leader.epoch, since)
         try:
-            await self._env.files.write(path, to_bytes(text))
+            await self._env.files.write(self._solo_file, to_bytes(dump(solo)))
         except OSError as error:
             LOG.error("can not go on alone", reason=str(error))
             self._solo_asked = False
@@ -384,7 +422,7 @@ class ReplicatedLog:
     async def _end_solo(self) -> None:
         LOG.info("the other voter has everything again", stream=self.stream)
         try:
-            await self._env.files.remove(self._env.paths.data / f"solo-{self.stream}.json")
+            await self._env.files.remove(self._solo_file)
         except OSError as error:
             LOG.error("not noted", reason=str(error))
 

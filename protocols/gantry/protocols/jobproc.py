@@ -48,6 +48,8 @@ class Assignment:
     """Whether the job was asked to stop while an earlier attempt was at work."""
     secrets: tuple[Mapping[str, str], ...] = ()
     """The secret OS parameters of each opcode; kept in memory only."""
+    warnings: tuple[str, ...] = ()
+    """What the job's log has to say about the master at this time."""
 
     @override
     def __repr__(self) -> str:

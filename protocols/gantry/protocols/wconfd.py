@@ -309,6 +309,16 @@ class WConfD(Protocol):
     async def adopt(self, owner: LockOwner) -> None:
         """Hand the locks and reservations of a job's earlier attempts to a new attempt."""
 
+    @raises(StaleEpoch, NoLease)
+    async def follow_voters(self, epoch: Epoch, voters: tuple[NodeUuid, ...]) -> None:
+        """Say who votes on the queue's stream, settled; the voters' next change waits for that."""
+
+    async def alone(self, known: Index | None) -> Index | None:
+        """Wait until the master goes on alone since another record than ``known``; return that.
+
+        ``None``: it does not go on alone, or the other voter has everything again.
+        """
+
     async def drop_job(self, job: JobId) -> None:
         """Free what a finished job still holds: locks, reservations, keys."""
 

@@ -30,6 +30,7 @@ class FakeLuxid:
         self.path = path
         self.answers: dict[str, Answer] = {}
         self.requests: list[dict[str, object]] = []
+        self.extra: dict[str, object] = {}
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(path)
         self._listener.listen()
@@ -98,10 +99,11 @@ class FakeLuxid:
         except HangUp:
             return None
         except Refusal as refusal:
-            return json.dumps({"success": False, "result": refusal.args[0]}).encode() + ETX
+            body = {"success": False, "result": refusal.args[0], **self.extra}
+            return json.dumps(body).encode() + ETX
         if isinstance(result, bytes):
             return result
-        return json.dumps({"success": True, "result": result}).encode() + ETX
+        return json.dumps({"success": True, "result": result, **self.extra}).encode() + ETX
 
 
 class Ended(NamedTuple):

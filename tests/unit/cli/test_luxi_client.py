@@ -47,6 +47,19 @@ def test_one_connection_serves_many_calls(client: LuxiClient, luxid: FakeLuxid) 
     assert len(luxid.requests) == 3
 
 
+def test_what_an_answer_says_beside_its_result_is_told_once(
+    client: LuxiClient, luxid: FakeLuxid, waits: Waits
+) -> None:
+    luxid.extra = {"warnings": ["the master goes on alone"]}
+    luxid.answers["ArchiveJob"] = True
+    luxid.answers["QueryTags"] = Refusal(["OpPrereqError", ["Unknown node", "unknown_entity"]])
+    assert client.call("ArchiveJob", 1) is True
+    with pytest.raises(ServerFailure):
+        client.call("QueryTags", "node", "x")
+    assert waits.notices == ["Warning: the master goes on alone"]
+    assert client.warnings == ["the master goes on alone"]
+
+
 def test_a_structured_error_keeps_class_and_code(client: LuxiClient, luxid: FakeLuxid) -> None:
     luxid.answers["QueryTags"] = Refusal(["OpPrereqError", ["Unknown node", "unknown_entity"]])
     with pytest.raises(ServerFailure) as caught:

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import trio
 import trio.testing
 from attrs import define, evolve, field
-from typing_extensions import override
+from tests.unit.runtime.memory_replicas import BASE, ONE, Node, asking
 
-from gantry.core.replication import replica as pure
-from gantry.core.replication.replica import Append, Install, Replica, Stale
+from gantry.core.replication.replica import Replica
 from gantry.protocols.codec import Json
-from gantry.protocols.errors import ConnectionLost, StaleEpoch
 from gantry.protocols.identity import Epoch, NodeUuid
-from gantry.protocols.records import ORIGIN, Index, Position, Record
+from gantry.protocols.records import ORIGIN, Index, Position
 from gantry.protocols.replication import (
-    AppendAnswer,
-    Appended,
     LogEnd,
     Mismatch,
-    Promised,
-    ReplicaCopy,
-    Replicas,
-    ReplicaState,
     Snapshot,
-    Stream,
 )
 from gantry.runtime.allegiance import Allegiance, write_allegiance
 from gantry.runtime.journal import Durable, Failed, Journal
@@ -36,66 +28,6 @@ from gantry.runtime.testing.environment import memory_environment
 from gantry.runtime.testing.files import MemoryFiles
 
 A, B, C = (NodeUuid(name) for name in "abc")
-ONE = Epoch(1)
-BASE = LogEnd(ONE, ORIGIN.index, ORIGIN.checksum)
-
-
-@define
-class Node(Replicas):
-    """A replica in memory; what a leader never asks it does not answer."""
-
-    replica: Replica = field(factory=lambda: Replica(ONE, BASE, committed=BASE.position))
-    away: bool = False
-    answers_after_seconds: float = 0.001
-    messages: int = 0
-
-    @override
-    async def append_records(
-        self,
-        stream: Stream,
-        epoch: Epoch,
-        previous: Position,
-        records: tuple[Record, ...],
-        committed: Index,
-    ) -> AppendAnswer:
-        self.messages += 1
-        taken = pure.append(self.replica, Append(epoch, previous, records, committed))
-        if isinstance(taken, Stale):
-            raise StaleEpoch(epoch, taken.newest)
-        self.replica, _, answer = taken
-        return answer
-
-    @override
-    async def install_snapshot(self, stream: Stream, epoch: Epoch, snapshot: Snapshot) -> Appended:
-        taken = pure.install(self.replica, Install(epoch, snapshot.end))
-        if isinstance(taken, Stale):
-            raise StaleEpoch(epoch, taken.newest)
-        self.replica, _ = taken
-        return Appended(snapshot.end.position)
-
-    @override
-    async def promise(self, epoch: Epoch) -> Promised:
-        raise NotImplementedError
-
-    @override
-    async def replica_state(self, stream: Stream) -> ReplicaState:
-        raise NotImplementedError
-
-    @override
-    async def replica_copy(self, stream: Stream) -> ReplicaCopy:
-        raise NotImplementedError
-
-    @override
-    async def tell_epoch(self, epoch: Epoch) -> None:
-        raise NotImplementedError
-
-    @override
-    async def stop_master(self, epoch: Epoch) -> None:
-        raise NotImplementedError
-
-    @override
-    async def start_master(self, epoch: Epoch, voters: tuple[NodeUuid, ...] | None) -> None:
-        raise NotImplementedError
 
 
 @define
@@ -119,25 +51,19 @@ class Stage:
 
 
 @asynccontextmanager
-async def leading(*voters: NodeUuid, mismatching: bool = False) -> AsyncIterator[Stage]:
-    files = MemoryFiles()
+async def leading(
+    *voters: NodeUuid,
+    mismatching: bool = False,
+    files: MemoryFiles | None = None,
+    before: Callable[[ReplicatedLog], None] = lambda _: None,
+) -> AsyncIterator[Stage]:
+    files = files or MemoryFiles()
     env = memory_environment("a", files)
     files.put_folder(env.paths.data)
     nodes = {voter: Node() for voter in voters}
     if mismatching:
         nodes = {voter: Node(Replica(ONE)) for voter in voters}
-    journal, _ = await Journal.open(files, env.paths.data / "stream.log", ONE)
-
-    async def ask(
-        voter: NodeUuid,
-        question: Callable[[Replicas], Awaitable[AppendAnswer]],
-        deadline_seconds: float,
-    ) -> AppendAnswer:
-        await trio.sleep(nodes[voter].answers_after_seconds)
-        if nodes[voter].away:
-            await trio.sleep(deadline_seconds)
-            raise ConnectionLost("nobody there")
-        return await question(nodes[voter])
+    journal, found = await Journal.open(files, env.paths.data / "stream.log", ONE)
 
     async def snapshot() -> Snapshot:
         await trio.lowlevel.checkpoint()
@@ -147,8 +73,9 @@ async def leading(*voters: NodeUuid, mismatching: bool = False) -> AsyncIterator
             return Snapshot(log.leader.base, data)
         return Snapshot(LogEnd(record.epoch, record.index, record.checksum), data)
 
-    leader = begin_leading(A, ONE, frozenset({A, *voters}), BASE, ())
-    log = ReplicatedLog(env, "config", journal, leader, ask, snapshot)
+    leader = begin_leading(A, ONE, frozenset({A, *voters}), BASE, found)
+    log = ReplicatedLog(env, "config", journal, leader, asking(nodes), snapshot)
+    before(log)
     async with journal.running(), open_plain_nursery() as nursery:
         await nursery.start(log.run)
         yield Stage(files, log, nodes)
@@ -272,12 +199,73 @@ async def test_the_second_voter_may_be_missed_and_comes_back(autojump_clock: obj
         assert not await stage.files.exists(env.paths.data / "solo-config.json")
 
 
+async def test_a_restart_remembers_that_it_was_alone(autojump_clock: object) -> None:
+    async with leading(B) as stage:
+        stage.nodes[B].away = True
+        stage.submit("x")
+        await trio.sleep(15)
+        assert stage.log.alone_since == 1
+    async with leading(B, files=stage.files) as again:
+        assert again.log.alone_since == 1
+        assert not again.log.has_lease  # who else leads is asked first
+        assert await again.log.alone_otherwise(Index(1)) is None
+        env = memory_environment("a", again.files)
+        await trio.testing.wait_all_tasks_blocked()
+        assert not await again.files.exists(env.paths.data / "solo-config.json")
+
+
+async def test_being_alone_in_an_earlier_reign_is_forgotten(autojump_clock: object) -> None:
+    files = MemoryFiles()
+    env = memory_environment("a", files)
+    files.put(env.paths.data / "solo-config.json", b'{"epoch": 0, "since": 7}')
+    async with leading(B, files=files) as stage:
+        assert stage.log.alone_since is None
+        assert not await files.exists(env.paths.data / "solo-config.json")
+
+
+async def test_a_set_that_was_found_is_settled_when_a_majority_has_it(
+    autojump_clock: object,
+) -> None:
+    async with leading(B, C) as stage:
+        stage.submit("x")
+        await trio.sleep(1)
+    async with leading(B, C, files=stage.files) as again:
+        assert again.log.settled_voters is None
+        await trio.sleep(1)
+        assert again.log.settled_voters == {A, B, C}
+
+
+async def test_who_is_alone_is_settled_at_once_and_says_so(autojump_clock: object) -> None:
+    told: list[frozenset[NodeUuid] | None] = []
+    async with leading(before=lambda log: note(log, told)) as stage:
+        await trio.testing.wait_all_tasks_blocked()
+        assert told == [stage.log.settled_voters] == [frozenset({A})]
+
+
+def note(log: ReplicatedLog, told: list[frozenset[NodeUuid] | None]) -> None:
+    log.set_changed = lambda: told.append(log.settled_voters)
+
+
+async def test_a_change_of_the_voters_that_can_not_be_written_is_over(
+    autojump_clock: object,
+) -> None:
+    async with leading(B, C) as stage:
+        await trio.sleep(1)
+        stage.files.fault = lambda *_: OSError(errno.ENOSPC, "No space left on device")
+        told: list[frozenset[NodeUuid] | None] = []
+        stage.log.set_changed = lambda: told.append(stage.log.settled_voters)
+        stage.log.submit(["without c"], lambda _: None, frozenset({A, B}))
+        await trio.sleep(1)
+        assert told == [None, frozenset({A, B, C})]
+
+
 async def test_the_voters_change_one_at_a_time(autojump_clock: object) -> None:
     async with leading(B, C) as stage:
         done: list[Durable | Failed] = []
         stage.nodes[C].away = True
         stage.log.submit(["without c"], done.append, frozenset({A, B}))
-        assert not stage.log.set_is_settled
-        await stage.log.set_settled()
+        assert stage.log.settled_voters is None
+        await trio.sleep(5)
+        assert stage.log.settled_voters == {A, B}
         assert [type(outcome) for outcome in done] == [Durable]
         assert set(stage.log.leader.peers) == {B}

@@ -28,7 +28,14 @@ from gantry.protocols.errors import (
     ServiceError,
 )
 from gantry.protocols.identity import NodeUuid
-from gantry.protocols.jobproc import Assignment, Ended, OpcodeChanged, OpcodeStatus, Recorded
+from gantry.protocols.jobproc import (
+    Assignment,
+    Ended,
+    Logged,
+    OpcodeChanged,
+    OpcodeStatus,
+    Recorded,
+)
 from gantry.protocols.locks import LockOwner
 from gantry.protocols.opcodes.parsing import parse_opcode
 from gantry.protocols.opcodes.secret_parameters import lost_secrets
@@ -87,6 +94,11 @@ class Work:
                     nursery.start_soon(one, node)
 
     async def _run(self, journal: StepJournal) -> None:
+        for text in self.assignment.warnings:
+            at = self.env.clock.now()
+            self.server.outbox.put(
+                Logged(self.assignment.finished, at, "message", f"Warning: {text}")
+            )
         for number in range(self.assignment.finished, len(self.assignment.opcodes)):
             if self.server.cancelled.is_set():
                 self._end_from(number, "canceled", CANCELLED_TEXT)

@@ -73,6 +73,8 @@ class LuxiServer:
     front: Callable[[Caller], Luxi]
     start: str
     """A unique name of this run of the daemon."""
+    warnings: Callable[[], tuple[str, ...]] = tuple
+    """Gives what every answer says beside its result."""
     _idle: OrderedDict[int, trio.CancelScope] = field(factory=OrderedDict, init=False)
     """The connections that wait for a request, the longest idle first."""
     _open: int = field(default=0, init=False)
@@ -92,7 +94,7 @@ class LuxiServer:
                 LOG.warning("too many busy connections", connections=self._open)
                 return
             caller = Caller(_user_of(stream), f"{self.start}/{self._count}")
-            await self._converse(_Peer(stream), self._count, self.front(caller))
+            await self._converse(_Peer(stream, self.warnings), self._count, self.front(caller))
         except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError) as error:
             LOG.debug("a client left", reason=str(error))
         finally:
@@ -134,6 +136,7 @@ class _Peer:
     """Frames over a stream, each within a deadline."""
 
     stream: trio.abc.Stream
+    warnings: Callable[[], tuple[str, ...]]
     _decoder: FrameDecoder = field(factory=lambda: FrameDecoder(REQUEST_BYTES_MAX), init=False)
     _frame: bytes | None = field(default=None, init=False)
     _over: bool = field(default=False, init=False)
@@ -171,6 +174,8 @@ class _Peer:
             trio.TooSlowError: the client does not take it.
         """
         body = {"success": reply.success, "result": reply.result}
+        if warnings := self.warnings():
+            body["warnings"] = warnings  # Ganeti's clients ignore what they do not know
         data = orjson.dumps(body, default=_plain, option=orjson.OPT_NON_STR_KEYS) + ETX
         with trio.fail_after(SEND_SECONDS_MAX):
             await self.stream.send_all(data)

@@ -21,6 +21,7 @@ from gantry.daemons.luxid.job_calls import JobCalls
 from gantry.daemons.luxid.launcher import ForkServerLink, Launcher
 from gantry.daemons.luxid.mirror import Mirror
 from gantry.daemons.luxid.query_calls import QueryCalls
+from gantry.daemons.luxid.standing import warnings
 from gantry.daemons.luxid.store import QueueStore
 from gantry.daemons.luxid.supervisor import Supervisor
 from gantry.daemons.luxid.voting import Voting
@@ -74,7 +75,9 @@ async def main(env: Environment, launcher: Launcher | None = None) -> None:
             log = store.replicate(voting.me, voting.voters, voting.asking(links))
             log.set_changed = lambda: _follow_voters(store, voting, mirror)
         parts = Parts(env, store, files, mirror, links, this_release())
-        server = LuxiServer(lambda caller: _front(parts, caller), env.random.uuid())
+        server = LuxiServer(
+            lambda caller: _front(parts, caller), env.random.uuid(), lambda: warnings(store, mirror)
+        )
         listener = await env.network.listen_unix(env.paths.socket(SOCKET_NAME), SOCKET_MODE)
         await _link(env)
         async with listener, trio.open_nursery() as nursery:
@@ -129,7 +132,10 @@ def _front(parts: Parts, caller: Caller) -> Luxi:
 
 
 def _follow_voters(store: QueueStore, voting: Voting, mirror: Mirror) -> None:
-    """Go on to the newest set of voters when a change of the set is over."""
+    """Go on to the newest set of voters when a change of the set is over, and tell WConfD."""
+    settled = None if store.log is None else store.log.settled_voters
+    if settled is not None:
+        mirror.settle(settled)
     if mirror.view is not None:
         voting.follow(mirror.view, store)
 

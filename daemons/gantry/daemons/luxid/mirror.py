@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final, TypeVar, assert_never
 
 import attrs
@@ -14,7 +15,7 @@ from gantry.core.config.state import load_stored, with_object, without_object
 from gantry.core.query.view import View
 from gantry.protocols.codec import Malformed
 from gantry.protocols.errors import ConnectionLost, ServiceError
-from gantry.protocols.identity import Epoch
+from gantry.protocols.identity import Epoch, NodeUuid
 from gantry.protocols.objects.configuration import Configuration, load_configuration
 from gantry.protocols.records import Index
 from gantry.protocols.wconfd import (
@@ -31,6 +32,7 @@ from gantry.protocols.wconfd import (
 from gantry.runtime.environment import Environment
 from gantry.runtime.gate import Gate
 from gantry.runtime.logs import Log
+from gantry.runtime.nursery import open_plain_nursery
 from gantry.runtime.rpc import connect
 
 RETRY_SECONDS_FIRST: Final = 0.02
@@ -70,6 +72,11 @@ class Mirror:
     view: View | None = field(default=None, init=False)
     """``None`` until WConfD has told it for the first time."""
     epoch: Epoch | None = field(default=None, init=False)
+    alone_since: Index | None = field(default=None, init=False)
+    """Since which record WConfD goes on alone, without the only other voter."""
+    _voters: frozenset[NodeUuid] | None = field(default=None, init=False)
+    """With whom the queue's stream has settled."""
+    _voters_news: trio.Event = field(factory=trio.Event, init=False)
     _remote: WConfD | None = field(default=None, init=False)
     _named: Gate = field(factory=Gate, init=False)
 
@@ -117,10 +124,36 @@ class Mirror:
         await remote.name_jobs(snapshot.epoch, self.living())
         self._remote = remote
         self._named.open()
-        index = snapshot.index
+        async with open_plain_nursery() as nursery:
+            nursery.start_soon(self._tell_voters, remote, snapshot.epoch)
+            nursery.start_soon(self._hear_alone, remote)
+            await self._follow_changes(remote, snapshot.index)
+
+    async def _follow_changes(self, remote: WConfD, index: Index) -> None:
         while True:
             news = await remote.deltas(index)
             index = await self._take_news(news, index)
+
+    def settle(self, voters: frozenset[NodeUuid]) -> None:
+        """Let WConfD know with whom the queue's stream has settled, also after it was away."""
+        if voters != self._voters:
+            self._voters = voters
+            self._voters_news.set()
+            self._voters_news = trio.Event()
+
+    async def _tell_voters(self, remote: WConfD, epoch: Epoch) -> None:
+        with suppress(ConnectionLost):  # who follows the changes notices too
+            while True:
+                news, voters = self._voters_news, self._voters
+                if voters is not None:
+                    await remote.follow_voters(epoch, tuple(sorted(voters)))
+                await news.wait()
+
+    async def _hear_alone(self, remote: WConfD) -> None:
+        self.alone_since = None
+        with suppress(ConnectionLost):
+            while True:
+                self.alone_since = await remote.alone(self.alone_since)
 
     async def _take_news(self, news: Deltas | Snapshot, index: Index) -> Index:
         match news:

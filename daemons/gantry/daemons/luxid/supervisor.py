@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, assert_never
 
 import trio
-from attrs import define, field
+from attrs import define, evolve, field
 
 from gantry.core.queue.attempts import assignment
 from gantry.core.queue.happenings import (
@@ -35,6 +35,7 @@ from gantry.core.queue.state import Entry
 from gantry.core.queue.submission import Secrets
 from gantry.daemons.luxid.launcher import Child, Launcher
 from gantry.daemons.luxid.mirror import Mirror
+from gantry.daemons.luxid.standing import warnings
 from gantry.daemons.luxid.store import QueueStore
 from gantry.protocols.errors import ConnectionLost, GenericError, ServiceError
 from gantry.protocols.identity import Attempt, JobId
@@ -367,7 +368,8 @@ class Supervisor:
         if known is None:
             epoch = await self.mirror.named()
             secrets = self.secrets.get(entry.id, ())
-            await remote.assign(assignment(entry, epoch, secrets))
+            work = assignment(entry, epoch, secrets)
+            await remote.assign(evolve(work, warnings=warnings(self.store, self.mirror)))
         elif known != (attended.job, attended.attempt) and attended.child is not None:
             attended.child.kill()
             raise ConnectionLost(f"the process works on {known}")

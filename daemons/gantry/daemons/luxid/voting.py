@@ -72,12 +72,12 @@ class Voting:
         self._nodes = view.configuration.nodes
         self.voters = voters_of(view.configuration) | {self.me}
         log = store.log
-        if log is not None and log.set_is_settled and log.leader.voters != self.voters:
+        if log is not None and log.settled_voters not in (None, self.voters):
             log.set_voters(self.voters)
 
 
 def _forced(allegiance: Allegiance, newest: Newest) -> frozenset[NodeUuid] | None:
-    """Return who votes in a reign that began without a majority, until the configuration says it."""
+    """Return who votes in a reign without a majority, until the configuration says it."""
     if allegiance.voters is None or allegiance.reign <= newest.epoch:
         return None
     return frozenset(allegiance.voters)

@@ -29,6 +29,7 @@ from gantry.core.config.transaction import (
 from gantry.core.replication.quorum import voters_of
 from gantry.daemons.wconfd.config_file import dumped, rendered
 from gantry.daemons.wconfd.delta_buffer import DeltaBuffer
+from gantry.daemons.wconfd.voter_changes import VoterChanges, new_voters
 from gantry.protocols.changes import Change
 from gantry.protocols.codec import Malformed, from_bytes
 from gantry.protocols.config_records import dump_record, load_record
@@ -42,6 +43,7 @@ from gantry.protocols.replication import Snapshot as ReplicaSnapshot
 from gantry.protocols.wconfd import (
     Committed,
     Deltas,
+    Invariant,
     NeverSeen,
     NotDurable,
     Refused,
@@ -121,6 +123,7 @@ class ConfigStore:
     """Bytes of ``config.data`` written since the start."""
     log: ReplicatedLog | None = field(default=None, init=False)
     """Decides what counts; without one, what is flushed here does."""
+    voter_changes: VoterChanges = field(factory=VoterChanges, init=False)
     _allegiance: Allegiance = field(factory=Allegiance, init=False)
     _recovering: State | None = field(default=None, init=False)
     """With the records found at the start, until the voters have confirmed them."""
@@ -204,12 +207,16 @@ class ConfigStore:
                 return made
             if isinstance(made, Committed):
                 return made.index, self._in_flight.get(made.index)
-            log, voters = self.log, _new_voters(self.head, made)
+            log, voters = self.log, new_voters(self.head, made)
+            if isinstance(voters, Refused):
+                return voters
             if log is not None and not log.has_lease:
                 if not await log.leased(LEASE_PATIENCE_SECONDS):
                     raise NoLease
-            elif log is not None and voters is not None and not log.set_is_settled:
-                await log.set_settled()  # the voters change one at a time
+            elif log is not None and voters and not self.voter_changes.may_change(log):
+                refused = await self.voter_changes.settled(log)
+                if refused is not None and log.has_lease:
+                    return refused
             else:
                 return made.state.index, self._submit(made, voters)
 
@@ -270,7 +277,7 @@ class ConfigStore:
         log = self.log = ReplicatedLog(
             self._env, "config", self.journal, leader, ask, self._replica_snapshot
         )
-        log.lease_lost = self._give_up
+        log.lease_lost, log.set_changed = self._give_up, self.voter_changes.wake
         if self._found and not log.is_alone:
             self.durable, self._position = saved.state, saved.position
             self._recovering, deltas = head, self.deltas
@@ -289,6 +296,15 @@ class ConfigStore:
             if node is not None:
                 return node
         raise ConnectionLost(f"there is no node {uuid} any more")
+
+    def alone(self) -> tuple[Invariant, ...]:
+        """Say, as a broken rule, that the only other voter lacks something."""
+        since = None if self.log is None else self.log.alone_since
+        if since is None:
+            return ()
+        text = f"the other master candidate lacks what follows record {since - 1}"
+        name = self.durable.configuration.cluster.cluster_name
+        return (Invariant("a master does not go on alone", "cluster", name, text),)
 
     def _forced_voters(self) -> frozenset[NodeUuid] | None:
         """Return who votes in a reign that is about to begin without a majority."""
@@ -342,7 +358,8 @@ class ConfigStore:
             await flight.settled.wait()
             if flight.failure is not None:
                 raise NotDurable(flight.failure)
-            await trio.sleep(BEHIND_SECONDS)
+            if not flight.counts:  # no lease: it is open until the voters answer
+                await trio.sleep(BEHIND_SECONDS)
         LOG.info("reign begun", epoch=epoch, index=self.durable.index)
 
     async def _replica_snapshot(self) -> ReplicaSnapshot:
@@ -461,14 +478,6 @@ def cut_after(snapshot_bytes: int) -> int:
     Cutting it costs a flush; a journal as long as the snapshot doubles the time of a start.
     """
     return max(JOURNAL_BYTES_KEPT, snapshot_bytes)
-
-
-def _new_voters(state: State, made: Transacted) -> frozenset[NodeUuid] | None:
-    """Return who votes after a change, if that differs from who does before it."""
-    if not any(each.of in ("node", "cluster") for each in made.record.objects):
-        return None
-    before, after = (voters_of(each.configuration) for each in (state, made.state))
-    return None if before == after else after
 
 
 def _reason(error: OSError) -> str:

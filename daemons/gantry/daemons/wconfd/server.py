@@ -13,7 +13,7 @@ from gantry.daemons.wconfd.config_store import ConfigStore
 from gantry.daemons.wconfd.lock_store import LockStore
 from gantry.protocols.changes import Change
 from gantry.protocols.errors import NoLease, StaleAttempt, StaleEpoch
-from gantry.protocols.identity import Epoch, JobId, Key, Ticket
+from gantry.protocols.identity import Epoch, JobId, Key, NodeUuid, Ticket
 from gantry.protocols.locks import Blocked, Granted, Level, LockOwner, LockRequest, LockState
 from gantry.protocols.records import Index
 from gantry.protocols.wconfd import (
@@ -94,7 +94,7 @@ class WConfDServer(WConfD):
         for part in verify_in_parts(self.config.durable):
             found += part
             await trio.lowlevel.checkpoint()
-        return tuple(found)
+        return (*found, *self.config.alone())
 
     @override
     async def flush(self) -> None:
@@ -141,14 +141,31 @@ class WConfDServer(WConfD):
 
     @override
     async def name_jobs(self, epoch: Epoch, jobs: tuple[LivingJob, ...]) -> None:
+        self._require(epoch)
+        living = [job.owner for job in jobs]
+        self.config.forget_all_but({owner.job for owner in living})
+        await self.held.name_jobs(living)
+
+    def _require(self, epoch: Epoch) -> None:
+        """Refuse a LuxiD of another reign."""
         ours = self.config.durable.epoch
         if epoch < ours:
             raise StaleEpoch(epoch, ours)
         if epoch > ours:
             raise NoLease
-        living = [job.owner for job in jobs]
-        self.config.forget_all_but({owner.job for owner in living})
-        await self.held.name_jobs(living)
+
+    @override
+    async def follow_voters(self, epoch: Epoch, voters: tuple[NodeUuid, ...]) -> None:
+        await trio.lowlevel.checkpoint()
+        self._require(epoch)
+        self.config.voter_changes.follow(frozenset(voters))
+
+    @override
+    async def alone(self, known: Index | None) -> Index | None:
+        log = self.config.log
+        if log is None:
+            await trio.sleep_forever()
+        return await log.alone_otherwise(known)
 
     @override
     async def adopt(self, owner: LockOwner) -> None:

@@ -27,7 +27,8 @@ MICROSECONDS = 1_000_000
 def run_info(call: Invocation) -> int:
     """Print the settings of the cluster."""
     info = call.client.query_cluster_info()
-    print_info(call, _describe(Record(info)), raw=info)
+    warned = [Entry("Warning", text) for text in call.client.warnings]
+    print_info(call, [*_describe(Record(info)), *warned], raw=info)
     return exit_codes.SUCCESS
 
 

@@ -90,6 +90,8 @@ class Leader:
     change: VoterChange | None = None
     solo_since: Index | None = None
     """Since which record the master goes on alone, with one other voter that is silent."""
+    solo_noted: Index | None = None
+    """The same as an earlier life has stored it: the other voter may still lack what follows."""
     peers: Map[NodeUuid, Peer] = field(factory=Map)
 
     @classmethod
@@ -134,6 +136,11 @@ class Leader:
         }
         sets = [self.voters] if self.change is None else [self.voters, self.change.old]
         return Monotonic(min(reached(answered, each, -math.inf) for each in sets) + LEASE_SECONDS)
+
+    @property
+    def lacking_since(self) -> Index | None:
+        """From which record on nobody else is known to have the log; ``None``: somebody has it."""
+        return self.solo_noted if self.solo_since is None else self.solo_since
 
     @property
     def has_lease(self) -> bool:
@@ -271,7 +278,7 @@ def step(leader: Leader, event: Event, now: Monotonic) -> tuple[Leader, tuple[Ef
                 evolve(leader, voters=voters, change=VoterChange(index, leader.voters))
             )
         case SoloStored(since):
-            leader = evolve(leader, solo_since=since)
+            leader = evolve(leader, solo_since=since, solo_noted=since)
         case Compacted(through):
             leader = _without_tail(leader, through)
         case Tick():
@@ -388,12 +395,12 @@ def _solo(leader: Leader) -> tuple[Effect, ...]:
     heard = max(max(peer.answered, peer.since) for peer in leader.peers.values())
     if leader.now - heard <= SOLO_SECONDS:
         return ()
-    return (GoSolo(Index(leader.committed + 1)),)
+    return (GoSolo(leader.lacking_since or Index(leader.committed + 1)),)
 
 
 def _end_solo(leader: Leader) -> tuple[Leader, tuple[Effect, ...]]:
     """End going on alone: the other voter has everything, or there are others to ask."""
-    if leader.solo_since is None:
+    if leader.lacking_since is None:
         return leader, ()
     caught_up = any(
         peer.match >= leader.end.index and leader.now - peer.answered < SOLO_SECONDS
@@ -401,7 +408,7 @@ def _end_solo(leader: Leader) -> tuple[Leader, tuple[Effect, ...]]:
     )
     if not caught_up and len(leader.voters) == 2:
         return leader, ()
-    return evolve(leader, solo_since=None), (EndSolo(),)
+    return evolve(leader, solo_since=None, solo_noted=None), (EndSolo(),)
 
 
 # --- what is sent --------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from gantry.daemons.luxid.launcher import Child, Launcher
 from gantry.daemons.luxid.main import main
 from gantry.protocols.errors import ConnectionLost
 from gantry.protocols.framing import ETX
-from gantry.protocols.identity import Attempt, Epoch, JobId, Key
+from gantry.protocols.identity import Attempt, Epoch, JobId, Key, NodeUuid
 from gantry.protocols.jobproc import (
     JOB_PROCESS,
     Assignment,
@@ -131,6 +131,9 @@ class ScriptedWconfd:
     dropped: list[JobId] = field(factory=list)
     deltas_made: list[Delta] = field(factory=list)
     held: tuple[LockState, ...] = ()
+    voters: list[tuple[NodeUuid, ...]] = field(factory=list)
+    alone_since: Index | None = None
+    _alone_news: trio.Event = field(factory=trio.Event)
     _news: trio.Event = field(factory=trio.Event)
     _heard: trio.Event = field(factory=trio.Event)
 
@@ -155,6 +158,21 @@ class ScriptedWconfd:
     async def drop_job(self, job: JobId) -> None:
         self.dropped.append(job)
         self._wake()
+
+    async def follow_voters(self, epoch: Epoch, voters: tuple[NodeUuid, ...]) -> None:
+        assert epoch == self.epoch
+        self.voters.append(voters)
+        self._wake()
+
+    async def alone(self, known: Index | None) -> Index | None:
+        while self.alone_since == known:
+            await self._alone_news.wait()
+        return self.alone_since
+
+    def go_alone(self, since: Index | None) -> None:
+        self.alone_since = since
+        self._alone_news.set()
+        self._alone_news = trio.Event()
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until something is true of what LuxiD has said."""

@@ -14,6 +14,7 @@ from tests.unit.daemons.luxid.luxid_bench import PATIENCE_SECONDS, SAMPLES, benc
 from gantry.daemons.luxid import connection
 from gantry.daemons.luxid import main as luxid
 from gantry.protocols.framing import ETX
+from gantry.protocols.records import Index
 
 RECORDED: Final = {
     each["name"]: each for each in orjson.loads((SAMPLES / "luxi.json").read_bytes())
@@ -193,3 +194,32 @@ async def test_a_slow_reader_is_dropped(tmp_path: Path, monkeypatch: pytest.Monk
             with pytest.raises(trio.BrokenResourceError), trio.fail_after(PATIENCE_SECONDS):
                 await slow.send(request * 10_000)
         assert await client.call("QueryConfigValues", ["nosuch"]) == [None]
+
+
+async def test_every_answer_and_job_says_that_the_master_is_alone(tmp_path: Path) -> None:
+    async with bench(tmp_path) as world, world.running() as client:
+        ask = {"method": "QueryConfigValues", "args": [["cluster_name"]]}
+        assert "warnings" not in await client.ask(ask)
+        world.wconfd.go_alone(Index(17))
+
+        async def warned() -> bool:
+            return "warnings" in await client.ask(ask)
+
+        await world.eventually(warned)
+        (text,) = cast("list[str]", (await client.ask(ask))["warnings"])
+        assert text.startswith("the master goes on alone since record 17 of the configuration")
+        assert "node2.gnt.test" in text
+        assert "warnings" in await client.ask({"method": "Nonsense", "args": []})
+
+        async with world.client() as other:  # a request that can not be read costs the connection
+            job = await other.call("SubmitJob", [delay()])
+            process = await world.launcher.process(cast(int, job))
+            await process.assigned.wait()
+            assert process.work is not None
+            assert process.work.warnings == (text,)
+            world.wconfd.go_alone(None)
+
+            async def calm() -> bool:
+                return "warnings" not in await other.ask(ask)
+
+            await world.eventually(calm)

@@ -1,0 +1,88 @@
+"""The voters change one at a time, and not before the queue's stream has followed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import trio
+from attrs import define, evolve
+from tests.unit.core.config.small_cluster import NODE2, NODE3, ticket
+from tests.unit.daemons.wconfd.running_wconfd import config_store, master_files
+from tests.unit.runtime.memory_replicas import Node, asking
+
+from gantry.core.config.reservations import Reservations
+from gantry.core.replication.quorum import voters_of
+from gantry.daemons.wconfd.config_store import ConfigStore
+from gantry.protocols.changes import Change, UpdateCluster, UpdateNode
+from gantry.protocols.identity import NodeUuid
+from gantry.protocols.wconfd import Committed, Refused
+from gantry.runtime.nursery import open_plain_nursery
+
+
+@define
+class Stage:
+    store: ConfigStore
+    nodes: dict[NodeUuid, Node]
+    steps: int = 0
+
+    def demotion(self, uuid: NodeUuid, *, candidate: bool = False) -> UpdateNode:
+        node = self.store.head.configuration.nodes[uuid]
+        return UpdateNode(evolve(node, master_candidate=candidate))
+
+    async def commit(self, change: Change) -> Committed | Refused:
+        self.steps += 1
+        return await self.store.commit(ticket(change, step=self.steps), change, Reservations())
+
+    @property
+    def voters(self) -> frozenset[NodeUuid]:
+        return voters_of(self.store.durable.configuration)
+
+
+@asynccontextmanager
+async def stage() -> AsyncIterator[Stage]:
+    """A master with two other candidates; nobody has said anything about the queue."""
+    async with config_store(master_files()) as store, open_plain_nursery() as nursery:
+        nodes = {NODE2: Node(), NODE3: Node()}
+        log = store.replicate(asking(nodes))
+        await nursery.start(log.run)
+        await trio.sleep(1)  # all have answered
+        yield Stage(store, nodes)
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_change_waits_for_the_queue(autojump_clock: object) -> None:
+    async with stage() as world:
+        before = world.voters
+        refused = await world.commit(world.demotion(NODE3))
+        assert isinstance(refused, Refused)
+        assert "the job queue has not followed" in refused.invariant.text
+
+        world.store.voter_changes.follow(before)
+        assert isinstance(await world.commit(world.demotion(NODE3)), Committed)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(world.commit, world.demotion(NODE2))
+            await trio.sleep(5)
+            assert world.voters == before - {NODE3}
+            world.store.voter_changes.follow(world.voters)
+        assert world.voters == before - {NODE3, NODE2}
+
+
+async def test_what_changes_no_voter_does_not_wait(autojump_clock: object) -> None:
+    async with stage() as world:
+        cluster = world.store.head.configuration.cluster
+        change = UpdateCluster(evolve(cluster, mac_prefix="aa:00:01"))
+        assert isinstance(await world.commit(change), Committed)
+
+
+async def test_an_uncommitted_change_holds_up_the_next(autojump_clock: object) -> None:
+    async with stage() as world:
+        world.store.voter_changes.follow(world.voters)
+        world.nodes[NODE2].away = True
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(world.commit, world.demotion(NODE3))
+            await trio.sleep(1)
+            assert world.store.log is not None
+            assert world.store.log.settled_voters is None
+            world.nodes[NODE2].away = False
+        assert world.store.log.settled_voters == world.voters
