@@ -377,6 +377,19 @@ def to_bytes(value: object) -> bytes:
     return orjson.dumps(value)
 
 
+def rendered(value: object) -> bytes:
+    """Render a JSON value in which the containers of the configuration's objects may stand."""
+    return orjson.dumps(value, default=_container, option=orjson.OPT_NON_STR_KEYS)
+
+
+def _container(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(cast("Mapping[str, object]", value))
+    if isinstance(value, frozenset):
+        return sorted(cast("frozenset[str]", value))
+    raise TypeError(f"{type(value).__name__} is no JSON value")
+
+
 def canonical(value: object) -> bytes:
     """Render a JSON value with sorted keys: equal values give equal bytes."""
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)

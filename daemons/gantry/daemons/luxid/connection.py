@@ -10,14 +10,13 @@ from __future__ import annotations
 import socket
 import struct
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, cast
 
-import orjson
 import trio
 from attrs import define, field, frozen
 
-from gantry.protocols.codec import Malformed, from_bytes
+from gantry.protocols.codec import Malformed, from_bytes, rendered
 from gantry.protocols.errors import BadCall, GanetiError, GenericError, ServiceError
 from gantry.protocols.framing import ETX, FrameDecoder, FramingError
 from gantry.protocols.luxi import LUXI, Luxi
@@ -52,10 +51,36 @@ class Caller:
 
 
 @frozen
+class Rendered:
+    """A result that is JSON already; all but its first piece are made while it is sent."""
+
+    first: bytes
+    rest: Iterator[bytes]
+
+    @classmethod
+    def of(cls, pieces: Iterator[bytes]) -> Rendered:
+        """Begin to render: what goes wrong with the first rows is an error's answer."""
+        return cls(next(pieces), pieces)
+
+
+@frozen
 class _Reply:
     success: bool
     result: object
     closes: bool = False
+
+    def pieces(self, warnings: Sequence[str]) -> Iterator[bytes]:
+        """Yield the answer as it goes over the wire."""
+        # Ganeti's clients ignore what they do not know.
+        end = (b',"warnings":' + rendered(warnings) if warnings else b"") + b"}" + ETX
+        if not isinstance(self.result, Rendered):
+            yield rendered({"success": self.success, "result": self.result})[:-1] + end
+            return
+        held = b'{"success":true,"result":' + self.result.first
+        for piece in self.result.rest:
+            yield held
+            held = piece
+        yield held + end
 
 
 def _refusal(reason: object) -> _Reply:
@@ -168,26 +193,24 @@ class _Peer:
         self._over = not chunk
 
     async def send(self, reply: _Reply) -> None:
-        """Send an answer.
+        """Send an answer; others get a turn after each piece.
 
         Raises:
             trio.TooSlowError: the client does not take it.
+            trio.BrokenResourceError: it can not be rendered to its end; the client sees that it
+                was cut off.
         """
-        body = {"success": reply.success, "result": reply.result}
-        if warnings := self.warnings():
-            body["warnings"] = warnings  # Ganeti's clients ignore what they do not know
-        data = orjson.dumps(body, default=_plain, option=orjson.OPT_NON_STR_KEYS) + ETX
-        with trio.fail_after(SEND_SECONDS_MAX):
-            await self.stream.send_all(data)
-
-
-def _plain(value: object) -> object:
-    """Render the containers of the configuration's objects."""
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, frozenset):
-        return sorted(value)
-    raise TypeError(f"{type(value).__name__} is no JSON value")
+        pieces = reply.pieces(self.warnings())
+        while True:
+            try:
+                piece = next(pieces)
+            except StopIteration:
+                return
+            except Exception as error:
+                LOG.exception("an answer could not be rendered to its end")
+                raise trio.BrokenResourceError("half an answer was sent") from error
+            with trio.fail_after(SEND_SECONDS_MAX):
+                await self.stream.send_all(piece)
 
 
 def _user_of(stream: trio.abc.Stream) -> int:

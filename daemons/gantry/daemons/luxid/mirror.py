@@ -164,18 +164,26 @@ class Mirror:
                 view = self.view
                 if view is None or not deltas:
                     return index
-                configuration = view.configuration
+                configuration, changed = view.configuration, set[Ref]()
                 for delta in deltas:
                     configuration = followed(configuration, delta)
-                self._show(configuration)
+                    changed.update(Ref(each.of, each.uuid) for each in delta.objects)
+                self._show(view.followed(configuration, changed))
                 return deltas[-1].index
         assert_never(news)
 
     async def _take(self, snapshot: Snapshot) -> None:
-        configuration = await self.env.offload(lambda: load_configuration(snapshot.configuration))
+        view = await self.env.offload(lambda: _viewed(snapshot))
         self.epoch = snapshot.epoch
-        self._show(configuration)
+        self._show(view)
 
-    def _show(self, configuration: Configuration) -> None:
-        self.view = View(configuration)
-        self.changed(self.view)
+    def _show(self, view: View) -> None:
+        self.view = view
+        self.changed(view)
+
+
+def _viewed(snapshot: Snapshot) -> View:
+    """Return a configuration with what takes long to find out found out already."""
+    view = View(load_configuration(snapshot.configuration))
+    view.directory  # noqa: B018 - makes it now
+    return view

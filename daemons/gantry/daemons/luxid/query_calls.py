@@ -20,11 +20,13 @@ from gantry.core.query.older import (
     plan_jobs,
     plan_named,
 )
-from gantry.core.query.plan import Plan
+from gantry.core.query.plan import Plan, Rows
 from gantry.core.query.view import View
 from gantry.core.queue.state import Queue
 from gantry.daemons.luxid.calls import Calls
+from gantry.daemons.luxid.connection import Rendered
 from gantry.daemons.luxid.live import Inquiry
+from gantry.daemons.luxid.sharing import in_slices
 from gantry.protocols.codec import Json
 from gantry.protocols.errors import ConnectionLost, GenericError
 from gantry.protocols.identity import JobId
@@ -63,8 +65,8 @@ class QueryCalls(Calls):
         """Return typed rows of a resource."""
         query = parse_query(what, fields, qfilter)
         view = self.view()
-        plan = plan_query(query, view, self._jobs())
-        return plan.answer(await self._find_out(plan.needs, view))
+        rows = await self._rows(plan_query(query, view, self._jobs()), view)
+        return Rendered.of(rows.typed())
 
     async def query_fields(self, what: str, fields: tuple[str, ...] | None) -> Json:
         """Return the definitions of a resource's fields."""
@@ -200,7 +202,13 @@ class QueryCalls(Calls):
         return QueuedJobs(self.parts.store.committed)
 
     async def _plain(self, plan: Plan, view: View) -> Json:
-        return plan.plain(await self._find_out(plan.needs, view))
+        return Rendered.of((await self._rows(plan, view)).plain())
+
+    async def _rows(self, plan: Plan, view: View) -> Rows:
+        """Find the rows of an answer; other clients are served in between."""
+        chosen = await in_slices(plan.choose())
+        live = await self._find_out(chosen.needs, view)
+        return await in_slices(chosen.match(live))
 
     async def _find_out(self, needs: Needs, view: View) -> LiveData:
         """Find out what a query needs; what can not be found out is just missing."""

@@ -1,8 +1,7 @@
 """LUXI's Query and QueryFields: plan a query of any resource.
 
-:func:`plan_query` looks only at what is in memory. The caller then finds out what
-:attr:`~gantry.core.query.plan.Plan.needs` names and calls
-:meth:`~gantry.core.query.plan.Plan.answer`.
+:func:`plan_query` looks only at what is in memory. The caller then has the objects chosen, finds
+out what :attr:`~gantry.core.query.plan.Chosen.needs` names and has the answer rendered.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from gantry.core.query.groups import GROUPS, GroupRow
 from gantry.core.query.instance_row import InstanceRow
 from gantry.core.query.instances import INSTANCES
 from gantry.core.query.jobs import JOBS, JobRow
-from gantry.core.query.live import NOTHING, Archive, LiveData, Needs
+from gantry.core.query.live import NOTHING, LiveData, Needs
 from gantry.core.query.networks import NETWORKS, NetworkRow
 from gantry.core.query.nodes import NODES, NodeRow
 from gantry.core.query.plan import Plan, Selection, described
@@ -40,8 +39,7 @@ def plan_query(query: Query, view: View, jobs: Mapping[JobId, Job]) -> Plan:
 
     Raises:
         OpPrereqError: an object that was asked for by its name does not exist.
-        ParameterError: the filter names a field that does not exist, or compares different
-            types.
+        ParameterError: the filter names a field that does not exist.
         GenericError: a job id is not a number.
     """
     fields, expression = query.fields, query.filter
@@ -164,25 +162,26 @@ def _exports(query: Query, view: View) -> Selection[Node, ExportRow]:
     def needs(_: AbstractSet[Source], chosen: Sequence[Node]) -> Needs:
         return Needs(exports=frozenset(node.uuid for node in chosen if not node.offline))
 
-    def rows(chosen: Sequence[Node], live: LiveData) -> Iterator[ExportRow]:
-        for node in chosen:
-            said = live.nodes.get(node.uuid)
-            exports = said.exports if said is not None else None
-            if exports:
-                for name in sorted(exports, key=nice_key):
-                    yield ExportRow(node, normal(name))
-            else:
-                yield ExportRow(node, NODE_OFFLINE if node.offline else NODATA)
+    def rows(chosen: Sequence[Node], live: LiveData) -> list[ExportRow]:
+        return [row for node in chosen for row in _exports_of(node, live)]
 
     return Selection(EXPORTS, objects, lambda node, _: ExportRow(node, NODATA), needs, rows)
 
 
-def _lock_rows(_: Sequence[LockState], live: LiveData) -> Iterable[LockState]:
+def _exports_of(node: Node, live: LiveData) -> list[ExportRow]:
+    said = live.nodes.get(node.uuid)
+    exports = said.exports if said is not None else None
+    if not exports:
+        return [ExportRow(node, NODE_OFFLINE if node.offline else NODATA)]
+    return [ExportRow(node, normal(name)) for name in sorted(exports, key=nice_key)]
+
+
+def _lock_rows(_: Sequence[LockState], live: LiveData) -> list[LockState]:
     return sorted(live.locks, key=lambda lock: nice_key(lock.name))
 
 
 _LOCKS: Final = Selection[LockState, LockState](
-    LOCKS, (), lambda lock, _: lock, lambda _, __: Needs(locks=True), _lock_rows
+    LOCKS, (), lambda lock, _: lock, _nothing, _lock_rows, Needs(locks=True)
 )
 
 
@@ -196,12 +195,9 @@ def _jobs(query: Query, jobs: Mapping[JobId, Job]) -> Selection[JobId, JobRow]:
     objects = sorted(jobs) if everything else named
 
     def needs(sources: AbstractSet[Source], chosen: Sequence[JobId]) -> Needs:
-        archived: Archive = frozenset()
-        if wants_archive:
-            archived = "all"
-        elif not everything and "job" in sources:
-            archived = frozenset(each for each in chosen if each not in jobs)
-        return Needs(archived=archived)
+        if everything or "job" not in sources:
+            return NOTHING
+        return Needs(archived=frozenset(each for each in chosen if each not in jobs))
 
     def row(job: JobId, live: LiveData) -> JobRow:
         current = jobs.get(job)
@@ -209,11 +205,12 @@ def _jobs(query: Query, jobs: Mapping[JobId, Job]) -> Selection[JobId, JobRow]:
             return JobRow(job, current)
         return JobRow(job, live.archived.get(job), archived=True)
 
-    def rows(chosen: Sequence[JobId], live: LiveData) -> Iterator[JobRow]:
-        ids = sorted({*chosen, *live.archived}) if wants_archive else chosen
-        return (row(each, live) for each in ids)
+    def rows(chosen: Sequence[JobId], live: LiveData) -> list[JobRow]:
+        return [row(each, live) for each in sorted({*chosen, *live.archived})]
 
-    return Selection(JOBS, objects, row, needs, rows)
+    if wants_archive:
+        return Selection(JOBS, objects, row, needs, rows, Needs(archived="all"))
+    return Selection(JOBS, objects, row, needs)
 
 
 def _job_id(value: Value) -> JobId:

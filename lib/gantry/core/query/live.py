@@ -41,8 +41,25 @@ class Needs:
     def __bool__(self) -> bool:
         return self != NOTHING
 
+    def __or__(self, other: Needs) -> Needs:
+        """Return what one or the other needs."""
+        if other is NOTHING or self == other:
+            return self
+        return Needs(
+            self.info | other.info,
+            self.instances | other.instances,
+            self.consoles | other.consoles,
+            self.exports | other.exports,
+            _both(self.archived, other.archived),
+            self.locks or other.locks,
+        )
+
 
 NOTHING: Final = Needs()
+
+
+def _both(one: Archive, other: Archive) -> Archive:
+    return "all" if one == "all" or other == "all" else one | other
 
 
 @frozen

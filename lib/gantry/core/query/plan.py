@@ -1,50 +1,108 @@
-"""A query in two halves: what has to be found out, and the answer once that is there."""
+"""A query in three phases: understood, its objects chosen, its rows rendered.
+
+:class:`Plan` is a query that was understood. Choosing looks at what is in memory and finds out
+what has to be asked of others. Matching takes the answers into account and leaves nothing that
+could fail, so that rows can be rendered, and sent, piece by piece.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Generic, TypeVar
 
 from attrs import frozen
 
-from gantry.core.query.fields import Source, Table
-from gantry.core.query.filters import compile_filter, compile_possible
-from gantry.core.query.live import NO_LIVE_DATA, LiveData, Needs
-from gantry.protocols.codec import Json
-from gantry.protocols.query import Cell, FieldDefinition, Filter, fields_of
+from gantry.core.query.fields import Field, Source, Table
+from gantry.core.query.filters import Test, compile_filter, compile_possible
+from gantry.core.query.live import NO_LIVE_DATA, NOTHING, LiveData, Needs
+from gantry.core.query.slices import CELLS_MAX, ROWS_MAX, Slices, at_once, parts
+from gantry.protocols.codec import Json, rendered
+from gantry.protocols.query import EVERYTHING, Cell, FieldDefinition, Filter, fields_of
 
+T = TypeVar("T")
 Obj = TypeVar("Obj")
 Row = TypeVar("Row")
 
 
 @frozen
 class Plan:
-    """A query that was understood; nothing was asked of anybody yet.
+    """A query that was understood; no object was looked at yet."""
 
-    With empty :attr:`needs` it can be answered at once.
-    """
-
-    columns: tuple[FieldDefinition, ...]
-    needs: Needs
-    cells: Callable[[LiveData], list[list[Cell]]]
-    """The rows, from the live data that was found.
+    choose: Callable[[], Slices[Chosen]]
+    """Find the objects that may belong to the answer.
 
     Raises:
         ParameterError: the filter compares different types.
     """
 
-    def answer(self, live: LiveData = NO_LIVE_DATA) -> dict[str, Json]:
-        """Return the result of LUXI's Query, ready to be rendered as JSON.
+    def chosen(self) -> Chosen:
+        """Choose without a pause."""
+        return at_once(self.choose())
 
-        Raises:
-            ParameterError: the filter compares different types.
-        """
-        return {"fields": [described(each) for each in self.columns], "data": self.cells(live)}
+
+@frozen
+class Chosen:
+    """A query of which the objects are known, as far as memory tells.
+
+    With empty :attr:`needs` it can be answered at once.
+    """
+
+    needs: Needs
+    match: Callable[[LiveData], Slices[Rows]]
+    """Find the rows of the answer, from the live data that was found.
+
+    Raises:
+        ParameterError: the filter compares different types.
+    """
+
+    def cells(self, live: LiveData = NO_LIVE_DATA) -> list[list[Cell]]:
+        """Return the rows without a pause."""
+        return at_once(self.match(live)).cells()
+
+    def answer(self, live: LiveData = NO_LIVE_DATA) -> dict[str, Json]:
+        """Return the result of LUXI's Query, ready to be rendered as JSON."""
+        found = at_once(self.match(live))
+        return {"fields": list(map(described, found.columns)), "data": found.cells()}
 
     def plain(self, live: LiveData = NO_LIVE_DATA) -> list[list[Json]]:
         """Return rows of bare values, as LUXI's older calls do; what is not there is ``None``."""
         return [[value for _, value in row] for row in self.cells(live)]
+
+
+@frozen
+class Rows:
+    """An answer that only has to be rendered; each piece takes a short time."""
+
+    columns: Sequence[FieldDefinition]
+    count: int
+    cells_of: Callable[[int, int], list[list[Cell]]]
+    """The cells of the rows from one number to before another."""
+
+    def cells(self) -> list[list[Cell]]:
+        """Return all cells."""
+        return self.cells_of(0, self.count)
+
+    def typed(self) -> Iterator[bytes]:
+        """Yield the result of LUXI's Query as JSON, in pieces."""
+        head = b'{"fields":' + rendered(list(map(described, self.columns))) + b',"data":['
+        return self._pieces(head, b"]}", lambda rows: rows)
+
+    def plain(self) -> Iterator[bytes]:
+        """Yield rows of bare values as JSON, in pieces."""
+        return self._pieces(b"[", b"]", lambda rows: [[cell[1] for cell in row] for row in rows])
+
+    def _pieces(
+        self, head: bytes, tail: bytes, form: Callable[[list[list[Cell]]], object]
+    ) -> Iterator[bytes]:
+        size = max(1, min(ROWS_MAX, CELLS_MAX // (len(self.columns) + 1)))
+        for start in range(0, self.count, size):
+            rows = rendered(form(self.cells_of(start, start + size)))
+            if start:
+                yield head
+                head = b","
+            head += rows[1:-1]
+        yield head + tail
 
 
 def described(definition: FieldDefinition) -> dict[str, Json]:
@@ -65,45 +123,88 @@ class Selection(Generic[Obj, Row]):
     objects: Sequence[Obj]
     row: Callable[[Obj, LiveData], Row]
     needs: Callable[[AbstractSet[Source], Sequence[Obj]], Needs]
-    """What is needed to show fields of these sources, of these objects."""
-    rows: Callable[[Sequence[Obj], LiveData], Iterable[Row]] | None = None
+    """What is needed to show fields of these sources, of some of these objects."""
+    rows: Callable[[Sequence[Obj], LiveData], Sequence[Row]] | None = None
     """For resources that have other rows than one for each object."""
+    always: Needs = NOTHING
+    """What is needed whatever the objects are."""
 
     def plan(self, names: Sequence[str], expression: Filter) -> Plan:
         """Prepare the query for some fields of the objects that pass a filter.
 
         Raises:
-            ParameterError: the filter names a field that does not exist, or compares different
-                types.
+            ParameterError: the filter names a field that does not exist.
         """
-        columns = self.table.select(names)
-        filtered = {self.table.fields[name].source for name in self._known(expression)}
-        sources = filtered | {each.source for each in columns}
-        chosen, static_rows = self._possible(expression)
-        passes = compile_filter(expression, self.table.fields)
+        compiled = _Compiled.of(self, self.table.select(names), expression)
+        return Plan(compiled.choose)
 
-        def rows(live: LiveData) -> Iterable[Row]:
-            if self.rows is not None:
-                return filter(passes, self.rows(chosen, live))
-            if sources <= {"configuration"}:
-                return static_rows
-            found = (self.row(each, live) for each in chosen)
-            return found if filtered <= {"configuration"} else filter(passes, found)
 
-        readers = [each.read for each in columns]
-        return Plan(
-            tuple(each.definition for each in columns),
-            self.needs(sources, chosen),
-            lambda live: [[read(row) for read in readers] for row in rows(live)],
+@frozen
+class _Compiled(Generic[Obj, Row]):
+    """A query with its filter and its columns turned into functions."""
+
+    selection: Selection[Obj, Row]
+    columns: list[Field[Row]]
+    possible: Test[Row] | None
+    """Whether a row may pass once live data is there; ``None``: every row."""
+    passes: Test[Row] | None
+    """Whether a row passes; ``None``: whatever is possible."""
+    sources: AbstractSet[Source]
+
+    @classmethod
+    def of(
+        cls, selection: Selection[Obj, Row], columns: list[Field[Row]], expression: Filter
+    ) -> _Compiled[Obj, Row]:
+        fields = selection.table.fields
+        passes = compile_filter(expression, fields)
+        filtered = {fields[name].source for name in fields_of(expression)}
+        if expression == EVERYTHING:
+            return cls(selection, columns, None, None, {each.source for each in columns})
+        memory_tells = selection.rows is None and filtered <= {"configuration"}
+        return cls(
+            selection,
+            columns,
+            compile_possible(expression, fields),
+            None if memory_tells else passes,
+            filtered | {each.source for each in columns},
         )
 
-    def _known(self, expression: Filter) -> list[str]:
-        """Return the fields that a filter looks at; unknown ones are found when it is compiled."""
-        return [name for name in fields_of(expression) if name in self.table.fields]
+    def choose(self) -> Slices[Chosen]:
+        objects, row = self.selection.objects, self.selection.row
+        if self.possible is not None:
+            kept: list[Obj] = []
+            for part in parts(objects, ROWS_MAX):
+                kept += [each for each in part if self.possible(row(each, NO_LIVE_DATA))]
+                yield
+            objects = kept
+        needs = self.selection.always
+        for part in parts(objects, ROWS_MAX):
+            needs |= self.selection.needs(self.sources, part)
+            yield
+        return Chosen(needs, lambda live: self.match(objects, live))
 
-    def _possible(self, expression: Filter) -> tuple[list[Obj], list[Row]]:
-        """Leave out the objects of which the configuration alone says that they do not pass."""
-        possible = compile_possible(expression, self.table.fields)
-        rows = [self.row(each, NO_LIVE_DATA) for each in self.objects]
-        kept = [(each, row) for each, row in zip(self.objects, rows, strict=True) if possible(row)]
-        return [each for each, _ in kept], [row for _, row in kept]
+    def match(self, objects: Sequence[Obj], live: LiveData) -> Slices[Rows]:
+        make, special = self.selection.row, self.selection.rows
+        if special is None:
+            passing = yield from self._passing(objects, lambda each: make(each, live))
+            return self._rows(passing, lambda each: make(each, live))
+        rows = yield from self._passing(special(objects, live), lambda each: each)
+        return self._rows(rows, lambda each: each)
+
+    def _passing(self, items: Sequence[T], row: Callable[[T], Row]) -> Slices[Sequence[T]]:
+        passes = self.passes
+        if passes is None:
+            return items
+        passing: list[T] = []
+        for part in parts(items, ROWS_MAX):
+            passing += [each for each in part if passes(row(each))]
+            yield
+        return passing
+
+    def _rows(self, items: Sequence[T], row: Callable[[T], Row]) -> Rows:
+        readers = [each.read for each in self.columns]
+
+        def cells_of(start: int, stop: int) -> list[list[Cell]]:
+            return [[read(each) for read in readers] for each in map(row, items[start:stop])]
+
+        return Rows([each.definition for each in self.columns], len(items), cells_of)

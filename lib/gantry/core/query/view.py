@@ -7,12 +7,16 @@ computed. Lists of names are in the order in which they are shown.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from functools import cached_property
 from typing import Final, TypeVar
 
 from attrs import field, frozen
 
+from gantry.core.config.claims import Ref
+from gantry.core.query.orders import AnyInstance as AnyInstance
+from gantry.core.query.orders import Directory, Seat, beginning_with, named
 from gantry.core.query.sorting import nice_key
 from gantry.protocols.codec import Json
 from gantry.protocols.identity import DiskUuid, GroupUuid, InstanceUuid, NetworkUuid, NodeUuid
@@ -20,11 +24,10 @@ from gantry.protocols.objects.configuration import Configuration
 from gantry.protocols.objects.disk import Disk, ForthcomingDisk
 from gantry.protocols.objects.filter import FilterRule
 from gantry.protocols.objects.group import NodeGroup
-from gantry.protocols.objects.instance import ForthcomingInstance, Instance, Nic
+from gantry.protocols.objects.instance import Nic
 from gantry.protocols.objects.network import Network
 from gantry.protocols.objects.node import Node
 
-AnyInstance = Instance | ForthcomingInstance
 AnyDisk = Disk | ForthcomingDisk
 Filled = Mapping[str, Json]
 """Parameters with the values of all layers, the innermost winning."""
@@ -42,19 +45,78 @@ class View:
     """What queries see of one state of the configuration."""
 
     configuration: Configuration
+    _directory: list[Directory] = field(factory=list, repr=False, eq=False)
+    """Empty until it is needed for the first time."""
     _hvparams: dict[tuple[str, str], Filled] = field(factory=dict, init=False, repr=False, eq=False)
+
+    def followed(self, configuration: Configuration, changed: Iterable[Ref]) -> View:
+        """Return the view after a change of some objects; it costs what they do."""
+        after = View(configuration)
+        return View(configuration, [self._moved(after, {*changed})] if self._directory else [])
+
+    def _moved(self, after: View, changed: AbstractSet[Ref]) -> Directory:
+        directory = self.directory
+        moved = {uuid for kind, uuid in changed if kind == "instance"}
+        moved |= self._owners({uuid for kind, uuid in changed if kind == "disk"}, after, moved)
+        for uuid in sorted(moved):
+            old, new = self.instance(uuid), after.instance(uuid)
+            if old is not None:
+                directory = directory.without(old, self.seat(old))
+            if new is not None:
+                directory = directory.with_(new, after.seat(new))
+        return directory
+
+    def _owners(self, disks: set[str], after: View, known: set[str]) -> set[str]:
+        """Return further instances of which a disk has gone to other nodes."""
+        for view in (self, after):
+            for uuid in known:
+                instance = view.instance(uuid)
+                disks -= {*(instance.disks or ())} if instance is not None else set()
+        if not any(self.nodes_of(disk) != after.nodes_of(disk) for disk in disks):
+            return set()
+        found = (
+            each for each in self.directory.instances if not disks.isdisjoint(each.disks or ())
+        )
+        return {each.uuid for each in found}
+
+    def nodes_of(self, disk: str) -> tuple[NodeUuid, ...]:
+        """Return the nodes that a disk is on."""
+        found = self._disk(DiskUuid(disk))
+        return () if found is None else found.nodes or ()
+
+    def instance(self, uuid: str) -> AnyInstance | None:
+        """Return an instance by its uuid."""
+        configuration, key = self.configuration, InstanceUuid(uuid)
+        return configuration.instances.get(key) or configuration.forthcoming_instances.get(key)
+
+    def seat(self, instance: AnyInstance) -> Seat:
+        """Return by what an instance is listed."""
+        networks = frozenset(nic.network for nic in instance.nics or () if nic.network is not None)
+        return Seat(
+            instance.name or "",
+            instance.primary_node if instance.name is not None else None,
+            self.secondary_nodes(instance),
+            networks,
+        )
+
+    @property
+    def directory(self) -> Directory:
+        """All instances in order, and who refers to them."""
+        if not self._directory:
+            configuration = self.configuration
+            instances: list[AnyInstance] = [
+                *configuration.instances.values(),
+                *configuration.forthcoming_instances.values(),
+            ]
+            self._directory.append(Directory.of((each, self.seat(each)) for each in instances))
+        return self._directory[0]
 
     # --- everything of a kind, in the order in which it is shown
 
-    @cached_property
+    @property
     def instances(self) -> list[AnyInstance]:
         """All instances, forthcoming ones included."""
-        configuration = self.configuration
-        found: list[AnyInstance] = [
-            *configuration.instances.values(),
-            *configuration.forthcoming_instances.values(),
-        ]
-        return sorted(found, key=lambda each: nice_key(each.name or ""))
+        return self.directory.instances
 
     @cached_property
     def nodes(self) -> list[Node]:
@@ -78,23 +140,15 @@ class View:
 
     # --- who refers to what
 
-    @cached_property
+    @property
     def primaries(self) -> Mapping[NodeUuid, list[str]]:
         """The names of the instances that have a node as primary node."""
-        found: defaultdict[NodeUuid, list[str]] = defaultdict(list)
-        for instance in self.instances:
-            if instance.primary_node is not None and instance.name is not None:
-                found[instance.primary_node].append(instance.name)
-        return found
+        return self.directory.primaries
 
-    @cached_property
+    @property
     def secondaries(self) -> Mapping[NodeUuid, list[str]]:
         """The names of the instances that have a node as secondary node."""
-        found: defaultdict[NodeUuid, list[str]] = defaultdict(list)
-        for instance in self.instances:
-            for node in self.secondary_nodes(instance):
-                found[node].append(instance.name or "")
-        return found
+        return self.directory.secondaries
 
     @cached_property
     def members(self) -> Mapping[GroupUuid, list[Node]]:
@@ -105,29 +159,23 @@ class View:
             found[nodes[uuid].group].append(nodes[uuid])
         return found
 
-    @cached_property
+    @property
     def network_users(self) -> Mapping[NetworkUuid, list[str]]:
         """The names of the instances with a NIC in a network."""
-        found: defaultdict[NetworkUuid, list[str]] = defaultdict(list)
-        for instance in self.instances:
-            for network in {nic.network for nic in instance.nics or () if nic.network}:
-                found[network].append(instance.name or "")
-        return found
+        return self.directory.network_users
 
     def group_instances(self, group: GroupUuid) -> list[str]:
         """Return the names of the instances whose primary node is in a group."""
-        names = [name for node in self.members.get(group, ()) for name in self._on(node.uuid)]
-        return sorted(names, key=nice_key)
-
-    def _on(self, node: NodeUuid) -> list[str]:
-        return self.primaries.get(node, [])
+        nodes = {node.uuid for node in self.members.get(group, ())}
+        return [i.name for i in self.instances if i.primary_node in nodes and i.name is not None]
 
     # --- what an instance is made of
 
     def disks(self, instance: AnyInstance) -> tuple[AnyDisk, ...]:
         """Return an instance's disks in order."""
-        found = (self._disk(uuid) for uuid in instance.disks or ())
-        return tuple(disk for disk in found if disk is not None)
+        if not instance.disks:
+            return ()
+        return tuple([d for d in map(self._disk, instance.disks) if d is not None])
 
     def _disk(self, uuid: DiskUuid) -> AnyDisk | None:
         configuration = self.configuration
@@ -144,11 +192,13 @@ class View:
 
     def beparams(self, instance: AnyInstance) -> Filled:
         """Return an instance's back-end parameters."""
-        return {**self.configuration.cluster.beparams["default"], **(instance.beparams or {})}
+        default = self.configuration.cluster.beparams["default"]
+        return {**default, **instance.beparams} if instance.beparams else default
 
     def nicparams(self, nic: Nic) -> Filled:
         """Return a NIC's parameters."""
-        return {**self.configuration.cluster.nicparams["default"], **nic.nicparams}
+        default = self.configuration.cluster.nicparams["default"]
+        return {**default, **nic.nicparams} if nic.nicparams else default
 
     def hvparams(self, instance: AnyInstance) -> Filled:
         """Return an instance's hypervisor parameters, without those of the whole cluster."""
@@ -156,7 +206,7 @@ class View:
         base = self._hvparams.get(key)
         if base is None:
             base = self._hvparams[key] = self._hvparams_of_os(*key)
-        return {**base, **(instance.hvparams or {})}
+        return {**base, **instance.hvparams} if instance.hvparams else base
 
     def _hvparams_of_os(self, hypervisor: str, os: str) -> Filled:
         cluster = self.configuration.cluster
@@ -228,13 +278,8 @@ class View:
 
     def find_instance(self, name: str) -> AnyInstance | None:
         """Find an instance by uuid, by name, or by an unambiguous beginning of its name."""
-        configuration, uuid = self.configuration, InstanceUuid(name)
-        return (
-            configuration.instances.get(uuid)
-            or configuration.forthcoming_instances.get(uuid)
-            or self.instance_names.get(name)
-            or self.short_instance_names.get(name)
-        )
+        found = self.instance(name) or named(self.instances, name)
+        return found or beginning_with(self.instances, name)
 
     def find_node(self, name: str) -> Node | None:
         """Find a node by uuid, by name, or by an unambiguous beginning of its name."""

@@ -15,7 +15,7 @@ from gantry.operations.query.live import ask_nodes
 from gantry.operations.query.rows import plan_cluster, plan_os, plan_providers
 from gantry.operations.whole import EVERYTHING, view_of
 from gantry.operations.world import World
-from gantry.protocols.codec import Json, Malformed, from_bytes, to_bytes
+from gantry.protocols.codec import Json, Malformed, from_bytes, rendered
 from gantry.protocols.errors import OpPrereqError
 from gantry.protocols.opcodes.query import OpQuery
 from gantry.protocols.query import Filter, Query, Resource, parse_filter
@@ -47,7 +47,7 @@ async def _answer(opcode: OpQuery, expression: Filter, world: World) -> Json:
             raise OpPrereqError(text, "wrong_input")
         case what:
             return await _objects(what, opcode.fields, expression, world)
-    return _as_json(planned.answer())
+    return _as_json(planned.chosen().answer())
 
 
 async def _objects(
@@ -55,13 +55,13 @@ async def _objects(
 ) -> Json:
     part = await world.read(EVERYTHING)
     view = view_of(part)
-    planned = plan_query(Query(what, fields, expression), view, {})
-    return _as_json(planned.answer(await ask_nodes(planned.needs, view, part, world)))
+    chosen = plan_query(Query(what, fields, expression), view, {}).chosen()
+    return _as_json(chosen.answer(await ask_nodes(chosen.needs, view, part, world)))
 
 
 def _as_json(answer: dict[str, Json]) -> Json:
     """Return an answer with lists for its cells: a result is stored, and compared, as JSON."""
-    return from_bytes(to_bytes(answer))
+    return from_bytes(rendered(answer))
 
 
 OPERATION: Final = Operation(OpQuery, only_the_big_lock, plan)

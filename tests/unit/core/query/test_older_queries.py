@@ -37,18 +37,18 @@ def test_we_answer_as_ganeti_did(
     name: str, resource: NamedResource, view: View, recorded: Mapping[str, Any]
 ) -> None:
     names, fields, use_locking = recorded[name]["request"]["args"]
-    plan = plan_named(resource, names, fields, view, use_locking=use_locking)
+    plan = plan_named(resource, names, fields, view, use_locking=use_locking).chosen()
     assert plan.plain() == recorded[name]["response"]["result"]
 
 
 def test_objects_are_found_by_uuid_and_shown_in_their_own_order(view: View) -> None:
     names = ["tmpl", INST2, "nosuch", "inst1.gnt.test"]
-    plan = plan_named("instance", names, ["name"], view, use_locking=False)
+    plan = plan_named("instance", names, ["name"], view, use_locking=False).chosen()
     assert plan.plain() == [["inst1.gnt.test"], ["inst2.gnt.test"], ["tmpl.gnt.test"]]
 
 
 def test_missing_live_data_is_null(view: View) -> None:
-    plan = plan_named("node", [], ["name", "role", "mfree"], view, use_locking=False)
+    plan = plan_named("node", [], ["name", "role", "mfree"], view, use_locking=False).chosen()
     assert plan.plain()[0] == ["node1.gnt.test", "M", None]
 
 
@@ -72,17 +72,19 @@ def test_unknown_fields_are_named(view: View) -> None:
 
 def test_exports_are_pairs(view: View, recorded: Mapping[str, Any]) -> None:
     live = LiveData({NODE1: NodeLive(exports=("inst2.gnt.test",)), NODE2: NodeLive(exports=())})
-    plan = plan_exports([], view, use_locking=False)
+    plan = plan_exports([], view, use_locking=False).chosen()
     assert plan.plain(live) == recorded["exports_legacy"]["response"]["result"]
-    assert plan_exports(["node1"], view, use_locking=False).needs.exports == {NODE1}
-    assert plan_exports(["nosuch"], view, use_locking=False).plain() == []
+    assert plan_exports(["node1"], view, use_locking=False).chosen().needs.exports == {NODE1}
+    assert plan_exports(["nosuch"], view, use_locking=False).chosen().plain() == []
 
 
 def test_filters_are_found_by_uuid_only(view: View) -> None:
     (rule,) = view.filter_rules
-    assert plan_filters([rule.uuid], ["uuid", "priority"], view).plain() == [[rule.uuid, 0]]
-    assert plan_filters(["00000000"], ["uuid"], view).plain() == []
-    assert len(plan_filters(None, ["uuid"], view).plain()) == 1
+    assert plan_filters([rule.uuid], ["uuid", "priority"], view).chosen().plain() == [
+        [rule.uuid, 0]
+    ]
+    assert plan_filters(["00000000"], ["uuid"], view).chosen().plain() == []
+    assert len(plan_filters(None, ["uuid"], view).chosen().plain()) == 1
 
 
 JOBS = {
@@ -92,10 +94,10 @@ JOBS = {
 
 
 def test_jobs(view: View) -> None:
-    assert plan_jobs(None, ["id"], view, JOBS).plain() == [[38], [377], [1000]]
-    assert plan_jobs([], ["id"], view, JOBS).plain() == [[38], [377], [1000]]
-    assert plan_jobs(["377"], ["id", "status"], view, JOBS).plain() == [[377, "success"]]
-    missing = plan_jobs([999999, 38], ["id", "status", "summary"], view, JOBS)
+    assert plan_jobs(None, ["id"], view, JOBS).chosen().plain() == [[38], [377], [1000]]
+    assert plan_jobs([], ["id"], view, JOBS).chosen().plain() == [[38], [377], [1000]]
+    assert plan_jobs(["377"], ["id", "status"], view, JOBS).chosen().plain() == [[377, "success"]]
+    missing = plan_jobs([999999, 38], ["id", "status", "summary"], view, JOBS).chosen()
     assert missing.plain() == [[999999, None, None], [38, "success", ["X"]]]
     assert missing.needs.archived == frozenset({JobId(999999)})
     with pytest.raises(GenericError, match="not a job id"):

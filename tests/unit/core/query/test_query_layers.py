@@ -48,7 +48,7 @@ def layered(stored: dict[str, Any]) -> View:
 
 def show(view: View, what: str, name: str, *fields: str) -> list[Json]:
     query = parse_query(what, fields, ["=", "name", name])
-    (row,) = plan_query(query, view, {}).plain()
+    (row,) = plan_query(query, view, {}).chosen().plain()
     return row
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from gantry.core.query.engine import plan_query
 from gantry.core.query.live import NOTHING, LiveData, Needs, NodeLive
-from gantry.core.query.plan import Plan
+from gantry.core.query.plan import Chosen
 from gantry.core.query.view import View
 from gantry.protocols.codec import Json
 from gantry.protocols.errors import GenericError, OpPrereqError
@@ -29,8 +29,8 @@ JOBS: Mapping[JobId, Job] = {
 OLD = Job(JobId(3), (QueuedOpcode({"OP_ID": "OP_CLUSTER_VERIFY"}, "error"),))
 
 
-def plan(view: View, what: str, fields: list[str], qfilter: Json = None) -> Plan:
-    return plan_query(parse_query(what, fields, qfilter), view, JOBS)
+def plan(view: View, what: str, fields: list[str], qfilter: Json = None) -> Chosen:
+    return plan_query(parse_query(what, fields, qfilter), view, JOBS).chosen()
 
 
 def with_node(

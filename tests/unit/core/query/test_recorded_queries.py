@@ -125,7 +125,7 @@ def test_we_answer_as_ganeti_did(
     if not response["success"]:
         refuse_alike(response["result"], view, jobs, (what, fields, qfilter))
         return
-    plan = plan_query(parse_query(what, fields, qfilter), view, jobs.current)
+    plan = plan_query(parse_query(what, fields, qfilter), view, jobs.current).chosen()
     ours = as_sent(plan.answer(live))
     assert [{**each, "doc": ""} for each in ours["fields"]] == response["result"]["fields"]
     changed = CHANGED_MEANWHILE.get(what, set())
@@ -141,7 +141,7 @@ def refuse_alike(
             parse_query(*args)
         return
     with pytest.raises(GanetiError) as caught:
-        plan_query(parse_query(*args), view, jobs.current).answer(LIVE)
+        plan_query(parse_query(*args), view, jobs.current).chosen().answer(LIVE)
     kind, arguments = caught.value.encoded
     assert kind == error[0]
     assert isinstance(arguments, list)
