@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 import attrs
-from bench import changes, commands, instances, jobs, memory, waiting
+from bench import changes, commands, instances, jobs, memory, queries, waiting
 from bench.figures import Section, machine, rendered
 from bench.yardsticks import yardsticks
 from tests.cluster.development import DevCluster, down, up
@@ -40,6 +40,7 @@ ON_ONE_NODE: Final[dict[str, Measure]] = {
     "instances-parallel": instances.in_parallel,
     "commands": commands.listing,
     "changes": changes.growth,
+    "queries": queries.growth,
     "crowd": jobs.crowd,
 }
 """What is measured on the cluster of one node, in this order; each leaves no instances behind."""
