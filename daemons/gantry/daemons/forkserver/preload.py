@@ -18,6 +18,7 @@ JobMain = Callable[[int, SpawnRequest], None]
 """A job's whole life, given its listening socket and who it is; blocks until the job is over."""
 
 MODULES: Final = (
+    "encodings.idna",  # for the first name that is looked up or compared
     "ssl",
     "trio",
     "trio._subprocess",  # trio loads these two lazily, at the first process
@@ -25,6 +26,10 @@ MODULES: Final = (
     "gantry.runtime.real",
 )
 """What jobs load lazily or late; the job's own modules come with its entry point."""
+
+GARBAGE_OBJECTS: Final = 20_000
+"""How many containers a job makes between two looks for garbage. Most jobs make fewer, and each
+look writes to all that it looks at; CPython's own 700 are for programs that run for long."""
 
 PREPARE: Final = "prepare"
 """The function of the entry point's module that loads what its import does not."""
@@ -78,4 +83,5 @@ def preload(reference: str) -> JobMain:
         raise CannotPreload(f"a module has started threads ({names}); a server that forks may not")
     gc.collect()
     gc.freeze()
+    gc.set_threshold(GARBAGE_OBJECTS)
     return main

@@ -11,6 +11,7 @@ from attrs import evolve
 
 from gantry.daemons.job.performer import ENDS_ATTEMPT
 from gantry.daemons.job.process import JobServer
+from gantry.daemons.job.rehearsal import rehearse
 from gantry.daemons.job.work import Work
 from gantry.operations.registry import OPERATIONS, operation
 from gantry.protocols import codec
@@ -47,7 +48,7 @@ def prepare() -> None:
 
     What is left out here every job pays for: converters are compiled at their first use, and
     modules of opcodes and operations are loaded by name. One that can not be loaded fails the
-    jobs that need it, not those that do not.
+    jobs that need it, not those that do not. What can not be listed is rehearsed.
     """
     for op_id in OPERATIONS:
         try:
@@ -57,8 +58,11 @@ def prepare() -> None:
             LOG.error("an operation can not be loaded", opcode=op_id, reason=str(error))
     methods = [m for service in SERVICES for m in service.methods.values()]
     errors = {error for method in methods for error in method.raises.values()}
-    environment()
     codec.prepare(Hello, StepRecord, Action, Ticket, *errors)
+    try:
+        trio.run(rehearse, environment(), main)
+    except Exception as error:  # noqa: BLE001 - without it jobs are slower, and that is all
+        LOG.warning("no rehearsal", reason=repr(error))
 
 
 @cache

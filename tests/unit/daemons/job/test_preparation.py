@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Final
 
 SCRIPT: Final = """
@@ -33,3 +35,17 @@ def test_a_prepared_process_loads_and_compiles_nothing_for_a_job() -> None:
         [sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=60, check=False
     )
     assert ran.stdout.splitlines() == ["[]", "0"], ran.stderr
+
+
+def test_the_rehearsal_of_a_job_succeeds_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    variables = {**os.environ, "TMPDIR": str(tmp_path), "GANTRY_ROOT": str(tmp_path / "node")}
+    ran = subprocess.run(
+        [sys.executable, "-c", "from gantry.daemons.job.main import prepare; prepare()"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=variables,
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert list(tmp_path.iterdir()) == []
