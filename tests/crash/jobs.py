@@ -29,10 +29,11 @@ CHANGE_SECONDS_MAX = 30
 _number = itertools.count()
 
 
-def paths_of(cluster: DevCluster, node: str = "node1") -> Paths:
-    """Return where a node's files are."""
+def paths_of(cluster: DevCluster, node: str | None = None) -> Paths:
+    """Return where a node's files are; without one, the master's."""
     layout = cluster.layout
-    return Paths.of(layout.variables(layout.node(node), {}))
+    where = layout.master if node is None else layout.node(node)
+    return Paths.of(layout.variables(where, {}))
 
 
 @frozen
