@@ -119,6 +119,8 @@ def shown(stored: Stored) -> str:
             return name
         case Node(name=name) | NodeGroup(name=name) | Instance(name=name) | Network(name=name):
             return name
+        case ForthcomingInstance(name=name) if name is not None:
+            return name
         case _:
             return stored.uuid
 
@@ -139,12 +141,13 @@ def _claims(stored: Stored) -> tuple[Claim, ...]:
             return (Claim("node group name", name),)
         case Network(name=name):
             return (Claim("network name", name),)
-        case Instance():
-            return _instance_claims(stored)
+        case Instance(name=name):
+            return (Claim("instance name", name), *_guest_claims(stored))
         case Disk():
             return _device_claims(stored)
         case ForthcomingInstance(name=name):
-            return () if name is None else (Claim("instance name", name),)
+            names = () if name is None else (Claim("instance name", name),)
+            return (*names, *_guest_claims(stored))
         case Leftover(key=key):
             return (Claim("undo", str(key)),)
         case ForthcomingDisk() | FilterRule():
@@ -153,12 +156,11 @@ def _claims(stored: Stored) -> tuple[Claim, ...]:
             assert_never(stored)
 
 
-def _instance_claims(instance: Instance) -> tuple[Claim, ...]:
+def _guest_claims(instance: Instance | ForthcomingInstance) -> tuple[Claim, ...]:
     port = instance.network_port
     return (
-        Claim("instance name", instance.name),
-        *(Claim("disk", uuid) for uuid in instance.disks),
-        *(claim for nic in instance.nics for claim in _nic_claims(nic)),
+        *(Claim("disk", uuid) for uuid in instance.disks or ()),
+        *(claim for nic in instance.nics or () for claim in _nic_claims(nic)),
         *(() if port is None else (Claim("TCP port", str(port)),)),
     )
 
@@ -218,23 +220,28 @@ def references_of(stored: Stored) -> frozenset[Ref]:
             return frozenset({Ref("nodegroup", group)})
         case NodeGroup(networks=networks):
             return frozenset(Ref("network", network) for network in networks)
-        case Instance():
-            nics = [nic.network for nic in stored.nics if nic.network is not None]
-            return frozenset(
-                {
-                    Ref("node", stored.primary_node),
-                    *(Ref("disk", disk) for disk in stored.disks),
-                    *(Ref("network", network) for network in nics),
-                }
-            )
+        case Instance() | ForthcomingInstance():
+            return _guest_references(stored)
         case Disk():
             return frozenset(Ref("node", node) for node in _nodes_of(stored))
         case Leftover(node=node):
             return frozenset({Ref("node", node)})
-        case ForthcomingInstance() | ForthcomingDisk() | Network() | FilterRule():
+        case ForthcomingDisk() | Network() | FilterRule():
             return frozenset()
         case _:
             assert_never(stored)
+
+
+def _guest_references(instance: Instance | ForthcomingInstance) -> frozenset[Ref]:
+    node = instance.primary_node
+    nics = [nic.network for nic in instance.nics or () if nic.network is not None]
+    return frozenset(
+        {
+            *(() if node is None else (Ref("node", node),)),
+            *(Ref("disk", disk) for disk in instance.disks or ()),
+            *(Ref("network", network) for network in nics),
+        }
+    )
 
 
 def _nodes_of(disk: Disk) -> frozenset[str]:

@@ -106,6 +106,8 @@ class Draft:
     def replace(self, stored: Versioned) -> bool:
         """Put a changed object in, if it differs, with the next serial number and the time.
 
+        However often it is replaced while one change is made, it counts as one.
+
         Raises:
             Refusal: it is not made from the stored object's present version.
         """
@@ -119,8 +121,10 @@ class Draft:
         same = evolve(stored, ctime=old.ctime, mtime=old.mtime)
         if same == old:
             return False
-        mtime = max(self.now, old.mtime)
-        self.put(evolve(same, serial_no=old.serial_no + 1, mtime=mtime))
+        first = self.before.get(ref(stored))
+        counts = isinstance(first, type(stored)) and first.serial_no == old.serial_no
+        serial_no = old.serial_no + 1 if counts else old.serial_no
+        self.put(evolve(same, serial_no=serial_no, mtime=max(self.now, old.mtime)))
         return True
 
     def put(self, stored: Stored) -> None:

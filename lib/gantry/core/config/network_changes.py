@@ -27,7 +27,8 @@ def change_networks(draft: Draft, change: NetworkChange) -> None:
         case changes.UpdateNetwork(network, reserve, release):
             old = _network(draft, network.uuid)
             _check_same_size(old, network)
-            _check_reserve(old, reserve)
+            moves = network.gateway is not None and network.gateway != old.gateway
+            _check_reserve(old, (*reserve, network.gateway) if moves else reserve)
             _check_release(old, release)
             draft.replace(_changed(old, network, reserve, release))
         case changes.RestoreNetwork(network, reserve, release):
@@ -84,9 +85,9 @@ def _check_same_size(old: Network, new: Network) -> None:
         raise Refusal(broken("networks keep their addresses", old, text))
 
 
-def _check_reserve(network: Network, addresses: Iterable[str]) -> None:
+def _check_reserve(network: Network, addresses: Iterable[str | None]) -> None:
     for ip in addresses:
-        if is_reserved(network, _place(network, ip)):
+        if ip is not None and is_reserved(network, _place(network, ip)):
             text = f"address {ip} is taken already"
             raise Refusal(broken("reserved addresses were free", network, text))
 

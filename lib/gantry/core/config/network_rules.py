@@ -39,16 +39,19 @@ def check_network(network: Network) -> Iterator[Invariant]:
         if bits is not None and (len(bits) != subnet.num_addresses or set(bits) - {"0", "1"}):
             text = f"a reservation bitmap is not made of {subnet.num_addresses} zeros and ones"
             yield broken("bitmaps fit their network", network, text)
-    yield from _check_gateway(network)
+    yield from _check_gateway(network, subnet)
 
 
-def _check_gateway(network: Network) -> Iterator[Invariant]:
+def _check_gateway(network: Network, subnet: ipaddress.IPv4Network) -> Iterator[Invariant]:
     if network.gateway is None:
         return
     place = place_of(network, network.gateway)
     if place is None:
         text = f"gateway {network.gateway} is not in {network.network}"
         yield broken("gateways are in their network", network, text)
+    elif network.gateway in {str(subnet.network_address), str(subnet.broadcast_address)}:
+        text = f"gateway {network.gateway} is no host of {network.network}"
+        yield broken("gateways are hosts", network, text)
     elif not is_reserved(network, place):
         text = f"the address of gateway {network.gateway} is free to be given out"
         yield broken("gateways are not given out", network, text)

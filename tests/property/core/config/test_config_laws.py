@@ -2,107 +2,40 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.core.config.small_cluster import (
-    GROUP,
-    a_drbd_disk,
-    a_file_disk,
-    a_group,
-    a_nic,
-    a_node,
-    an_instance,
-    sample_state,
-    ticket,
-)
+from tests.property.core.config.histories import a_change, undo_of
+from tests.property.core.config.plain_rules import breaches
+from tests.property.protocols.typed_values import values
+from tests.unit.core.config.small_cluster import NOW, sample_state, ticket
 
+from gantry.core.config.apply import apply
+from gantry.core.config.claims import Stored, ref
 from gantry.core.config.cluster_changes import PORTS
+from gantry.core.config.draft import Changed
+from gantry.core.config.folding import fold
 from gantry.core.config.reservations import Reservations
-from gantry.core.config.state import State
+from gantry.core.config.state import State, all_objects, build_indexes
 from gantry.core.config.transaction import Transacted, replay, transact
 from gantry.core.config.verify import verify
-from gantry.protocols.changes import (
-    AddGroup,
-    AddInstance,
-    AddNode,
-    Change,
-    ChangeTags,
-    RemoveGroup,
-    RemoveInstance,
-    RemoveNode,
-    RenameInstance,
-    RestoreGroup,
-    RestoreNode,
-    SetInstancePrimary,
-    SetInstanceState,
-    UpdateCluster,
-    UpdateGroup,
-    UpdateInstance,
-    UpdateNode,
-)
+from gantry.protocols.changes import Change
 from gantry.protocols.codec import from_bytes, to_bytes
 from gantry.protocols.config_records import dump_record, load_record
 from gantry.protocols.identity import Epoch
-from gantry.protocols.objects.disk import DrbdId
-from gantry.protocols.wconfd import Committed, Refused
-
-NAMES = ["alpha", "beta", "gamma", "inst1.gnt.test"]
-ADDRESSES = [None, "10.77.5.2", "10.77.5.3", "10.77.5.4", "10.9.9.9"]
-PORT_CHOICES = [None, 11000, 11001, 11003]
-
-
-def added_instance(draw: st.DrawFn) -> Change:
-    name = draw(st.sampled_from(NAMES))
-    disk = draw(
-        st.sampled_from(
-            [None, a_file_disk(name), a_drbd_disk(name, 11002, draw(st.integers(0, 1)))]
-        )
-    )
-    disks = () if disk is None else (disk,)
-    nic = a_nic(draw(st.sampled_from(NAMES)), draw(st.sampled_from(ADDRESSES)))
-    port = draw(st.sampled_from(PORT_CHOICES))
-    return AddInstance(an_instance(name, *disks, nic=nic, port=port), disks)
-
-
-@st.composite
-def a_change(draw: st.DrawFn, state: State) -> Change:
-    """Return some change to a state: sensible, silly or impossible."""
-    configuration = state.configuration
-    node = draw(st.sampled_from(sorted(configuration.nodes.values(), key=lambda n: n.name)))
-    group = draw(st.sampled_from(sorted(configuration.nodegroups)))
-    flags = {
-        name: draw(st.booleans()) for name in ("drained", "offline", "master_candidate", "powered")
-    }
-    name = draw(st.sampled_from(NAMES))
-    new_node = a_node(name, draw(st.integers(1, 3)))
-    choices: list[Change] = [
-        AddNode(evolve(new_node, group=draw(st.sampled_from([group, GROUP]))), "AB"),
-        UpdateNode(evolve(node, group=group, **flags)),  # type: ignore[arg-type] # flags of one type
-        RemoveNode(node.uuid),
-        RestoreNode(evolve(node, group=group, **flags)),  # type: ignore[arg-type] # flags of one type
-        AddGroup(a_group(name)),
-        UpdateGroup(evolve(configuration.nodegroups[group], name=name)),
-        RestoreGroup(evolve(configuration.nodegroups[group], name=name, serial_no=99)),
-        RemoveGroup(group),
-        UpdateCluster(evolve(configuration.cluster, master_node=node.uuid)),
-        added_instance(draw),
-        ChangeTags("node", node.uuid, add=frozenset({name})),
-        ChangeTags("cluster", "", remove=frozenset({name})),
-    ]
-    if configuration.instances:
-        instances = sorted(configuration.instances.values(), key=lambda i: i.uuid)
-        instance = draw(st.sampled_from(instances))
-        port = draw(st.sampled_from(PORT_CHOICES))
-        nics = (a_nic(name, draw(st.sampled_from(ADDRESSES))),)
-        choices += [
-            UpdateInstance(evolve(instance, nics=nics, network_port=port)),
-            RenameInstance(instance.uuid, name, {}),
-            SetInstanceState(instance.uuid, admin_state="up"),
-            SetInstancePrimary(instance.uuid, node.uuid),
-            RemoveInstance(instance.uuid),
-        ]
-    return draw(st.sampled_from(choices))
+from gantry.protocols.objects.configuration import (
+    Configuration,
+    dump_configuration,
+    load_configuration,
+)
+from gantry.protocols.objects.disk import DrbdId, ForthcomingDisk
+from gantry.protocols.objects.filter import FilterRule
+from gantry.protocols.objects.instance import ForthcomingInstance
+from gantry.protocols.objects.network import Network
+from gantry.protocols.records import ORIGIN, encode_record
+from gantry.protocols.wconfd import Committed, Invariant, Refused
 
 
 def ports_in_use(state: State) -> set[int]:
@@ -115,7 +48,19 @@ def ports_in_use(state: State) -> set[int]:
     }
 
 
-@settings(max_examples=100, deadline=None)
+def done(state: State, change: Change, now: float = NOW) -> State | None:
+    """Make a change; ``None`` if it is refused."""
+    result = apply(state, change, now)
+    if not isinstance(result, Changed):
+        return None
+    return evolve(state, configuration=result.configuration, indexes=result.indexes)
+
+
+def through_the_file(configuration: Configuration) -> Configuration:
+    return load_configuration(from_bytes(to_bytes(dump_configuration(configuration))))
+
+
+@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_whatever_happens_all_rules_hold(data: st.DataObject) -> None:
     state = sample_state()
@@ -128,13 +73,61 @@ def test_whatever_happens_all_rules_hold(data: st.DataObject) -> None:
         assert isinstance(made, Transacted)
 
         assert verify(made.state) == ()
+        assert breaches(dump_configuration(made.state.configuration)) == set()
+        assert made.state.indexes == build_indexes(all_objects(made.state.configuration))
         check_versions(state, made)
         record = load_record(from_bytes(to_bytes(dump_record(made.record))))
         assert replay(state, Epoch(1), record) == made.state
         again = transact(made.state, Reservations(), ticket(change, step=step), change, now)
         assert again == Committed(made.state.index)
         check_ports(made.state)
+        check_file(state, made)
         state = made.state
+
+
+def check_file(before: State, made: Transacted) -> None:
+    """What is written is read back, and a replica that folds the record has the same."""
+    after = made.state.configuration
+    assert through_the_file(after) == after
+    _, record = encode_record(ORIGIN, Epoch(1), dump_record(made.record))
+    folded = load_configuration(fold(dump_configuration(before.configuration), [record]))
+    assert evolve(folded, gantry=after.gantry) == after
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_what_is_undone_is_as_it_was(data: st.DataObject) -> None:
+    state = sample_state()
+    for _ in range(data.draw(st.integers(1, 8))):
+        change = data.draw(a_change(state))
+        after = done(state, change)
+        if after is None:
+            continue
+        undo = undo_of(state, change)
+        back = None if undo is None else done(after, undo)
+        if undo is not None:
+            assert back is not None, f"{change} was done and can not be undone"
+            assert bare(back.configuration) == bare(state.configuration)
+        state = after
+
+
+def bare(configuration: Configuration) -> object:
+    """Return the content of the file without what only ever moves on."""
+    moves_on = {"serial_no", "mtime", "tcpudp_port_pool", "highest_used_port"}
+
+    def stripped(value: object) -> object:
+        if isinstance(value, dict):
+            return {k: stripped(v) for k, v in value.items() if k not in moves_on}
+        return [stripped(each) for each in value] if isinstance(value, list | tuple) else value
+
+    return stripped(from_bytes(to_bytes(dump_configuration(configuration))))
+
+
+@settings(max_examples=60, deadline=None)
+@given(values(cast("type[Change]", Change)))
+def test_any_change_is_made_or_refused(change: Change) -> None:
+    result = apply(sample_state(), change, NOW)
+    assert isinstance(result, Changed | Invariant)
 
 
 def check_versions(before: State, made: Transacted) -> None:
@@ -142,13 +135,25 @@ def check_versions(before: State, made: Transacted) -> None:
     old, new = before.configuration, made.state.configuration
     assert new.serial_no == old.serial_no + (1 if made.record.objects else 0)
     assert new.mtime >= old.mtime
-    for node in new.nodes.values():
-        was = old.nodes.get(node.uuid)
+    for stored in all_objects(new):
+        was = before.get(ref(stored))
+        if isinstance(stored, FilterRule | ForthcomingDisk | ForthcomingInstance):
+            continue
         if was is None:
-            assert node.serial_no == 1
-        elif was != node:
-            assert node.serial_no == was.serial_no + 1
-            assert node.mtime >= was.mtime
+            assert stored.serial_no == 1
+        elif isinstance(was, type(stored)) and same_but_for_addresses(was, stored):
+            assert (stored.serial_no, stored.mtime) == (was.serial_no, was.mtime)
+        elif isinstance(was, type(stored)):
+            assert stored.serial_no == was.serial_no + 1
+            assert stored.mtime >= was.mtime
+            assert stored.ctime == was.ctime
+
+
+def same_but_for_addresses(was: Stored, stored: Stored) -> bool:
+    """Whether nothing has changed but what instances use of a network."""
+    if isinstance(was, Network) and isinstance(stored, Network):
+        return evolve(was, reservations=stored.reservations) == stored
+    return was == stored
 
 
 def check_ports(state: State) -> None:
