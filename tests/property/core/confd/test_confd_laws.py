@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.property.core.config.test_config_laws import a_change
+from tests.property.core.config.histories import a_change
 from tests.unit.core.config.small_cluster import sample_state, ticket
 
 from gantry.core.confd.book import AnswerBook
