@@ -272,68 +272,82 @@ def a_change(draw: st.DrawFn, state: State) -> Change:
     return draw(st.sampled_from(draw(st.sampled_from(KINDS))(draw, state)))
 
 
-def undo_of(state: State, change: Change) -> Change | None:  # noqa: C901, PLR0912 - one case for each change
+def undo_of(state: State, change: Change) -> Change | None:
     """Return the change that takes another one back; ``None`` if there is none."""
-    configuration = state.configuration
+    return (
+        _undo_of_addition(state, change)
+        or _undo_of_update(state, change)
+        or _undo_of_move(state, change)
+    )
+
+
+def _undo_of_addition(state: State, change: Change) -> Change | None:  # noqa: C901 - a table
     match change:
         case AddNode(node):
             return RemoveNode(node.uuid)
+        case AddGroup(group):
+            return RemoveGroup(group.uuid)
+        case AddInstance(instance, disks) if len(disks) == len(instance.disks):
+            return RemoveInstance(instance.uuid)
+        case AddDisk(disk, None):
+            return RemoveDisk(disk.uuid)
+        case AddNic(uuid, nic):
+            return RemoveNic(uuid, nic.uuid)
+        case AddNetwork(network):
+            return RemoveNetwork(network.uuid)
+        case RemoveNetwork(uuid):
+            return AddNetwork(state.configuration.networks[uuid])
+        case AddFilter(rule):
+            return RemoveFilter(rule.uuid)
+        case AddLeftover(leftover):
+            return RemoveLeftover(leftover.uuid)
+        case RemoveLeftover(uuid) if uuid in state.configuration.leftovers:
+            return AddLeftover(state.configuration.leftovers[uuid])
+        case _:
+            return None
+
+
+def _undo_of_update(state: State, change: Change) -> Change | None:
+    configuration = state.configuration
+    match change:
         case UpdateNode(node):
             listed = configuration.cluster.candidate_certs.get(node.uuid)
             return RestoreNode(configuration.nodes[node.uuid], listed)
-        case AssignGroups(groups):
-            return AssignGroups({uuid: configuration.nodes[uuid].group for uuid in groups})
-        case AddGroup(group):
-            return RemoveGroup(group.uuid)
         case UpdateGroup(group):
             return RestoreGroup(configuration.nodegroups[group.uuid])
-        case AddInstance(instance, disks) if len(disks) == len(instance.disks):
-            return RemoveInstance(instance.uuid)
         case UpdateInstance(instance):
             return RestoreInstance(configuration.instances[instance.uuid])
-        case RenameInstance(uuid):
-            return RenameInstance(uuid, configuration.instances[uuid].name, {})
-        case SetInstanceState(uuid):
-            before = configuration.instances[uuid]
-            return SetInstanceState(
-                uuid, before.admin_state, before.admin_state_source, before.disks_active
-            )
-        case SetInstancePrimary(uuid):
-            return SetInstancePrimary(uuid, configuration.instances[uuid].primary_node)
-        case AddDisk(disk, None):
-            return RemoveDisk(disk.uuid)
-        case AttachDisk(uuid):
-            return DetachDisk(uuid)
         case UpdateDisk(disk):
             return RestoreDisk(configuration.disks[disk.uuid])
-        case AddNic(uuid, nic):
-            return RemoveNic(uuid, nic.uuid)
         case UpdateNic(uuid, nic):
             nics = configuration.instances[uuid].nics
             return UpdateNic(uuid, next(each for each in nics if each.uuid == nic.uuid))
-        case AddNetwork(network):
-            return RemoveNetwork(network.uuid)
         case UpdateNetwork(network, reserve, release):
             return RestoreNetwork(configuration.networks[network.uuid], release, reserve)
-        case RemoveNetwork(uuid):
-            return AddNetwork(configuration.networks[uuid])
-        case ConnectNetwork(network, group):
-            old = configuration.nodegroups[group].networks.get(network)
-            if old is not None:
-                return ConnectNetwork(network, group, old)
-            return DisconnectNetwork(network, group)
-        case DisconnectNetwork(network, group) if (
-            network in configuration.nodegroups[group].networks
-        ):
-            old = configuration.nodegroups[group].networks[network]
-            return ConnectNetwork(network, group, old)
-        case AddFilter(rule):
-            return RemoveFilter(rule.uuid)
         case UpdateFilter(rule):
             return UpdateFilter(configuration.filters[rule.uuid])
-        case AddLeftover(leftover):
-            return RemoveLeftover(leftover.uuid)
-        case RemoveLeftover(uuid) if uuid in configuration.leftovers:
-            return AddLeftover(configuration.leftovers[uuid])
+        case _:
+            return None
+
+
+def _undo_of_move(state: State, change: Change) -> Change | None:
+    nodes, instances = state.configuration.nodes, state.configuration.instances
+    match change:
+        case AssignGroups(groups):
+            return AssignGroups({uuid: nodes[uuid].group for uuid in groups})
+        case RenameInstance(uuid):
+            return RenameInstance(uuid, instances[uuid].name, {})
+        case SetInstanceState(uuid):
+            old = instances[uuid]
+            return SetInstanceState(uuid, old.admin_state, old.admin_state_source, old.disks_active)
+        case SetInstancePrimary(uuid):
+            return SetInstancePrimary(uuid, instances[uuid].primary_node)
+        case AttachDisk(disk):
+            return DetachDisk(disk)
+        case ConnectNetwork(network, group) | DisconnectNetwork(network, group):
+            parameters = state.configuration.nodegroups[group].networks.get(network)
+            if parameters is None:
+                return DisconnectNetwork(network, group)
+            return ConnectNetwork(network, group, parameters)
         case _:
             return None
