@@ -33,3 +33,10 @@ class Gate:
     async def passed(self) -> None:
         """Wait until the gate is open; it may be closed again when this returns."""
         await self._opened.wait()
+
+
+def open_gate() -> Gate:
+    """Return a gate that is open."""
+    gate = Gate()
+    gate.open()
+    return gate

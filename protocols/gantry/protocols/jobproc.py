@@ -46,6 +46,8 @@ class Assignment:
     """The serial number of the job's last log entry, 0 for none."""
     cancelled: bool = False
     """Whether the job was asked to stop while an earlier attempt was at work."""
+    paused: bool = False
+    """Whether to stand still before the next step."""
     secrets: tuple[Mapping[str, str], ...] = ()
     """The secret OS parameters of each opcode; kept in memory only."""
     warnings: tuple[str, ...] = ()
@@ -175,6 +177,15 @@ class JobProcess(Protocol):
         Returns:
             Whether the job had not begun to act, so that it ends as cancelled for certain.
         """
+
+    async def pause(self) -> None:
+        """Stand still before the next step that is to be carried out; a cancel ends that.
+
+        Steps that are undone do not wait: nothing half done is left lying about.
+        """
+
+    async def resume(self) -> None:
+        """Go on after :meth:`pause`."""
 
     async def decided(self, decision: Decided) -> None:
         """Answer what the job asked with :class:`gantry.protocols.steps.Asked`."""

@@ -61,6 +61,12 @@ class Luxi(Protocol):
     async def change_job_priority(self, job_id: int | str, priority: int) -> tuple[bool, str]:
         """Change the priority of a pending job."""
 
+    async def pause_job(self, job_id: int | str) -> tuple[bool, str]:
+        """Have a job stand still before it begins, or before its next step (an addition)."""
+
+    async def resume_job(self, job_id: int | str) -> tuple[bool, str]:
+        """Let a paused job go on (an addition)."""
+
     async def archive_job(self, job_id: int | str) -> bool:
         """Move a finished job to the archive."""
 
@@ -138,6 +144,9 @@ class Luxi(Protocol):
 
     async def set_drain_flag(self, flag: bool) -> bool:  # noqa: FBT001 - LUXI's arguments are positional
         """Open or close the queue for new jobs."""
+
+    async def set_queue_pause(self, flag: bool) -> bool:  # noqa: FBT001 - LUXI's arguments are positional
+        """Let no job begin, or let jobs begin again; jobs are accepted meanwhile (an addition)."""
 
     async def set_watcher_pause(self, until: float | None) -> Json:
         """Pause the watcher until a time, or no longer."""

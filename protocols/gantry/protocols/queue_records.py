@@ -119,6 +119,15 @@ class CancelWanted:
 
 
 @frozen
+class JobPauseSet:
+    """A job is to stand still at its next step, or to go on."""
+
+    job: JobId
+    paused: bool
+    at: Timestamp
+
+
+@frozen
 class JobDecided:
     """A person has answered what a job asked."""
 
@@ -162,6 +171,13 @@ class DrainFlagSet:
 
 
 @frozen
+class QueuePauseSet:
+    """From now on no job begins, or jobs begin again."""
+
+    paused: bool
+
+
+@frozen
 class StoredEntry:
     """One job of a :class:`QueueSnapshot`."""
 
@@ -178,6 +194,7 @@ class StoredEntry:
     deaths: int = 0
     false_starts: int = 0
     cancel_wanted: bool = False
+    paused: bool = False
 
 
 @frozen
@@ -198,6 +215,7 @@ class QueueSnapshot:
     entries: tuple[StoredEntry, ...]
     archived: tuple[tuple[JobId, JobStatus], ...]
     sendings: tuple[StoredSending, ...]
+    paused: bool = False
 
 
 @frozen
@@ -223,11 +241,13 @@ QueueRecord = (
     | JobClosed
     | JobCanceled
     | CancelWanted
+    | JobPauseSet
     | JobDecided
     | JobFailed
     | PriorityChanged
     | JobArchived
     | DrainFlagSet
+    | QueuePauseSet
     | QueueSnapshot
 )
 

@@ -144,11 +144,22 @@ def test_verify_hands_on_its_options(command: Command, jobs: FakeLuxid) -> None:
 
 
 def test_the_queue_is_closed_and_opened(command: Command, luxid: FakeLuxid) -> None:
-    luxid.answers |= {"SetDrainFlag": True, "QueryConfigValues": lambda _: [True]}
+    luxid.answers |= {"SetDrainFlag": True, "QueryConfigValues": lambda _: [True, False]}
     assert command(CLUSTER, "queue", "drain") == (0, "", "")
     assert command(CLUSTER, "queue", "undrain") == (0, "", "")
     assert command(CLUSTER, "queue", "info").out == "The drain flag is set\n"
     assert luxid.calls("SetDrainFlag") == [[True], [False]]
+
+
+def test_the_queue_is_paused_and_resumed(command: Command, luxid: FakeLuxid) -> None:
+    luxid.answers |= {"SetQueuePause": True, "QueryConfigValues": lambda _: [False, True]}
+    assert command(CLUSTER, "queue", "pause") == (0, "", "")
+    assert command(CLUSTER, "queue", "resume") == (0, "", "")
+    assert luxid.calls("SetQueuePause") == [[True], [False]]
+    assert command(CLUSTER, "queue", "info").out == (
+        "The drain flag is unset\n"
+        "The queue is paused: no job begins until gnt-cluster queue resume\n"
+    )
 
 
 def test_the_watcher_is_paused(command: Command, luxid: FakeLuxid, utc: None) -> None:

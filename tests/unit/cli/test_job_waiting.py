@@ -237,6 +237,18 @@ def test_a_job_that_is_gone_is_told(command: Command, luxid: FakeLuxid) -> None:
     assert "gnt-job list" in ended.err
 
 
+@pytest.mark.parametrize(("word", "method"), [("pause", "PauseJob"), ("resume", "ResumeJob")])
+def test_jobs_are_paused_and_resumed(
+    command: Command, luxid: FakeLuxid, word: str, method: str
+) -> None:
+    luxid.answers[method] = [[True, "Job 7 is told"], [False, "Job 99 not found in queue"]]
+    assert command(JOB, word, "7", "99") == (1, "Job 7 is told\nJob 99 not found in queue\n", "")
+    assert luxid.calls(method) == [[7], [99]]
+    assert command(JOB, word).code == 1
+    assert "is not a job id" in command(JOB, word, "web1").err
+    assert luxid.calls(method) == [[7], [99]]
+
+
 def test_a_job_id_is_a_number(command: Command, luxid: FakeLuxid) -> None:
     ended = command(JOB, "wait", "-1")
     assert ended.code == 2

@@ -23,6 +23,9 @@ FACTS = json.loads((Path(__file__).parents[2] / "facts/cli.json").read_text())["
 ADDED = {"format", "force_quorum"}
 """Options that Ganeti does not have, by their names in the program."""
 
+ADDED_COMMANDS = {"gnt-job": {"pause", "resume"}}
+ADDED_CHOICES = {"gnt-cluster queue": {"pause", "resume"}}
+
 Fact = dict[str, object]
 
 AVAILABLE = [
@@ -31,22 +34,30 @@ AVAILABLE = [
     for known in program.commands
     if known.module
 ]
+GANETIS = [
+    pytest.param(program, program.load(known), id=f"{program.name} {known.name}")
+    for program in PROGRAMS
+    for known in program.commands
+    if known.module and known.name not in ADDED_COMMANDS.get(program.name, ())
+]
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: str(program.name))
 def test_every_command_of_ganeti_is_known(program: Program) -> None:
-    names = [command.name for command in program.commands]
+    added = ADDED_COMMANDS.get(program.name, set())
+    names = [command.name for command in program.commands if command.name not in added]
     assert sorted(names) == sorted(FACTS[program.name]["commands"])
     assert dict(program.aliases) == FACTS[program.name]["aliases"]
     assert list(program.default_words) == FACTS[program.name]["env_args_override"]
 
 
-@pytest.mark.parametrize(("program", "command"), AVAILABLE)
+@pytest.mark.parametrize(("program", "command"), GANETIS)
 def test_arguments_are_ganetis(program: Program, command: Command) -> None:
     expected = FACTS[program.name]["commands"][command.name]["args"]
+    added = ADDED_CHOICES.get(f"{program.name} {command.name}", set())
     actual = [
         {"kind": each.kind, "min": each.least, "max": each.most}
-        | ({"choices": list(each.choices)} if each.choices else {})
+        | ({"choices": [c for c in each.choices if c not in added]} if each.choices else {})
         for each in command.arguments
     ]
     assert actual == expected
@@ -96,7 +107,7 @@ def _statuses(fact: Fact) -> Fact:
     return {**fact, "const": sorted(words)}
 
 
-@pytest.mark.parametrize(("program", "command"), AVAILABLE)
+@pytest.mark.parametrize(("program", "command"), GANETIS)
 def test_options_are_ganetis(program: Program, command: Command) -> None:
     expected = FACTS[program.name]["commands"][command.name]["options"]
     actual = [_comparable(option) for option in command.options if option.dest not in ADDED]

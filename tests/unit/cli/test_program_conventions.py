@@ -65,7 +65,7 @@ def test_a_wrong_option_ends_with_2(command: Command, words: tuple[str, ...], me
         (JOB, ("archive",), "Command archive expects at least 1 argument(s)"),
         (CLUSTER, ("info", "x"), "Command info expects no arguments"),
         (CLUSTER, ("watcher", "info", "1", "2"), "Command watcher expects at most 2 argument(s)"),
-        (CLUSTER, ("queue", "burn"), "'burn' is none of drain, undrain, info"),
+        (CLUSTER, ("queue", "burn"), "'burn' is none of drain, undrain, pause, resume, info"),
     ],
 )
 def test_wrong_arguments_end_with_1(

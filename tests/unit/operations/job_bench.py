@@ -77,7 +77,9 @@ class JobBench:
         *opcodes: Opcode,
         kill_after: int | None = None,
         cancel_after: int | None = None,
+        pause_after: frozenset[int] = frozenset(),
         then: Mode = "roll back",
+        then_cancel: bool = False,
     ) -> Ran:
         """Run a job; a killed one is followed by another attempt.
 
@@ -85,32 +87,44 @@ class JobBench:
             opcodes: the job.
             kill_after: kill the process when it has recorded that many step records.
             cancel_after: ask it to stop then.
+            pause_after: have it stand still after these numbers of records; it is resumed when
+                it does.
             then: what the attempt after a killed one does.
+            then_cancel: whether that one is to cancel the job.
         """
         job, self._next = JobId(self._next), self._next + 1
         ran = Ran()
         wire = tuple(dump_opcode(opcode) for opcode in opcodes)
         first = Assignment(job, Attempt(1), Epoch(1), "run", wire, 0, (), 0, 0)
-        await self._attempt(first, ran, kill_after, cancel_after)
+        await self._attempt(first, ran, kill_after, cancel_after, pause_after)
         if ran.killed:
             finished = sum(status == "success" for status in ran.statuses.values())
             again = Assignment(
                 job, Attempt(2), Epoch(1), then, wire, finished, tuple(ran.records), 0, 0
             )
+            again = evolve(again, cancelled=then_cancel)
             await self._attempt(again, ran, None, None)
         await self.cluster.wconfd.drop_job(job)  # LuxiD does so when a job has ended
         return ran
 
     async def _attempt(
-        self, assignment: Assignment, ran: Ran, kill_after: int | None, cancel_after: int | None
+        self,
+        assignment: Assignment,
+        ran: Ran,
+        kill_after: int | None,
+        cancel_after: int | None,
+        pause_after: frozenset[int] = frozenset(),
     ) -> None:
         server = JobServer(assignment.job)
+        await server.assign(assignment)
         nodes = TwinNodeLinks(self.cluster.nodes, self.cluster.wconfd)
         nodes.dead = {n.uuid for n in self.cluster.all() if n.name in self.dead}
         link = TwinLink(self.cluster.wconfd)
         work = Work(self.environment(), assignment, server, link, nodes)
         async with trio.open_nursery() as nursery:
-            listener = Listener(server, ran, kill_after, cancel_after, nursery.cancel_scope)
+            listener = Listener(
+                server, ran, kill_after, cancel_after, pause_after, nursery.cancel_scope
+            )
             nursery.start_soon(listener.listen)
             await work.do()
             nursery.cancel_scope.cancel()
@@ -124,6 +138,7 @@ class Listener:
     ran: Ran
     kill_after: int | None
     cancel_after: int | None
+    pause_after: frozenset[int]
     process: trio.CancelScope
 
     async def listen(self) -> None:
@@ -142,8 +157,12 @@ class Listener:
                 self.ran.results[opcode] = result
             case Logged(payload=payload):
                 self.ran.log.append(payload)
+                if str(payload).startswith("paused before"):
+                    await self.server.resume()
             case Recorded(record=record):
                 self.ran.records.append(record)
+                if len(self.ran.records) in self.pause_after:
+                    await self.server.pause()
                 if len(self.ran.records) == self.cancel_after:
                     await self.server.cancel()
                 if len(self.ran.records) == self.kill_after:

@@ -17,7 +17,7 @@ from gantry.protocols.identity import Attempt, JobId, Key
 from gantry.protocols.jobproc import Assignment, EventNumber, Halted, NotAssigned, Numbered
 from gantry.protocols.jobs import Choice
 from gantry.protocols.steps import Decided
-from gantry.runtime.gate import Gate
+from gantry.runtime.gate import Gate, open_gate
 
 HALT_SECONDS_MAX: Final = 2.0
 """LuxiD hears at once, if it is there; it can not confirm without the lease."""
@@ -32,6 +32,10 @@ class JobServer:
     replies: Replies[Key, Submissions] = field(factory=Replies)
     decisions: Replies[Question, Choice] = field(factory=Replies)
     cancelled: trio.Event = field(factory=trio.Event)
+    going: Gate = field(factory=open_gate)
+    """Closed while the job is to stand still before its next step."""
+    priority: int = 0
+    """With which locks are waited for."""
     permit: Gate = field(factory=Gate)
     """Open while the master has the lease, as far as LuxiD has told."""
     locks: LockTaker | None = None
@@ -54,6 +58,9 @@ class JobServer:
         """Take the work; only the first assignment counts."""
         if self._assignment is None:
             self._assignment = assignment
+            self.priority = assignment.priority
+            if assignment.paused:
+                self.going.close()
             self._assigned.set()
             if assignment.cancelled:
                 self.cancelled.set()
@@ -82,6 +89,16 @@ class JobServer:
         await trio.lowlevel.checkpoint()
         return self.current is None or not self.current.has_begun
 
+    async def pause(self) -> None:
+        """Stand still at the next step."""
+        self.going.close()
+        await trio.lowlevel.checkpoint()
+
+    async def resume(self) -> None:
+        """Go on."""
+        self.going.open()
+        await trio.lowlevel.checkpoint()
+
     async def decided(self, decision: Decided) -> None:
         """Hand a person's decision to the step that waits for it."""
         question = Question(decision.opcode, decision.step, decision.asked_at)
@@ -104,5 +121,6 @@ class JobServer:
 
     async def set_priority(self, priority: int) -> None:
         """Wait for locks with another priority."""
+        self.priority = priority
         if self.locks is not None:
             await self.locks.set_priority(priority)

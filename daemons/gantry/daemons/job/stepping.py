@@ -66,6 +66,16 @@ class Aborted(Exception):
     """A person was asked and has decided that the job is undone; the text says what was asked."""
 
 
+async def passed_or(gate: Gate, event: trio.Event) -> None:
+    """Wait until a gate is open or an event is set."""
+    if gate.is_open or event.is_set():
+        return
+    async with open_plain_nursery() as nursery:
+        nursery.start_soon(cancel_when, event, nursery.cancel_scope)
+        await gate.passed()
+        nursery.cancel_scope.cancel()
+
+
 @frozen
 class Question:
     """What a person was asked about: a step, or (``None``) the plan as a whole."""
@@ -88,6 +98,8 @@ class Stepper:
     cancelled: trio.Event
     permit: Gate
     """Closed while nobody may act: the job stops before its next step."""
+    going: Gate
+    """Closed while the job is paused: it stands still before its next step."""
     _is_known: bool = field(default=False, init=False)
     """Whether it is committed what this opcode holds and means to do."""
 
@@ -126,11 +138,21 @@ class Stepper:
             if number in progress.done:
                 self.performer.results[step.name] = progress.done[number]
                 continue
+            await self._stand_still(step)
             await self.permit.passed()
             if self.cancelled.is_set() and not self._is_settled(plan, number):
                 raise Cancelled
             while not await self._did(plan, number, step):
                 pass
+
+    async def _stand_still(self, step: Step) -> None:
+        """Wait as long as the job is paused; a cancel ends the pause."""
+        if self.going.is_open or self.cancelled.is_set():
+            return
+        self.performer.say(f"paused before: {step.name}")
+        await passed_or(self.going, self.cancelled)
+        if not self.cancelled.is_set():
+            self.performer.say(f"resumed at: {step.name}")
 
     def _is_settled(self, plan: Plan, number: int) -> bool:
         """Whether the plan may not be undone at this step, or it is not known whether it may."""

@@ -14,9 +14,9 @@ from gantry.daemons.job.locking import LockTaker
 from gantry.daemons.job.opcode_run import CANCELLED_TEXT, Intent, OpcodeRun, died_text
 from gantry.daemons.job.performer import Performer
 from gantry.daemons.job.process import JobServer
-from gantry.daemons.job.progress import nodes_of
+from gantry.daemons.job.progress import fold, nodes_of
 from gantry.daemons.job.step_journal import StepJournal
-from gantry.daemons.job.stepping import Stepper
+from gantry.daemons.job.stepping import Stepper, passed_or
 from gantry.daemons.job.world import JobWorld
 from gantry.operations.registry import operation
 from gantry.protocols.codec import Json, Malformed
@@ -100,7 +100,10 @@ class Work:
                 Logged(self.assignment.finished, at, "message", f"Warning: {text}")
             )
         for number in range(self.assignment.finished, len(self.assignment.opcodes)):
-            if self.server.cancelled.is_set():
+            begun = fold(journal.known, number).plan is not None  # then there may be much to undo
+            if not begun:
+                await passed_or(self.server.going, self.server.cancelled)
+            if self.server.cancelled.is_set() and not begun:
                 self._end_from(number, "canceled", CANCELLED_TEXT)
                 return
             if not await self._one(number, journal, OpcodeRun.run):
@@ -151,7 +154,7 @@ class Work:
             is_last=number == len(job.opcodes) - 1,
             intent=intent,
             world=JobWorld(self.env, owner, self.wconfd, self.nodes, performer.say),
-            locks=LockTaker(self.wconfd, owner, server.outbox, job.priority),
+            locks=LockTaker(self.wconfd, owner, server.outbox, server.priority),
             stepper=Stepper(
                 opcode=number,
                 attempt=job.attempt,
@@ -161,6 +164,7 @@ class Work:
                 decisions=server.decisions,
                 cancelled=server.cancelled,
                 permit=server.permit,
+                going=server.going,
             ),
             outbox=server.outbox,
             cancelled=server.cancelled,

@@ -1,4 +1,4 @@
-"""LUXI's calls about jobs: submit, wait, cancel, archive."""
+"""LUXI's calls about jobs: submit, wait, cancel, pause, archive."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from gantry.core.queue.happenings import (
     Refused,
     Said,
     SetDrained,
+    SetPaused,
+    SetQueuePaused,
     Submit,
 )
 from gantry.core.queue.machine import may_archive
@@ -158,6 +160,27 @@ class JobCalls(Calls):
         if job is None:
             return False, f"Job {job_id} not found in queue"
         return _said(await self.parts.store.do(ChangePriority(job, priority)))
+
+    async def pause_job(self, job_id: int | str) -> tuple[bool, str]:
+        """Have a job stand still."""
+        return await self._set_paused(job_id, paused=True)
+
+    async def resume_job(self, job_id: int | str) -> tuple[bool, str]:
+        """Let a paused job go on."""
+        return await self._set_paused(job_id, paused=False)
+
+    async def _set_paused(self, job_id: int | str, *, paused: bool) -> tuple[bool, str]:
+        self.view()
+        job = _number(job_id)
+        if job is None:
+            return False, f"Job {job_id} not found in queue"
+        return _said(await self.parts.store.do(SetPaused(job, paused, self.parts.store.now())))
+
+    async def set_queue_pause(self, flag: bool) -> bool:  # noqa: FBT001 - LUXI's arguments are positional
+        """Let no job begin, or let jobs begin again."""
+        self.view()
+        await self.parts.store.do(SetQueuePaused(flag))
+        return True
 
     async def pickup_job(self, job_id: int | str) -> None:
         """Refuse."""

@@ -143,7 +143,8 @@ class QueryCalls(Calls):
         """Return single values of the cluster."""
         view = self.view()
         pause = await self._watcher_pause() if "watcher_pause" in fields else None
-        state = QueueState(self.parts.store.committed.drained, pause)
+        queue = self.parts.store.committed
+        state = QueueState(queue.drained, pause, queue.paused)
         return config_values(fields, view, state)
 
     async def query_cluster_info(self) -> Json:

@@ -19,6 +19,7 @@ from gantry.core.queue.happenings import (
     AnswerWanted,
     AskForPriority,
     AskToCancel,
+    AskToPause,
     Died,
     Effect,
     Happening,
@@ -84,8 +85,6 @@ class Attended:
     child: Child | None = None
     remote: JobProcess | None = None
     """The connection, while there is one."""
-    cancel: bool = False
-    """Whether the process has to be asked to cancel, also on the next connection."""
     kill: bool = False
     halted: bool = False
     """Whether the process has said that it leaves because nobody may act for now."""
@@ -137,9 +136,9 @@ class Supervisor:
             case AnswerWanted(job, _, key, outcomes):
                 self._tell(job, lambda remote: remote.submitted(key, outcomes))
             case AskToCancel(job):
-                if job in self._attended:
-                    self._attended[job].cancel = True
                 self._tell(job, lambda remote: remote.cancel())
+            case AskToPause(job, paused):
+                self._tell(job, lambda remote: remote.pause() if paused else remote.resume())
             case TellDecision(job, decision):
                 self._tell(job, lambda remote: remote.decided(decision))
             case AskForPriority(job, priority):
@@ -334,9 +333,9 @@ class Supervisor:
             entry = self._current(job, attempt)
             if entry is None:
                 return
-            is_new = await self._hand_over(remote, attended, entry)
+            told = await self._hand_over(remote, attended, entry)
             attended.remote = remote
-            await self._repeat(remote, attended, entry, is_new=is_new)
+            await self._repeat(remote, attended, told)
             after = entry.reported
             while self._current(job, attempt) is not None:
                 said = await remote.events(after)
@@ -347,22 +346,32 @@ class Supervisor:
             with trio.move_on_after(LEAVE_SECONDS_MAX):
                 await remote.events(after)  # until it has heard that it may leave
 
-    async def _repeat(
-        self, remote: JobProcess, attended: Attended, entry: Entry, *, is_new: bool
-    ) -> None:
-        """Say again what the process may have missed while there was no connection."""
-        if not (is_new and self.store.has_lease):
+    async def _repeat(self, remote: JobProcess, attended: Attended, told: Entry | None) -> None:
+        """Say again what the process may have missed while there was no connection.
+
+        ``told`` is what it was handed just now; ``None`` if it had its work before.
+        """
+        entry = self._current(attended.job, attended.attempt)
+        if told is None or not self.store.has_lease:
             await remote.set_lease(self.store.has_lease)
-        if attended.cancel or entry.cancel_wanted:
+        if entry is None:
+            return
+        if entry.cancel_wanted and (told is None or not told.cancel_wanted):
             await remote.cancel()
+        if told is None or told.paused != entry.paused:
+            await (remote.pause() if entry.paused else remote.resume())
+        if told is None or told.job.priority != entry.job.priority:
+            await remote.set_priority(entry.job.priority)
         for key, outcomes in entry.wanted.items():
             await remote.submitted(key, outcomes)
         for record in entry.records:
             if isinstance(record, Decided):
                 await remote.decided(record)
 
-    async def _hand_over(self, remote: JobProcess, attended: Attended, entry: Entry) -> bool:
-        """Give a process its work; return whether it had none."""
+    async def _hand_over(
+        self, remote: JobProcess, attended: Attended, entry: Entry
+    ) -> Entry | None:
+        """Give a process its work and return what it was told; ``None`` if it has its work."""
         known = None if attended.is_new else await _assigned(remote)
         attended.is_new = False
         if known is None:
@@ -373,7 +382,7 @@ class Supervisor:
         elif known != (attended.job, attended.attempt) and attended.child is not None:
             attended.child.kill()
             raise ConnectionLost(f"the process works on {known}")
-        return known is None
+        return entry if known is None else None
 
     async def _is_dead(self, job: JobId, child: Child) -> bool:
         if await self._refuses(job):

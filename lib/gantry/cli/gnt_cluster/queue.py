@@ -12,13 +12,18 @@ from gantry.cli.option_values import parse_time_span
 
 
 def run_queue(call: Invocation) -> int:
-    """Close the job queue to new jobs, open it again, or say which it is."""
+    """Close the job queue to new jobs, keep jobs from beginning, undo that, or say how it is."""
     [action] = call.arguments
-    if action == "info":
-        [drained] = call.client.query_config_values(["drain_flag"])
-        call.say(f"The drain flag is {'set' if drained else 'unset'}")
-    else:
-        call.client.call("SetDrainFlag", action == "drain")
+    match action:
+        case "info":
+            drained, paused = call.client.query_config_values(["drain_flag", "queue_paused"])
+            call.say(f"The drain flag is {'set' if drained else 'unset'}")
+            if paused:
+                call.say("The queue is paused: no job begins until gnt-cluster queue resume")
+        case "pause" | "resume":
+            call.client.call("SetQueuePause", action == "pause")
+        case _:
+            call.client.call("SetDrainFlag", action == "drain")
     return exit_codes.SUCCESS
 
 
@@ -50,7 +55,16 @@ def _tell(call: Invocation, until: object) -> None:
 
 
 COMMANDS = (
-    Command("queue", run_queue, (Arguments("choice", 1, 1, ("drain", "undrain", "info")),)),
+    Command(
+        "queue",
+        run_queue,
+        (Arguments("choice", 1, 1, ("drain", "undrain", "pause", "resume", "info")),),
+        notes=(
+            "A drained queue takes no new jobs; those that it has begin and end as usual.\n"
+            "In a paused queue no job begins; new ones are taken, running ones go on.\n"
+            "pause and resume are additions to what Ganeti has.\n"
+        ),
+    ),
     Command(
         "watcher",
         run_watcher,

@@ -1,4 +1,4 @@
-"""``gnt-job cancel``, ``change-priority``, ``archive`` and ``autoarchive``."""
+"""``gnt-job cancel``, ``pause``, ``resume``, ``change-priority``, ``archive``, ``autoarchive``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gantry.cli import exit_codes
 from gantry.cli.cell_text import comma_joined
 from gantry.cli.command import Arguments, Command
 from gantry.cli.errors import CommandError
-from gantry.cli.gnt_job.filters import CHANGE_FILTERS, PENDING, status_condition
+from gantry.cli.gnt_job.filters import CHANGE_FILTERS, PAUSE_FILTERS, PENDING, status_condition
 from gantry.cli.invocation import Invocation
 from gantry.cli.option_values import parse_time_span
 from gantry.cli.options import Option, flag
@@ -19,6 +19,13 @@ from gantry.cli.terminal import confirm
 KILL = flag("--kill", "kill", "kill the job's process instead of asking it to end")
 CANCEL_OPTIONS: tuple[Option[object], ...] = (FORCE, KILL, *CHANGE_FILTERS, YES_DO_IT)
 PRIORITY_OPTIONS: tuple[Option[object], ...] = (PRIORITY, FORCE, *CHANGE_FILTERS)
+
+PAUSE_OPTIONS: tuple[Option[object], ...] = (FORCE, *PAUSE_FILTERS)
+PAUSE_NOTES = (
+    "A queued job does not begin. A job at work finishes the step that it is in and stands still\n"
+    "before the next one; it keeps its locks, so others may wait for it. gnt-job resume lets it\n"
+    "go on; gnt-job cancel undoes it, paused or not.\n"
+)
 
 ARCHIVE_SECONDS = 89
 """How long LuxiD may go on archiving in one call; half of the client's patience."""
@@ -44,6 +51,16 @@ def run_cancel(call: Invocation) -> int:
             "Failure: a killed job may leave work half done; if you mean it, give --yes-do-it"
         )
     return _for_each(call, "Cancel them?", lambda job: call.client.verdict("CancelJob", job, kill))
+
+
+def run_pause(call: Invocation) -> int:
+    """Pause jobs."""
+    return _for_each(call, "Pause them?", lambda job: call.client.verdict("PauseJob", job))
+
+
+def run_resume(call: Invocation) -> int:
+    """Let paused jobs go on."""
+    return _for_each(call, "Resume them?", lambda job: call.client.verdict("ResumeJob", job))
 
 
 def run_change_priority(call: Invocation) -> int:
@@ -127,4 +144,6 @@ COMMANDS = (
     ),
     Command("cancel", run_cancel, ANY, CANCEL_OPTIONS),
     Command("change-priority", run_change_priority, ANY, PRIORITY_OPTIONS),
+    Command("pause", run_pause, ANY, PAUSE_OPTIONS, PAUSE_NOTES),
+    Command("resume", run_resume, ANY, PAUSE_OPTIONS),
 )

@@ -16,6 +16,7 @@ WAITING = one_of("--waiting", DEST, "waiting", "jobs that wait for locks")
 
 LIST_FILTERS: tuple[Option[str | None], ...] = (PENDING, RUNNING, FAILED, FINISHED)
 CHANGE_FILTERS: tuple[Option[str | None], ...] = (PENDING, QUEUED, WAITING)
+PAUSE_FILTERS: tuple[Option[str | None], ...] = (PENDING, QUEUED, WAITING, RUNNING)
 
 
 def status_condition(statuses: str | None) -> list[object] | None:

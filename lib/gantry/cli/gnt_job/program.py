@@ -18,6 +18,8 @@ PROGRAM = Program(
         Known("info", "Shows everything that is known of jobs", "info"),
         Known("list", "Lists jobs; list-fields tells the fields", "listing"),
         Known("list-fields", "Lists the fields that jobs have", "listing"),
+        Known("pause", "Keeps jobs from beginning, or from their next step", "change"),
+        Known("resume", "Lets paused jobs go on", "change"),
         Known("wait", "Waits until a job ends", "follow"),
         Known("watch", "Follows a job and prints its log", "follow"),
     ),

@@ -54,6 +54,8 @@ class QueueState:
     drained: bool
     watcher_pause: float | None
     """Until when the watcher rests, in seconds since the epoch."""
+    paused: bool = False
+    """Whether no job begins."""
 
 
 def cluster_info(view: View, release: Release) -> dict[str, Json]:
@@ -91,6 +93,7 @@ def config_values(fields: Sequence[str], view: View, queue: QueueState) -> list[
         "modify_ssh_setup": cluster.modify_ssh_setup,
         "ssh_key_type": cluster.ssh_key_type,
         "ssh_key_bits": cluster.ssh_key_bits,
+        "queue_paused": queue.paused,
     }
     return [known.get(name) for name in fields]
 

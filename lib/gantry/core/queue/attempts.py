@@ -217,5 +217,6 @@ def assignment(entry: Entry, epoch: Epoch, secrets: Secrets) -> Assignment:
         priority=job.priority,
         log_serial=job.last_log_serial,
         cancelled=entry.cancel_wanted,
+        paused=entry.paused,
         secrets=secrets,
     )

@@ -35,11 +35,13 @@ from gantry.protocols.queue_records import (
     JobClosed,
     JobDecided,
     JobFailed,
+    JobPauseSet,
     JobReported,
     JobsSubmitted,
     Outcomes,
     PriorityChanged,
     ProcessStarted,
+    QueuePauseSet,
     QueueRecord,
     QueueSnapshot,
 )
@@ -71,6 +73,8 @@ def apply(queue: Queue, record: QueueRecord) -> Queue:  # noqa: C901, PLR0912 - 
             return _end(queue, job, lambda j: transitions.end_unfinished(j, "canceled", at, None))
         case CancelWanted(job):
             return _change(queue, job, lambda e: attrs.evolve(e, cancel_wanted=True))
+        case JobPauseSet(job, paused):
+            return _change(queue, job, lambda e: attrs.evolve(e, paused=paused))
         case JobDecided(job, decided):
             return _change(queue, job, lambda e: attrs.evolve(e, records=(*e.records, decided)))
         case JobFailed():
@@ -82,6 +86,8 @@ def apply(queue: Queue, record: QueueRecord) -> Queue:  # noqa: C901, PLR0912 - 
             return attrs.evolve(queue.without(job), archived=archived)
         case DrainFlagSet(drained):
             return attrs.evolve(queue, drained=drained)
+        case QueuePauseSet(paused):
+            return attrs.evolve(queue, paused=paused)
         case QueueSnapshot():
             return restore(record)
     assert_never(record)

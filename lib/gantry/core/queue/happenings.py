@@ -75,6 +75,22 @@ class ChangePriority:
 
 
 @frozen
+class SetPaused:
+    """A client wants a job to stand still at its next step, or to go on."""
+
+    job: JobId
+    paused: bool
+    at: Timestamp
+
+
+@frozen
+class SetQueuePaused:
+    """A client wants no job to begin, or jobs to begin again."""
+
+    paused: bool
+
+
+@frozen
 class SetDrained:
     """A client closes or opens the queue."""
 
@@ -140,6 +156,8 @@ Happening = (
     | Cancel
     | Decide
     | ChangePriority
+    | SetPaused
+    | SetQueuePaused
     | SetDrained
     | Archive
     | Tick
@@ -195,6 +213,14 @@ class AskForPriority:
 
 
 @frozen
+class AskToPause:
+    """Tell a job process to stand still at its next step, or to go on."""
+
+    job: JobId
+    paused: bool
+
+
+@frozen
 class Kill:
     """Kill a job's process."""
 
@@ -216,7 +242,17 @@ class Release:
     job: JobId
 
 
-Effect = Spawn | AnswerWanted | AskToCancel | TellDecision | AskForPriority | Kill | Keep | Release
+Effect = (
+    Spawn
+    | AnswerWanted
+    | AskToCancel
+    | AskToPause
+    | TellDecision
+    | AskForPriority
+    | Kill
+    | Keep
+    | Release
+)
 
 
 @frozen

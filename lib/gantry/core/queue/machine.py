@@ -11,20 +11,22 @@ from collections.abc import Iterable
 from typing import Final, assert_never
 
 from gantry.core.queue.attempts import died, not_started, reported
+from gantry.core.queue.control import (
+    cancel,
+    change_priority,
+    decide,
+    not_found,
+    set_paused,
+)
 from gantry.core.queue.happenings import (
     Accepted,
-    Answer,
     Archive,
-    Asked,
-    AskForPriority,
-    AskToCancel,
     Cancel,
     ChangePriority,
     Decide,
     Died,
     Effect,
     Happening,
-    Kill,
     NotStarted,
     Refused,
     Release,
@@ -32,11 +34,12 @@ from gantry.core.queue.happenings import (
     Rules,
     Said,
     SetDrained,
+    SetPaused,
+    SetQueuePaused,
     Spawn,
     Started,
     Step,
     Submit,
-    TellDecision,
     Tick,
     decided,
     keep,
@@ -51,36 +54,37 @@ from gantry.core.queue.submission import (
 )
 from gantry.protocols.errors import GenericError, JobQueueFull
 from gantry.protocols.identity import JobId
-from gantry.protocols.jobs import SUBMIT_PRIORITIES, Timestamp
+from gantry.protocols.jobs import Timestamp
 from gantry.protocols.queue_records import (
     AttemptBegun,
-    CancelWanted,
     DrainFlagSet,
     JobArchived,
     JobCanceled,
-    JobDecided,
     JobFailed,
     JobsSubmitted,
-    PriorityChanged,
     ProcessStarted,
+    QueuePauseSet,
 )
-from gantry.protocols.steps import Decided
 
 JOBS_MAX: Final = 100_000
 """How many jobs the queue holds; archive some to make room."""
 
 
-def step(queue: Queue, event: Happening, rules: Rules) -> Step:  # noqa: C901 - one case per kind
+def step(queue: Queue, event: Happening, rules: Rules) -> Step:  # noqa: C901, PLR0912 - one case per kind
     """Decide what an event leads to; scheduling is done with :class:`Tick` only."""
     match event:
         case Submit():
             return _submit(queue, event)
         case Cancel():
-            return _cancel(queue, event)
+            return cancel(queue, event)
         case Decide():
-            return _decide(queue, event)
+            return decide(queue, event)
         case ChangePriority():
-            return _change_priority(queue, event)
+            return change_priority(queue, event)
+        case SetPaused():
+            return set_paused(queue, event)
+        case SetQueuePaused(paused):
+            return decided(queue, QueuePauseSet(paused))
         case SetDrained(drained):
             return decided(queue, DrainFlagSet(drained))
         case Archive(job):
@@ -131,62 +135,6 @@ def _number(
     return numbered, tuple(answers)
 
 
-def _not_found(job: JobId) -> Said:
-    return Said(success=False, text=f"Job {job} not found in queue")
-
-
-def _cancel(queue: Queue, event: Cancel) -> Step:
-    job, entry = event.job, queue.entry(event.job)
-    if entry is None or entry.closed or entry.job.is_final:
-        return Step(queue, answer=_not_found(job))
-    if entry.phase == "queued":
-        said = Said(success=True, text=f"Dequeued job {job}")
-        return decided(queue, JobCanceled(job, event.at), effects=[Release(job)], answer=said)
-    wanted = [] if entry.cancel_wanted else [CancelWanted(job)]
-    if event.kill:
-        text = f"The process of job {job} was killed; what it did is being undone"
-        said = Said(success=True, text=text)
-        return decided(queue, *wanted, effects=[Kill(job)], answer=said)
-    answer: Answer = Asked()
-    if entry.job.status == "running":
-        text = f"Job {job} runs already; it was told to stop at the next safe point and undo"
-        answer = Said(success=False, text=text)
-    return decided(queue, *wanted, effects=[AskToCancel(job)], answer=answer)
-
-
-def _decide(queue: Queue, event: Decide) -> Step:
-    job, choice, entry = event.job, event.choice, queue.entry(event.job)
-    if entry is None or entry.closed or entry.job.is_final:
-        return Step(queue, answer=_not_found(job))
-    question = entry.question
-    if question is None:
-        text = f"Job {job} does not wait for a decision"
-        return Step(queue, answer=Said(success=False, text=text))
-    if question.step is None and choice == "redo":
-        text = f"Job {job} asks about its whole plan: go on with it (skip), or undo it (abort)"
-        return Step(queue, answer=Said(success=False, text=text))
-    made = Decided(question.opcode, question.step, choice, question.at)
-    said = Said(success=True, text=f"Job {job} was told: {choice}")
-    return decided(queue, JobDecided(job, made), effects=[TellDecision(job, made)], answer=said)
-
-
-def _change_priority(queue: Queue, event: ChangePriority) -> Step:
-    job, priority, entry = event.job, event.priority, queue.entry(event.job)
-    if entry is None or entry.closed or entry.job.is_final:
-        return Step(queue, answer=_not_found(job))
-    if entry.phase == "active":
-        said = Said(success=True, text=f"Job {job} was told its new priority")
-        if priority not in SUBMIT_PRIORITIES:  # as in the reference: told, and not taken over
-            return Step(queue, answer=said)
-        effects = [AskForPriority(job, priority)]
-        return decided(queue, PriorityChanged(job, priority), effects=effects, answer=said)
-    if priority not in SUBMIT_PRIORITIES:
-        text = f"{priority} is no priority; there are -10 (high), 0 (normal) and 10 (low)"
-        return Step(queue, answer=Said(success=False, text=text))
-    said = Said(success=True, text=f"Job {job} now has priority {priority}")
-    return decided(queue, PriorityChanged(job, priority), answer=said)
-
-
 def may_archive(entry: Entry | None) -> bool:
     """Whether a job may be put into the archive."""
     return entry is not None and entry.closed and entry.job.is_final
@@ -195,7 +143,7 @@ def may_archive(entry: Entry | None) -> bool:
 def _archive(queue: Queue, job: JobId) -> Step:
     entry = queue.entry(job)
     if entry is None or not may_archive(entry):
-        return Step(queue, answer=_not_found(job))
+        return Step(queue, answer=not_found(job))
     said = Said(success=True, text=f"Archived job {job}")
     return decided(queue, JobArchived(job, entry.job.status), answer=said)
 

@@ -63,7 +63,7 @@ def schedule(queue: Queue, running_max: int, at: Timestamp) -> tuple[QueueRecord
             queue = apply(queue, record)
         elif isinstance(verdict(queue, entry), Go):
             eligible.append((entry.job.priority, job))
-    free = running_max - len(queue.active)
+    free = 0 if queue.paused else running_max - len(queue.active)
     if free > 0 and (queue.ready or eligible):
         chosen = heapq.nsmallest(free, _may_begin([*queue.ready.values(), *eligible]))
         records += [AttemptBegun(job, FIRST_ATTEMPT, "run", at) for _, job in chosen]

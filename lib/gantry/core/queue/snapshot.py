@@ -25,6 +25,7 @@ def take(queue: Queue) -> QueueSnapshot:
     return QueueSnapshot(
         serial=queue.serial,
         drained=queue.drained,
+        paused=queue.paused,
         entries=tuple(_stored(queue.entries[job]) for job in sorted(queue.entries)),
         archived=tuple(queue.archived),
         sendings=tuple(
@@ -48,12 +49,13 @@ def _stored(entry: Entry) -> StoredEntry:
         deaths=entry.deaths,
         false_starts=entry.false_starts,
         cancel_wanted=entry.cancel_wanted,
+        paused=entry.paused,
     )
 
 
 def restore(snapshot: QueueSnapshot) -> Queue:
     """Return the queue that a snapshot was taken of."""
-    queue = Queue(serial=snapshot.serial, drained=snapshot.drained)
+    queue = Queue(serial=snapshot.serial, drained=snapshot.drained, paused=snapshot.paused)
     for stored in snapshot.entries:
         queue = queue.put(_restored(stored))
     archived, sendings = Archived(), Sendings()
@@ -80,4 +82,5 @@ def _restored(stored: StoredEntry) -> Entry:
         deaths=stored.deaths,
         false_starts=stored.false_starts,
         cancel_wanted=stored.cancel_wanted,
+        paused=stored.paused,
     )

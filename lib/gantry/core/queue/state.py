@@ -93,6 +93,8 @@ class Entry:
     """Whether the job is to stop and undo; a later attempt is told so, too."""
     closed: bool = False
     """Whether the job is over and what it held is, or is being, released."""
+    paused: bool = False
+    """Whether the job is not to begin, or not to begin its next step."""
 
     @property
     def id(self) -> JobId:
@@ -187,11 +189,15 @@ class Queue:
     serial: JobId = NO_JOB
     """The last job id that was given out."""
     drained: bool = False
+    paused: bool = False
+    """Whether no queued job begins."""
     entries: Map[JobId, Entry] = field(factory=Map)
     ready: Map[JobId, tuple[int, JobId]] = field(factory=Map)
-    """The queued jobs without dependencies, with what they are sorted by."""
+    """The queued jobs without dependencies that may begin, with what they are sorted by."""
     held: Map[JobId, None] = field(factory=Map)
     """The queued jobs with dependencies."""
+    on_hold: Map[JobId, None] = field(factory=Map)
+    """The queued jobs that are paused; nothing else is looked at until they are not."""
     active: Map[JobId, None] = field(factory=Map)
     archived: Archived = field(factory=Archived)
     sendings: Sendings = field(factory=Sendings)
@@ -216,17 +222,20 @@ class Queue:
 
     def is_unfinished(self, job: JobId) -> bool:
         """Whether the job is in the queue and not over."""
-        return job in self.ready or job in self.held or job in self.active
+        return any(job in each for each in (self.ready, self.held, self.on_hold, self.active))
 
     def put(self, entry: Entry) -> Queue:
         """Return the queue with a job's entry added or replaced, indexes included."""
         job, phase = entry.id, entry.phase
-        rank = (entry.job.priority, job) if phase == "queued" and not entry.depends else None
+        on_hold = phase == "queued" and entry.paused
+        in_line = phase == "queued" and not on_hold
+        rank = (entry.job.priority, job) if in_line and not entry.depends else None
         return attrs.evolve(
             self,
             entries=self.entries.set(job, entry),
             ready=_set(self.ready, job, rank),
-            held=_mark(self.held, job, member=phase == "queued" and rank is None),
+            held=_mark(self.held, job, member=in_line and rank is None),
+            on_hold=_mark(self.on_hold, job, member=on_hold),
             active=_mark(self.active, job, member=phase == "active"),
         )
 
@@ -237,6 +246,7 @@ class Queue:
             entries=_set(self.entries, job, None),
             ready=_set(self.ready, job, None),
             held=_mark(self.held, job, member=False),
+            on_hold=_mark(self.on_hold, job, member=False),
             active=_mark(self.active, job, member=False),
         )
 

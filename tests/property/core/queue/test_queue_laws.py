@@ -22,6 +22,8 @@ from gantry.core.queue.happenings import (
     Reported,
     Rules,
     SetDrained,
+    SetPaused,
+    SetQueuePaused,
     Spawn,
     Started,
     Step,
@@ -160,6 +162,8 @@ ACTS: st.SearchStrategy[Act] = st.one_of(
     st.builds(Cancel, JOBS, st.booleans(), TIMES).map(always),
     st.builds(ChangePriority, JOBS, st.sampled_from([-10, 0, 10, 99])).map(always),
     st.builds(SetDrained, st.booleans()).map(always),
+    st.builds(SetPaused, JOBS, st.booleans(), TIMES).map(always),
+    st.builds(SetQueuePaused, st.booleans()).map(always),
     st.builds(Archive, JOBS).map(always),
     st.builds(
         lambda place, at: lambda q: Died(job := some_job(q, place), newest(q, job), at),
@@ -252,7 +256,9 @@ def test_an_accepted_job_stays_until_it_is_archived(history: list[Act]) -> None:
 def test_the_indexes_say_what_the_entries_say(history: list[Act]) -> None:
     queue, _ = final(history)
     entries = queue.entries.values()
-    queued = [e for e in entries if e.phase == "queued"]
+    queued = [e for e in entries if e.phase == "queued" and not e.paused]
+    on_hold = {e.id for e in entries if e.phase == "queued" and e.paused}
+    assert set(queue.on_hold) == on_hold
     assert dict(queue.ready) == {e.id: (e.job.priority, e.id) for e in queued if not e.depends}
     assert set(queue.held) == {e.id for e in queued if e.depends}
     assert set(queue.active) == {e.id for e in entries if e.phase == "active"}
@@ -337,3 +343,22 @@ def test_the_death_of_a_process_ends_or_rolls_back(
         assert queue.entries[job].closed
         assert queue.entries[job].job.is_final
         assert was_final == (queue.entries[job].attempt == 1)
+
+
+@given(HISTORIES)
+def test_nothing_that_is_paused_begins(history: list[Act]) -> None:
+    for before, after in steps(history):
+        begun = {e.job for e in after.effects if isinstance(e, Spawn) and e.attempt == 1}
+        assert not begun or not before.paused
+        assert not any(before.entries[job].paused for job in begun)
+
+
+@given(HISTORIES)
+def test_pausing_and_resuming_changes_nothing_else(history: list[Act]) -> None:
+    """A job that is paused and resumed has the opcodes, steps and place that it had before."""
+    for before, _ in steps(history):
+        for job, entry in before.entries.items():
+            paused = step(before, SetPaused(job, not entry.paused, (10**9, 0)), RULES).queue
+            back = step(paused, SetPaused(job, entry.paused, (10**9, 0)), RULES).queue
+            assert back in (before, paused)
+            assert attrs.evolve(paused.entries[job], paused=entry.paused) == entry

@@ -286,6 +286,7 @@ def test_a_waiting_job_is_asked_and_a_running_one_is_told() -> None:
     assert isinstance(told.answer, Said)
     assert not told.answer.success
     assert told.effects == (AskToCancel(job),)
+    assert told.records == ()  # it was asked once already
     killed = bench.do(Cancel(job, kill=True, at=NOW))
     assert isinstance(killed.answer, Said)
     assert killed.answer.success

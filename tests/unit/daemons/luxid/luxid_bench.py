@@ -228,6 +228,8 @@ class ScriptedProcess:
     lease: list[bool] = field(factory=list)
     decisions: list[Decided] = field(factory=list)
     priority: int | None = None
+    paused: list[bool] = field(factory=list)
+    """What was said about pausing, in order."""
     outcomes: dict[Key, tuple[Submitted | NotSubmitted, ...]] = field(factory=dict)
     committed_through: int = 0
     _events: list[Numbered] = field(factory=list)
@@ -239,6 +241,8 @@ class ScriptedProcess:
         if self.work is None:
             self.work = assignment
             self.assigned.set()
+            if assignment.cancelled:
+                self.cancelled.set()
 
     async def assignment(self) -> tuple[JobId, Attempt]:
         if self.work is None:
@@ -265,6 +269,14 @@ class ScriptedProcess:
 
     async def set_lease(self, held: bool) -> None:
         self.lease.append(held)
+        self._wake()
+
+    async def pause(self) -> None:
+        self.paused.append(True)
+        self._wake()
+
+    async def resume(self) -> None:
+        self.paused.append(False)
         self._wake()
 
     async def set_priority(self, priority: int) -> None:

@@ -1,0 +1,92 @@
+"""LuxiD and what people do to its jobs: pause, resume, cancel, over restarts of both."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import trio
+from tests.unit.daemons.luxid.luxid_bench import Bench, Client, bench, delay
+
+TOLD = "Job 1 stops before its next step, and keeps its locks, until it is resumed"
+
+
+async def at_work(world: Bench, client: Client) -> None:
+    await client.call("SubmitJob", [delay()])
+    await (await world.launcher.process(1)).run()
+
+
+async def test_a_running_job_is_paused_and_resumed(tmp_path: Path) -> None:
+    async with bench(tmp_path) as world, world.running() as client:
+        await at_work(world, client)
+        process = await world.launcher.process(1)
+        assert await client.call("PauseJob", 1) == [True, TOLD]
+        assert await client.status(1) == "running"
+        assert await client.call("PauseJob", "1") == [True, "Job 1 is paused already"]
+        assert await client.call("ResumeJob", 1) == [True, "Job 1 goes on"]
+        await process.until(lambda: process.paused == [True, False])
+        await process.finish()
+        assert await client.call("ResumeJob", 1) == [False, "Job 1 not found in queue"]
+
+
+async def test_a_restarted_luxid_says_again_that_a_job_is_paused(tmp_path: Path) -> None:
+    async with bench(tmp_path) as world:
+        async with world.running() as client:
+            await at_work(world, client)
+            await client.call("PauseJob", 1)
+        process = await world.launcher.process(1)
+        async with world.luxid(), world.client() as client:
+            await process.until(lambda: process.paused == [True, True])
+            await client.call("ResumeJob", 1)
+            await process.until(lambda: process.paused[-1] is False)
+
+
+async def test_the_next_attempt_of_a_paused_job_is_paused(tmp_path: Path) -> None:
+    async with bench(tmp_path) as world, world.running() as client:
+        await at_work(world, client)
+        await client.call("PauseJob", 1)
+        (await world.launcher.process(1)).child.kill()
+        again = await world.launcher.process(1, 2)
+        await again.assigned.wait()
+        assert again.work is not None
+        assert again.work.paused
+
+
+async def test_a_cancel_outlives_luxid_and_the_process(tmp_path: Path) -> None:
+    async with bench(tmp_path) as world:
+        async with world.running() as client:
+            await at_work(world, client)
+            assert "told to stop" in str(await client.call("CancelJob", 1))
+        process = await world.launcher.process(1)
+        process.cancelled = trio.Event()
+        async with world.luxid(), world.client() as client:
+            await process.cancelled.wait()
+            assert "killed" in str(await client.call("CancelJob", 1, True))
+            again = await world.launcher.process(1, 2)
+            await again.assigned.wait()
+            assert again.work is not None
+            assert again.work.cancelled
+
+
+async def test_in_a_paused_queue_no_job_begins_also_after_a_restart(tmp_path: Path) -> None:
+    async with bench(tmp_path) as world:
+        async with world.running() as client:
+            assert await client.call("SetQueuePause", True) is True
+            assert await client.call("SubmitJob", [delay()]) == 1
+            flags = await client.call("QueryConfigValues", ["drain_flag", "queue_paused"])
+            assert flags == [False, True]
+        async with world.luxid(), world.client() as client:
+            await world.known(client)
+            assert world.launcher.processes == {}
+            await client.call("SetQueuePause", False)
+            await world.launcher.process(1)
+
+
+async def test_a_job_on_hold_begins_when_it_is_resumed(tmp_path: Path) -> None:
+    async with bench(tmp_path) as world, world.running() as client:
+        await client.call("SetQueuePause", True)
+        await client.call("SubmitJob", [delay()])
+        await client.call("PauseJob", 1)
+        await client.call("SetQueuePause", False)
+        assert world.launcher.processes == {}
+        await client.call("ResumeJob", 1)
+        await world.launcher.process(1)
