@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import Final
 
 import attrs
-from bench import changes, commands, instances, jobs, memory, queries, waiting
+from bench import changes, commands, instances, jobs, memory, queries, scale, waiting
 from bench.figures import Section, machine, rendered
 from bench.yardsticks import yardsticks
 from tests.cluster.development import DevCluster, down, up
 
 RESULTS: Final = Path(__file__).parent / "results"
 
-Measure = Callable[[DevCluster], Section]
+Measure = Callable[[DevCluster], Section | tuple[Section, ...]]
 
 MACHINE: Final = "machine"
 """The one section that needs no cluster."""
@@ -42,6 +42,7 @@ ON_ONE_NODE: Final[dict[str, Measure]] = {
     "changes": changes.growth,
     "queries": queries.growth,
     "crowd": jobs.crowd,
+    "scale": scale.scale,
 }
 """What is measured on the cluster of one node, in this order; each leaves no instances behind."""
 
@@ -72,7 +73,8 @@ def sections(folder: Path, wanted: Collection[str]) -> Iterator[Section]:
             continue
         with running(folder / f"nodes{nodes}", nodes) as cluster:
             for measure in chosen:
-                yield measure(cluster)
+                measured = measure(cluster)
+                yield from (measured,) if isinstance(measured, Section) else measured
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from typing import Final
 
 from bench import population
 from bench.accounting import processor_seconds
-from bench.figures import Figure, Section
+from bench.figures import Figure
 from tests.cluster.development import DevCluster
 
 from gantry.protocols.rconfd import (
@@ -20,6 +20,7 @@ from gantry.protocols.rconfd import (
     Query,
     Request,
     RequestType,
+    Status,
     parse_envelope,
     parse_reply,
     render_envelope,
@@ -59,25 +60,16 @@ KINDS: Final[dict[RequestType, Callable[[int, int], Query]]] = {
 """What is asked: about which of so many instances, and the nodes that they are on."""
 
 
-def rates(cluster: DevCluster, instances: int) -> Section:
+def rates(cluster: DevCluster, instances: int) -> Iterator[Figure]:
     """Measure every kind of question, and datagrams that are nobody's."""
     asker = Asker(cluster)
     asker.wait_for(instances)
-    figures = [
-        _figure(f"{kind.name}, answers of {size} bytes", rate)
-        for kind, query in KINDS.items()
-        for rate, size in [
-            asker.best_rate([Request(kind, query(n, instances), "") for n in range(QUESTIONS)])
-        ]
-    ]
-    figures.append(_figure("datagrams with a wrong signature", asker.rate_of_silence()))
-    return Section(
-        f"RConfD beside {instances} instances",
-        "Signed questions, prepared beforehand, many of them in flight. The rate is that of one "
-        "processor: questions for each second of processor time that RConfD used, the kernel's "
-        "part of receiving and sending included.",
-        tuple(figures),
-    )
+    for kind, query in KINDS.items():
+        requests = [Request(kind, query(n, instances), "") for n in range(QUESTIONS)]
+        rate, size = asker.best_rate(requests)
+        yield _figure(f"{instances} instances: {kind.name}, answers of {size} bytes", rate)
+    silence = asker.rate_of_silence()
+    yield _figure(f"{instances} instances: datagrams with a wrong signature", silence)
 
 
 def _figure(name: str, rate: float) -> Figure:
@@ -108,14 +100,19 @@ class Asker:
         last = Request(RequestType.INSTANCE_DISKS, population.instance_name(instances - 1), "")
         beyond = Request(RequestType.INSTANCE_DISKS, population.instance_name(instances), "")
         deadline = time.monotonic() + READY_SECONDS
-        while self._status(last) != 0 or self._status(beyond) != 1:
+        while self._status(last) != Status.OK or self._status(beyond) != Status.ERROR:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"RConfD does not know {instances} instances")
             time.sleep(0.1)
 
-    def _status(self, request: Request) -> int:
+    def _status(self, request: Request) -> Status | None:
+        """Ask something; ``None``: there was no answer in time."""
         self._socket.sendto(self.signed(request), self._server)
-        return int(parse_reply(parse_envelope(self._socket.recv(DATAGRAM_BYTES_MAX)).msg).status)
+        try:
+            answer = self._socket.recv(DATAGRAM_BYTES_MAX)
+        except TimeoutError:
+            return None
+        return parse_reply(parse_envelope(answer).msg).status
 
     def best_rate(self, requests: Sequence[Request]) -> tuple[float, int]:
         """Return the rate, and the size of an answer in bytes."""

@@ -28,10 +28,15 @@ _ADD: Final = ("gnt-instance", "add", "-t", "diskless", "-o", "busybox+default",
 Object = dict[str, Any]
 
 
-def _add_first(cluster: DevCluster) -> None:
+def add_first(cluster: DevCluster) -> None:
     """Add the one instance that is real, and the model of all others."""
     options = ("--no-start", "--no-name-check", "--no-ip-check", "--no-install")
     cluster.run(*_ADD, cluster.master.name, *options, FIRST)
+
+
+def has_first(cluster: DevCluster) -> bool:
+    """Whether the first instance is there."""
+    return FIRST in cluster.run("gnt-instance", "list", "--no-headers", "-o", "name").split()
 
 
 def instance_name(number: int) -> str:
@@ -57,7 +62,7 @@ def nodes_of(instances: int) -> int:
 def populate(cluster: DevCluster, instances: int) -> None:
     """Stop the keeper of the configuration, write that many instances into it, start it again."""
     if FIRST not in cluster.run("gnt-instance", "list", "--no-headers", "-o", "name").split():
-        _add_first(cluster)
+        add_first(cluster)
     cluster.stop("gantry-wconfd")
     path = cluster.master.root / "var/lib/ganeti/config.data"
     config: Object = json.loads(path.read_text())

@@ -29,6 +29,7 @@ from gantry.protocols.records import (
     decode_log,
     first_line,
 )
+from gantry.runtime.collecting import collecting_later
 from gantry.runtime.commit_mark import CONFIG_MARK, CommitMark, read_mark
 from gantry.runtime.environment import Environment
 from gantry.runtime.logs import Log
@@ -185,8 +186,12 @@ def _digest_of(data: bytes) -> bytes:
 
 
 def _parsed(data: bytes) -> tuple[AnswerBook, Position]:
-    document = cast("dict[str, Json]", from_bytes(data))
-    return AnswerBook(ConfdView.of(document)), end_of_file(document).position
+    with collecting_later():
+        document = cast("dict[str, Json]", from_bytes(data))
+        position = end_of_file(document).position
+        book = AnswerBook(ConfdView.of(document))
+        del document
+    return book, position
 
 
 def _offset_in(data: bytes, position: Position) -> int | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Container
+from functools import partial
 from typing import Final
 
 import trio
@@ -27,7 +28,7 @@ from gantry.core.config.transaction import (
     transact,
 )
 from gantry.core.replication.quorum import voters_of
-from gantry.daemons.wconfd.config_file import dumped, rendered
+from gantry.daemons.wconfd.config_file import ConfigFile, dumped
 from gantry.daemons.wconfd.delta_buffer import DeltaBuffer
 from gantry.daemons.wconfd.voter_changes import VoterChanges, new_voters
 from gantry.protocols.changes import Change
@@ -117,6 +118,7 @@ class ConfigStore:
     """Tells readers of the files what counts; its ``run`` must run for that."""
     _in_flight: dict[Index, _InFlight] = field(factory=dict, init=False)
     _unsaved: Gate = field(factory=Gate, init=False)
+    _file: ConfigFile = field(factory=ConfigFile, init=False)
     _saving: trio.Lock = field(factory=trio.Lock, init=False)
     _just_saved: trio.Event = field(factory=trio.Event, init=False)
     bytes_saved: int = field(default=0, init=False)
@@ -456,7 +458,8 @@ class ConfigStore:
         return self.saved
 
     async def _write(self, state: State, position: Position) -> None:
-        data = await rendered(to_file(state, position))
+        pieces = await self._file.rendered(to_file(state, position))
+        data = await self._env.offload(partial(b"".join, pieces))
         try:
             await self._env.files.write(self._env.paths.config, data)
         except OSError as error:

@@ -17,6 +17,7 @@ from gantry.protocols.objects.node import Node
 from gantry.protocols.records import CorruptRecord
 from gantry.protocols.replication import AppendAnswer, Replicas
 from gantry.protocols.wconfd import GANETI_LINK, SOCKET_NAME, WCONFD
+from gantry.runtime.collecting import collecting_later
 from gantry.runtime.daemon import EXIT_NOT_MASTER, Daemon, StartRefused, run
 from gantry.runtime.environment import Environment
 from gantry.runtime.journal import JournalGap
@@ -39,7 +40,8 @@ async def main(env: Environment) -> None:
             damaged: the text says what to do.
     """
     try:
-        config, held = await ConfigStore.open(env), await LockStore.open(env)
+        with collecting_later():
+            config, held = await ConfigStore.open(env), await LockStore.open(env)
     except (CorruptRecord, JournalGap, Malformed) as error:
         raise StartRefused(str(error)) from error
     path = env.paths.socket(SOCKET_NAME)
@@ -75,7 +77,7 @@ async def main(env: Environment) -> None:
         nursery.start_soon(config.marks.run)
         await config.begin_reign()
         nursery.start_soon(held.keep_short)
-        nursery.start_soon(Distribution(config, nodes).run)
+        nursery.start_soon(Distribution(config, nodes, env.offload).run)
         env.readiness.notify("READY=1")
         await serve(WCONFD, WConfDServer(config, held), listener)
 

@@ -9,7 +9,7 @@ from attrs import evolve
 from immutables import Map
 from tests.unit.core.config.small_cluster import a_nic, an_instance, fake_uuid, sample
 
-from gantry.daemons.wconfd.config_file import PIECE_OBJECTS, dumped, rendered
+from gantry.daemons.wconfd.config_file import PIECE_OBJECTS, ConfigFile, dumped
 from gantry.protocols.codec import to_bytes
 from gantry.protocols.identity import InstanceUuid
 from gantry.protocols.objects.configuration import Configuration, dump_configuration
@@ -26,6 +26,7 @@ def large() -> Configuration:
 
 
 async def test_pieces_make_the_whole() -> None:
+    file = ConfigFile()  # the same for all: what one leaves behind is not in the next
     empty: Map[InstanceUuid, Instance] = Map()
     uuid = InstanceUuid(fake_uuid("to come"))
     forthcoming = sample().forthcoming_instances.set(
@@ -40,7 +41,7 @@ async def test_pieces_make_the_whole() -> None:
     ):
         expected = dump_configuration(configuration)
         assert await dumped(configuration) == expected
-        written = await rendered(configuration)
+        written = b"".join(await file.rendered(configuration))
         assert json.loads(written) == json.loads(to_bytes(expected))
         assert list(json.loads(written)) == list(expected)
 
@@ -56,6 +57,6 @@ async def test_others_may_work_in_between() -> None:
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(count)
-        await rendered(large())
+        await ConfigFile().rendered(large())
         nursery.cancel_scope.cancel()
     assert turns >= 8

@@ -19,6 +19,7 @@ from gantry.protocols.errors import ConnectionLost
 from gantry.protocols.identity import Epoch, NodeUuid
 from gantry.protocols.noded import NodeD
 from gantry.protocols.objects.node import Node
+from gantry.runtime.files import in_place
 from gantry.runtime.nursery import open_plain_nursery
 
 
@@ -59,7 +60,7 @@ async def change(store: ConfigStore, what: Change, step: int) -> None:
 async def test_all_nodes_get_ssconf_when_it_changes(autojump_clock: object) -> None:
     nodes = FakeNodes()
     async with config_store(master_files()) as store, open_plain_nursery() as nursery:
-        nursery.start_soon(Distribution(store, nodes).run)
+        nursery.start_soon(Distribution(store, nodes, in_place).run)
         await trio.sleep(0.01)
         assert set(nodes.nodes) == {MASTER, NODE2, NODE3}
         assert nodes.nodes[MASTER].ssconf[0]["master_node"] == "node1.gnt.test"
@@ -74,7 +75,7 @@ async def test_all_nodes_get_ssconf_when_it_changes(autojump_clock: object) -> N
 async def test_a_new_node_is_served_and_one_that_left_is_not(autojump_clock: object) -> None:
     nodes = FakeNodes()
     async with config_store(master_files()) as store, open_plain_nursery() as nursery:
-        nursery.start_soon(Distribution(store, nodes).run)
+        nursery.start_soon(Distribution(store, nodes, in_place).run)
         new = evolve(a_node("node4.gnt.test", 4), master_candidate=False)
         await change(store, AddNode(new), 1)
         assert "node4.gnt.test" in nodes.nodes[new.uuid].ssconf[-1]["node_list"]
@@ -92,7 +93,7 @@ async def test_a_node_that_is_away_is_tried_again_and_holds_up_nobody(
     nodes = FakeNodes()
     nodes.away = {NODE2}
     async with config_store(master_files()) as store, open_plain_nursery() as nursery:
-        nursery.start_soon(Distribution(store, nodes).run)
+        nursery.start_soon(Distribution(store, nodes, in_place).run)
         await change(store, ChangeTags("cluster", "", add=frozenset({"x"})), 1)
         assert nodes.nodes[NODE3].ssconf[-1]["cluster_tags"] == "ct1\nx"
         tries = nodes.tries
@@ -109,7 +110,7 @@ async def test_an_offline_node_is_left_alone_until_it_is_back(autojump_clock: ob
     async with config_store(master_files()) as store, open_plain_nursery() as nursery:
         node = store.durable.configuration.nodes[NODE2]
         off = evolve(node, offline=True, master_candidate=False)
-        nursery.start_soon(Distribution(store, nodes).run)
+        nursery.start_soon(Distribution(store, nodes, in_place).run)
         await change(store, UpdateNode(off), 1)
         count = len(nodes.nodes[NODE2].ssconf)
         await change(store, ChangeTags("cluster", "", add=frozenset({"x"})), 2)
