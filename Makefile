@@ -5,7 +5,7 @@ PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.complete
 PYTEST := $(PYTHON) -m pytest
 FAST_TESTS := tests/unit tests/property
-REAL_TESTS := tests/interop tests/cluster tests/guest tests/crash
+REAL_TESTS := tests/interop tests/cluster tests/guest tests/crash tests/chaos
 
 .DEFAULT_GOAL := help
 
@@ -61,6 +61,10 @@ check-static: $(READY)
 test: apt $(READY) check-static ## set everything up and run everything; says its time budget
 	@$(PYTEST) -q -n 2 $(FAST_TESTS)
 	@$(PYTEST) --time-budget $(REAL_TESTS)
+
+.PHONY: chaos
+chaos: apt $(READY) ## break a real cluster for MINUTES=30, with the disasters of SEED=1
+	@$(PYTEST) -q -s tests/chaos --chaos-minutes $(or $(MINUTES),30) --chaos-seed $(or $(SEED),1)
 
 .PHONY: format
 format: $(READY) ## format the code and mend what ruff can mend

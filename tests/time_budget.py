@@ -11,10 +11,11 @@ import pytest
 
 BUDGET_MINUTES: Final[Mapping[str, float]] = {
     "fast": 2,
-    "interop": 2,
+    "interop": 1,
     "cluster": 4,
-    "guest": 3,
+    "guest": 2,
     "crash": 3,
+    "chaos": 2,
 }
 """On two cores; together with what is kept free for later parts, no more than 16 minutes."""
 

@@ -65,7 +65,8 @@ async def test_the_guest_counts_on_without_a_gap(
     reached = ticks(source, target)[-1]
     await target.until(NAME, rf"tick {reached + 5}\n")
     counted = ticks(source, target)
-    assert counted == list(range(counted[-1] + 1))
+    consoles = f"{source.serial(NAME)}\n--- on the target:\n{target.serial(NAME)}"
+    assert counted == list(range(counted[-1] + 1)), consoles
     async with await target.console(NAME) as console:
         await console.send_all(b"echo moved=$((6*7)) > /data/moved; cat /data/moved\n")
         await target.until(NAME, r"moved=42")
