@@ -18,6 +18,7 @@ from gantry import protocols
 from gantry.cli import exit_codes
 from gantry.cli.command import Program
 from gantry.core.queue.transitions import ALLOWED
+from gantry.daemons.mond import replication
 from gantry.operations.registry import is_available
 from gantry.protocols import changes, jobproc, mond, rapi_routes, rconfd, steps
 from gantry.protocols.errors import GANETI_ERRORS, ServiceError
@@ -27,7 +28,7 @@ from gantry.protocols.luxi import LUXI
 from gantry.protocols.noded import NODED
 from gantry.protocols.opcodes.registry import OPCODES, opcode_class
 from gantry.protocols.queue_records import QueueRecord
-from gantry.protocols.replication import REPLICAS
+from gantry.protocols.replication import LEADING, REPLICAS
 from gantry.protocols.routes import markdown_table
 from gantry.protocols.wconfd import WCONFD
 from gantry.runtime.http import limits
@@ -140,9 +141,11 @@ TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "job statuses": job_statuses,
     "join": JOIN.markdown,
     "luxi": LUXI.markdown,
+    "leading": LEADING.markdown,
     "mond": mond.markdown,
     "noded": NODED.markdown,
     "replicas": REPLICAS.markdown,
+    "replication metrics": replication.markdown,
     "opcodes": opcodes,
     "queue records": lambda: members(QueueRecord),
     "rapi": rapi_routes.markdown,

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import cast
+from urllib.request import urlopen
 
 from tests.cluster.conftest import NewCluster
 from tests.cluster.development import DevCluster, asked
@@ -167,6 +168,12 @@ def test_a_candidate_that_was_away_catches_up(new_cluster: NewCluster) -> None:
         lambda: len(cast("list[str]", replica(cluster, "node2")["cluster"]["tags"])) == 5,
         "what is committed is in config.data of the candidate",
     )
+    with urlopen(f"http://{cluster.layout.node('node1').address}:1815/metrics") as answer:
+        metrics = answer.read().decode()
+    for stream in ("config", "queue"):
+        assert f'gantry_replication_lease{{stream="{stream}"}} 1' in metrics
+        lag = f'gantry_replication_candidate_lag_records{{stream="{stream}"'
+        assert metrics.count(lag) == 2
 
 
 def test_a_lost_majority_changes_nothing_until_somebody_says_so(new_cluster: NewCluster) -> None:

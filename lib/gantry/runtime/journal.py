@@ -82,6 +82,10 @@ class JournalFigures:
     file_bytes: int
     records: int
     """How many records the file holds."""
+    appended: int
+    """How many records were appended."""
+    batch_max: int
+    """How many records the largest flush made durable."""
 
 
 @frozen
@@ -125,6 +129,8 @@ class Journal:
     """Whether a file that is being begun may hold something already."""
     _flushes: int = field(default=0, init=False)
     _bytes_written: int = field(default=0, init=False)
+    _appended: int = field(default=0, init=False)
+    _batch_max: int = field(default=0, init=False)
 
     @classmethod
     async def open(
@@ -184,6 +190,8 @@ class Journal:
             bytes_written=self._bytes_written,
             file_bytes=self._marks[-1].offset,
             records=len(self._marks) - 1,
+            appended=self._appended,
+            batch_max=self._batch_max,
         )
 
     def submit(self, payloads: Sequence[Json], settled: Settled) -> tuple[Index, ...]:
@@ -325,6 +333,9 @@ class Journal:
 
     def _mark(self, batch: Sequence[_Submitted]) -> None:
         offset = self._marks[-1].offset
+        size = sum(len(each.records) for each in batch)
+        self._appended += size
+        self._batch_max = max(self._batch_max, size)
         for each in batch:
             lengths = _line_lengths(each.lines)
             for record, length in zip(each.records, lengths, strict=True):

@@ -131,6 +131,9 @@ class ReplicatedLog:
     """How many changes of the voters are submitted and not flushed yet."""
     _solo_asked: bool = field(default=False, init=False)
     _solo_news: trio.Event = field(factory=trio.Event, init=False)
+    messages: int = field(default=0, init=False)
+    """How many messages were sent to other voters, but for snapshots."""
+    snapshots: int = field(default=0, init=False)
 
     @property
     def has_lease(self) -> bool:
@@ -353,6 +356,7 @@ class ReplicatedLog:
 
     async def _send(self, effect: leading.Send) -> None:
         epoch = self.leader.epoch
+        self.messages += 1
         await self._converse(
             effect.voter,
             lambda replicas: replicas.append_records(
@@ -363,6 +367,7 @@ class ReplicatedLog:
 
     async def _send_snapshot(self, effect: leading.SendSnapshot) -> None:
         epoch, snapshot = self.leader.epoch, await self._snapshot()
+        self.snapshots += 1
         LOG.info("sending a snapshot", stream=self.stream, to=effect.voter)
         await self._converse(
             effect.voter,

@@ -167,3 +167,58 @@ class Replicas(Protocol):
 
 
 REPLICAS: Final = Service(Replicas)
+
+
+# --- what a leader tells about itself ------------------------------------------------------------
+
+
+@frozen
+class VoterFigures:
+    """Another voter, as the leader sees it."""
+
+    voter: NodeUuid
+    lag: int | None
+    """How many records of the leader's log it is not known to have; ``None``: nothing is known."""
+    silent_seconds: float | None
+    """How long ago the last message was sent that it has answered; ``None``: none was."""
+
+
+@frozen
+class StreamFigures:
+    """How the leader of a stream is doing, since its daemon has started."""
+
+    stream: Stream
+    epoch: Epoch
+    index: Index
+    """The end of the log on the leader's disk."""
+    committed: Index
+    lease_age_seconds: float | None
+    """How long ago a majority was heard of; 0 without other voters, ``None``: it never was."""
+    has_lease: bool
+    alone_since: Index | None
+    """Since which record the master goes on alone, without the only other voter."""
+    flushes: int
+    records_appended: int
+    batch_records_max: int
+    """How many records the largest flush made durable."""
+    bytes_written: int
+    file_bytes: int
+    messages: int
+    """Sent to other voters; snapshots are counted apart."""
+    snapshots: int
+    voters: tuple[VoterFigures, ...]
+
+
+class Leading(Protocol):
+    """What the daemon that leads a stream tells whoever asks on this machine."""
+
+    async def figures(self) -> StreamFigures:
+        """Return figures about the stream."""
+
+
+LEADING: Final = Service(Leading)
+
+
+def leading_socket(stream: Stream) -> str:
+    """Return the name of the socket on which the leader of a stream serves its figures."""
+    return f"leading-{stream}"

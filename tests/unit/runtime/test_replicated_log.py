@@ -22,6 +22,7 @@ from gantry.protocols.replication import (
 )
 from gantry.runtime.allegiance import Allegiance, write_allegiance
 from gantry.runtime.journal import Durable, Failed, Journal
+from gantry.runtime.leading import figures_of
 from gantry.runtime.nursery import only, open_plain_nursery
 from gantry.runtime.replicated_log import Deposed, ReplicatedLog, begin_leading
 from gantry.runtime.testing.environment import memory_environment
@@ -269,3 +270,20 @@ async def test_the_voters_change_one_at_a_time(autojump_clock: object) -> None:
         assert stage.log.settled_voters == {A, B}
         assert [type(outcome) for outcome in done] == [Durable]
         assert set(stage.log.leader.peers) == {B}
+
+
+async def test_figures(autojump_clock: object) -> None:
+    async with leading(B, C) as stage:
+        stage.nodes[C].away = True
+        for text in ("x", "y", "z"):
+            stage.submit(text)
+        await trio.sleep(4)
+        figures = figures_of(stage.log)
+        assert (figures.index, figures.committed, figures.records_appended) == (3, 3, 3)
+        assert (figures.flushes, figures.batch_records_max) == (1, 3)
+        assert figures.has_lease
+        assert figures.lease_age_seconds is not None
+        assert figures.lease_age_seconds < 4
+        assert [(each.voter, each.lag) for each in figures.voters] == [(B, 0), (C, None)]
+    async with leading() as alone:
+        assert figures_of(alone.log).lease_age_seconds == 0

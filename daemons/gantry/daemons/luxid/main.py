@@ -35,6 +35,7 @@ from gantry.protocols.objects.node import Node
 from gantry.runtime import daemon
 from gantry.runtime.daemon import EXIT_NOT_MASTER, Daemon, StartRefused
 from gantry.runtime.environment import Environment
+from gantry.runtime.leading import serve_figures
 from gantry.runtime.logs import Log
 from gantry.runtime.node_links import NodeLinks
 from gantry.runtime.nursery import only
@@ -88,6 +89,8 @@ async def main(env: Environment, launcher: Launcher | None = None) -> None:
             await nursery.start(supervisor.run)
             nursery.start_soon(mirror.run)
             nursery.start_soon(files.run)
+            if store.log is not None:
+                nursery.start_soon(serve_figures, env, store.log)
             with trio.move_on_after(CONFIGURATION_SECONDS_MAX):
                 await mirror.named()
             # Clients that found the socket meanwhile have waited: a restart refuses nobody.

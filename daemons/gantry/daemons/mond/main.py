@@ -15,6 +15,7 @@ from gantry.daemons.mond.disk_stats import DiskStatistics
 from gantry.daemons.mond.instance_status import InstanceStatus
 from gantry.daemons.mond.metrics import Metrics
 from gantry.daemons.mond.node_instances import AskedInstances
+from gantry.daemons.mond.replication import Replication
 from gantry.daemons.mond.settings import Settings
 from gantry.protocols.mond import PORT, SERVER, CollectorSettings
 from gantry.runtime.daemon import Daemon
@@ -47,7 +48,7 @@ async def main(env: Environment) -> None:
             InstanceStatus(env, instances),
         ]
         running = [Running(c, env.clock, _settings_of(settings, c)) for c in collectors]
-        api = Api(running, Metrics(env.files, instances, running))
+        api = Api(running, Metrics(env.files, instances, running, Replication(env).families))
         server = HttpServer(
             api.handle, env.clock, env.random, ServerOptions(limits=LIMITS, name=SERVER)
         )

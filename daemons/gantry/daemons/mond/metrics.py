@@ -78,6 +78,7 @@ class Metrics:
     files: Files
     instances: NodeInstances
     collectors: Sequence[Running]
+    replication: Source
 
     async def text(self) -> str:
         """Return everything that can be told now."""
@@ -97,6 +98,7 @@ class Metrics:
             "memory": self._memory,
             "disks": self._disks,
             "instances": self._instances,
+            "replication": self.replication,
         }
 
     @staticmethod

@@ -21,6 +21,7 @@ from gantry.runtime.collecting import collecting_later
 from gantry.runtime.daemon import EXIT_NOT_MASTER, Daemon, StartRefused, run
 from gantry.runtime.environment import Environment
 from gantry.runtime.journal import JournalGap
+from gantry.runtime.leading import serve_figures
 from gantry.runtime.node_links import NodeLinks
 from gantry.runtime.replicated_log import Deposed, ReplicatedLog
 from gantry.runtime.rpc import serve
@@ -72,6 +73,7 @@ async def main(env: Environment) -> None:
         log = config.replicate(ask)
         await nursery.start(_replicate, log)
         await log.confirmed(CONFIRMATION_SECONDS)
+        nursery.start_soon(serve_figures, env, log)
         nursery.start_soon(config.keep_saving)
         config.mark()
         nursery.start_soon(config.marks.run)

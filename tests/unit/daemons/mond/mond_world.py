@@ -14,11 +14,13 @@ from gantry.daemons.mond.disk_stats import DiskStatistics
 from gantry.daemons.mond.metrics import Metrics
 from gantry.daemons.mond.node_instances import Intended, NodeInstances, Unavailable
 from gantry.daemons.mond.proc_files import DISKSTATS, LOADAVG, MEMINFO, STAT
+from gantry.daemons.mond.replication import Replication
 from gantry.protocols.identity import InstanceUuid
 from gantry.protocols.mond import CollectorSettings
 from gantry.protocols.objects.vocabulary import AdminState
 from gantry.protocols.runtime_types import InstanceRuntime, InstanceState
 from gantry.runtime.environment import Clock
+from gantry.runtime.testing.environment import MemoryNetwork, memory_environment
 from gantry.runtime.testing.files import MemoryFiles
 
 DISKS = (
@@ -84,6 +86,7 @@ class Node:
     instances: TableInstances = field(factory=TableInstances)
     settings: dict[str, CollectorSettings] = field(factory=dict)
     clock: Clock = field(factory=FixedClock)
+    network: MemoryNetwork = field(factory=MemoryNetwork)
 
     def __attrs_post_init__(self) -> None:
         self.put(STAT, stat(100, 200))
@@ -102,4 +105,6 @@ class Node:
 
     def api(self, *more: Collector) -> Api:
         collectors = self.running(CpuLoad(self.files), DiskStatistics(self.files), *more)
-        return Api(collectors, Metrics(self.files, self.instances, collectors))
+        env = memory_environment("node1.gnt.test", self.files, network=self.network)
+        metrics = Metrics(self.files, self.instances, collectors, Replication(env).families)
+        return Api(collectors, metrics)

@@ -3,14 +3,29 @@
 import math
 
 import pytest
+import trio
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from tests.unit.daemons.mond.mond_world import Node, TableInstances, guest
+from typing_extensions import override
 
 from gantry.core.openmetrics import CONTENT_TYPE, Family, Sample, render
 from gantry.daemons.mond.proc_files import DISKSTATS
+from gantry.protocols.identity import Epoch, NodeUuid
+from gantry.protocols.records import Index
+from gantry.protocols.replication import (
+    LEADING,
+    STREAMS,
+    Leading,
+    StreamFigures,
+    VoterFigures,
+    leading_socket,
+)
 from gantry.runtime.http.messages import Request, Target
+from gantry.runtime.rpc import serve
+from gantry.runtime.testing.environment import memory_environment
 
 Values = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -96,3 +111,71 @@ def test_not_a_number() -> None:
 def test_names_are_checked(bad: str) -> None:
     with pytest.raises(ValueError, match="is no name"):
         Family(bad, "gauge", "", ())
+
+
+FIGURES = StreamFigures(
+    stream="config",
+    epoch=Epoch(3),
+    index=Index(120),
+    committed=Index(118),
+    lease_age_seconds=1.5,
+    has_lease=True,
+    alone_since=None,
+    flushes=10,
+    records_appended=40,
+    batch_records_max=16,
+    bytes_written=4096,
+    file_bytes=2048,
+    messages=20,
+    snapshots=1,
+    voters=(
+        VoterFigures(NodeUuid("b"), lag=2, silent_seconds=0.5),
+        VoterFigures(NodeUuid("c"), lag=None, silent_seconds=None),
+    ),
+)
+
+
+class CannedLeader(Leading):
+    """Leads a stream as a test wants it."""
+
+    def __init__(self, figures: StreamFigures) -> None:
+        self.canned = figures
+
+    @override
+    async def figures(self) -> StreamFigures:
+        await trio.lowlevel.checkpoint()
+        return self.canned
+
+
+async def test_the_masters_logs() -> None:
+    node = Node()
+    env = memory_environment("node1.gnt.test", node.files, network=node.network)
+    async with trio.open_nursery() as nursery:
+        for stream in STREAMS:
+            path = env.paths.socket(leading_socket(stream))
+            listener = await node.network.listen_unix(path, 0o666)
+            leader = CannedLeader(evolve(FIGURES, stream=stream))
+            nursery.start_soon(serve, LEADING, leader, listener)
+        values = await scrape(node)
+        nursery.cancel_scope.cancel()
+
+    for stream in STREAMS:
+        assert value(values, "gantry_replication_epoch", stream=stream) == 3
+        assert value(values, "gantry_replication_index", stream=stream) == 120
+        assert value(values, "gantry_replication_lease_age_seconds", stream=stream) == 1.5
+        assert value(values, "gantry_replication_flushes_total", stream=stream) == 10
+        assert value(values, "gantry_replication_records_total", stream=stream) == 40
+        lag = "gantry_replication_candidate_lag_records"
+        assert value(values, lag, stream=stream, uuid="b") == 2
+        assert not [labels for name, labels in values if name == lag and ("uuid", "c") in labels]
+    assert value(values, "gantry_mond_source_up", source="replication") == 1
+
+
+@pytest.mark.parametrize(("master", "up"), [("node2.gnt.test", 1), ("node1.gnt.test", 0)])
+async def test_where_nobody_leads(master: str, up: int) -> None:
+    node = Node()
+    env = memory_environment("node1.gnt.test", node.files)
+    node.files.put(env.paths.data / "ssconf_master_node", f"{master}\n".encode())
+    values = await scrape(node)
+    assert value(values, "gantry_mond_source_up", source="replication") == up
+    assert not [name for name, _ in values if name.startswith("gantry_replication")]
