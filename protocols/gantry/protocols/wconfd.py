@@ -148,14 +148,36 @@ class ConfigPart:
     leftovers: Mapping[str, Leftover] = field(factory=dict)
 
 
+WantedKind = Literal[
+    "instance name",
+    "node name",
+    "node group name",
+    "network name",
+    "mac",
+    "uuid",
+    "port",
+    "ip",
+    "lv",
+    "minor",
+    "secret",
+]
+"""Names and logical volumes (``group/volume``) can only be asked for; the others are made up, too.
+
+A ``minor`` is that of a mirrored disk on one node, a ``secret`` what its two ends know: that is
+drawn, and kept for nobody.
+"""
+
+
 @frozen
 class Want:
     """Reserve a value: this one, or (``None``) a fresh one of WConfD's choice."""
 
-    kind: Literal["instance name", "mac", "uuid", "port", "ip", "lv"]
+    kind: WantedKind
     value: str | None = None
     network: str | None = None
     """For ``mac`` and ``ip``: the network's UUID."""
+    node: NodeUuid | None = None
+    """For ``minor``: where the disk is mirrored to or from."""
 
 
 @frozen

@@ -177,6 +177,11 @@ def address_claim(network: str, ip: str) -> Claim:
     return Claim("IP address", f"{network}/{ip}")
 
 
+def minor_claim(node: str, minor: str) -> Claim:
+    """Return the claim on the number of a mirrored device on a node."""
+    return Claim("DRBD minor", f"{node}/{minor}")
+
+
 def _device_claims(disk: Disk) -> tuple[Claim, ...]:
     """Return the claims of a disk's own device and of the devices below it."""
     below = (
@@ -194,8 +199,8 @@ def _location_claims(disk: Disk) -> tuple[Claim, ...]:
         case DrbdId() as drbd:
             return (
                 Claim("TCP port", str(drbd.port)),
-                Claim("DRBD minor", f"{drbd.node_a}/{drbd.minor_a}"),
-                Claim("DRBD minor", f"{drbd.node_b}/{drbd.minor_b}"),
+                minor_claim(drbd.node_a, str(drbd.minor_a)),
+                minor_claim(drbd.node_b, str(drbd.minor_b)),
             )
         case FileId(path=path):
             if disk.dev_type in SHARED_FILES:

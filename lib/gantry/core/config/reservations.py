@@ -8,20 +8,26 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, assert_never
 
 from attrs import field, frozen
 from immutables import Map
 
 from gantry.core.config.addresses import free_addresses, is_reserved, place_of
-from gantry.core.config.claims import Claim, Space, address_claim, kind_of, shown
+from gantry.core.config.claims import Claim, Space, address_claim, kind_of, minor_claim, shown
 from gantry.core.config.cluster_changes import PORTS
 from gantry.core.config.state import State
 from gantry.protocols.errors import BadCall
-from gantry.protocols.identity import JobId, NetworkUuid
+from gantry.protocols.identity import JobId, NetworkUuid, NodeUuid
 from gantry.protocols.objects.network import Network
-from gantry.protocols.wconfd import Reserved, Taken, Want
+from gantry.protocols.wconfd import Reserved, Taken, Want, WantedKind
+
+MINORS_MAX: Final = 1 << 20
+"""Linux has 20 bits for the number of a device."""
+
+SECRET_BYTES: Final = 20
+"""Of a mirrored disk's secret, as in Ganeti."""
 
 TRIES_MAX: Final = 64
 """How many random MACs are tried before the prefix counts as used up, as in Ganeti."""
@@ -70,6 +76,11 @@ class Draws:
         for number in range(TRIES_MAX):
             yield hashlib.blake2b(b"%d" % number, key=self.seed[:64], digest_size=16).digest()
 
+    def secret(self) -> str:
+        """Return what the two ends of a mirrored disk know, in hexadecimal."""
+        drawn = hashlib.blake2b(b"secret", key=self.seed[:64], digest_size=SECRET_BYTES)
+        return drawn.hexdigest()
+
 
 def reserve(
     state: State, reservations: Reservations, job: JobId, wants: tuple[Want, ...], seed: bytes
@@ -84,11 +95,16 @@ def reserve(
         seed: at least 16 fresh random bytes.
 
     Raises:
-        BadCall: a wanted value can not be made up, or a network does not exist.
+        BadCall: a wanted value can not be made up, or a network or node does not exist.
     """
     after, values = reservations, list[str]()
     for number, want in enumerate(wants):
         draws = Draws(seed + b"%d" % number)
+        if want.kind == "secret":
+            if want.value is not None:
+                raise BadCall("reserve", "a secret is drawn and can not be asked for")
+            values.append(draws.secret())  # nobody draws it twice: there is nothing to keep
+            continue
         chosen = _choose(state, after, job, want, draws)
         if isinstance(chosen, Taken):
             return reservations, chosen
@@ -110,7 +126,7 @@ def _choose(
         # A port of the pool is the cluster's claim, and just what is to be given out.
         if want.kind == "port" and reservations.holder(claim) is None and _pooled(state, value):
             return claim, value
-    return Taken(want.kind, want.network or "", "all of them are in use")
+    return Taken(want.kind, want.network or want.node or "", "all of them are in use")
 
 
 def _take(
@@ -137,8 +153,11 @@ def _pooled(state: State, port: str) -> bool:
     return port.isdecimal() and int(port) in state.configuration.cluster.tcpudp_port_pool
 
 
-SPACES: Final[dict[str, Space]] = {
+SPACES: Final[Mapping[WantedKind, Space]] = {
     "instance name": "instance name",
+    "node name": "node name",
+    "node group name": "node group name",
+    "network name": "network name",
     "mac": "MAC address",
     "uuid": "uuid",
     "port": "TCP port",
@@ -149,6 +168,8 @@ SPACES: Final[dict[str, Space]] = {
 def _claim(state: State, want: Want, value: str) -> Claim:
     if want.kind == "ip":
         return address_claim(_network(state, want).uuid, value)
+    if want.kind == "minor":
+        return minor_claim(_node(state, want), value)
     return Claim(SPACES[want.kind], value.lower() if want.kind == "mac" else value)
 
 
@@ -157,6 +178,13 @@ def _network(state: State, want: Want) -> Network:
     if network is None:
         raise BadCall("reserve", f"there is no network with the UUID {want.network!r}")
     return network
+
+
+def _node(state: State, want: Want) -> NodeUuid:
+    node = state.configuration.nodes.get(NodeUuid(want.node or ""))
+    if node is None:
+        raise BadCall("reserve", f"there is no node with the UUID {want.node!r}")
+    return node.uuid
 
 
 def _candidates(
@@ -173,7 +201,11 @@ def _candidates(
             return (str(port) for port in (*cluster.tcpudp_port_pool, *fresh))
         case "ip":
             return free_addresses(_network(state, want))
-        case "instance name" | "lv":
+        case "minor":
+            return map(str, range(MINORS_MAX))
+        case "secret":
+            return iter((draws.secret(),))
+        case "instance name" | "node name" | "node group name" | "network name" | "lv":
             raise BadCall("reserve", f"a {want.kind} can not be made up: say which one is wanted")
         case _:
             assert_never(want.kind)

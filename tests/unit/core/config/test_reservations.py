@@ -8,9 +8,13 @@ import pytest
 from attrs import evolve
 from tests.unit.core.config.small_cluster import (
     INST1,
+    MASTER,
     NETWORK,
+    NODE2,
     NOW,
+    a_drbd_disk,
     an_instance,
+    made,
     sample,
     sample_state,
 )
@@ -20,8 +24,9 @@ from gantry.core.config.draft import Changed
 from gantry.core.config.reservations import Reservations, reserve
 from gantry.core.config.state import State
 from gantry.protocols.changes import AddInstance, RemoveInstance
+from gantry.protocols.device_changes import AddDisk
 from gantry.protocols.errors import BadCall
-from gantry.protocols.identity import JobId
+from gantry.protocols.identity import JobId, NodeUuid
 from gantry.protocols.wconfd import Reserved, Taken, Want
 
 ONE, TWO = JobId(1), JobId(2)
@@ -79,6 +84,39 @@ def test_fresh_values() -> None:
     assert not set(values) & set(more)
 
 
+def test_minors_are_the_lowest_free_ones_of_each_node() -> None:
+    disk = a_drbd_disk("new", 11000, 1)
+    state = made(AddDisk(disk))
+    wants = (Want("minor", node=NODE2), Want("minor", node=NODE2), Want("minor", node=MASTER))
+    after, reserved = reserve(state, Reservations(), ONE, wants, SEED)
+    assert reserved == Reserved(("0", "2", "0"))
+    _, more = reserve(state, after, TWO, (Want("minor", node=NODE2),), SEED)
+    assert more == Reserved(("3",))
+    _, taken = reserve(state, after, TWO, (Want("minor", "1", node=NODE2),), SEED)
+    assert taken == Taken("minor", "1", f"disk {disk.uuid}")
+
+
+def test_secrets_are_drawn_and_kept_for_nobody() -> None:
+    after, values = kept(Reservations(), ONE, Want("secret"), Want("secret"))
+    assert after == Reservations()
+    assert values[0] != values[1]
+    assert all(re.fullmatch(r"[0-9a-f]{40}", value) for value in values)
+
+
+def test_names_of_every_kind_are_kept() -> None:
+    for kind, used, by in (
+        ("node name", "node2.gnt.test", "node node2.gnt.test"),
+        ("node group name", "default", "nodegroup default"),
+        ("network name", "net1", "network net1"),
+    ):
+        want = Want(kind, "new")  # type: ignore[arg-type] # a loop variable is a plain str
+        after, _ = kept(Reservations(), ONE, want)
+        _, result = reserve(sample_state(), after, TWO, (want,), SEED)
+        assert result == Taken(kind, "new", "job 1")
+        _, result = reserve(sample_state(), after, TWO, (evolve(want, value=used),), SEED)
+        assert result == Taken(kind, used, by)
+
+
 def test_a_port_of_the_pool_comes_first() -> None:
     instance = an_instance("new", port=11002)
     state = sample_state()
@@ -101,6 +139,9 @@ def test_what_a_job_reserved_is_free_when_it_ends() -> None:
 def test_what_can_not_be_made_up_or_does_not_exist_is_a_bad_call() -> None:
     for want, text in (
         (Want("instance name"), "can not be made up"),
+        (Want("network name"), "can not be made up"),
+        (Want("secret", "x"), "can not be asked for"),
+        (Want("minor", node=NodeUuid("nowhere")), "no node with the UUID 'nowhere'"),
         (Want("ip", network="nowhere"), "no network with the UUID 'nowhere'"),
         (Want("ip", "10.1.1.1", NETWORK), "is not an address in network net1"),
     ):
