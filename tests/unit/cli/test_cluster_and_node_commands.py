@@ -126,6 +126,23 @@ def test_verify_waits_for_the_jobs_that_it_started(
     assert ("1 job(s) failed" in ended.out) == (FAILED in verdicts)
 
 
+@pytest.mark.parametrize(("verdict", "code"), [(GOOD, 0), (BAD, 1), (FAILED, 1)])
+def test_verify_config_runs_one_job(
+    command: Command, jobs: FakeLuxid, verdict: list[object], code: int
+) -> None:
+    jobs.answers["QueryJobs"] = [[verdict]]
+    assert command(CLUSTER, "verify-config", "-v", "-I", "ECLUSTERCFG").code == code
+    assert submitted(jobs) == [
+        {
+            "OP_ID": "OP_CLUSTER_VERIFY_CONFIG",
+            "verbose": True,
+            "error_codes": False,
+            "debug_simulate_errors": False,
+            "ignore_errors": ["ECLUSTERCFG"],
+        }
+    ]
+
+
 def test_verify_hands_on_its_options(command: Command, jobs: FakeLuxid) -> None:
     verifying(jobs)
     command(CLUSTER, "verify", "--no-nplus1-mem", "-I", "ENODERPC", "-g", "default", "-v")

@@ -17,6 +17,7 @@ from immutables import Map
 from typing_extensions import override
 
 from gantry.core.config.reservations import Reservations, reserve
+from gantry.core.config.selection import select
 from gantry.core.config.state import State, with_object
 from gantry.core.config.transaction import Transacted, transact
 from gantry.core.config.verify import verify
@@ -96,17 +97,7 @@ class TwinWConfD:
 
     async def read(self, selection: Selection) -> ConfigPart:
         await trio.lowlevel.checkpoint()
-        c = self.state.configuration
-        return ConfigPart(
-            self.state.index,
-            c.cluster,
-            dict(c.nodes.items()),
-            dict(c.nodegroups.items()),
-            dict(c.instances.items()),
-            dict(c.disks.items()),
-            dict(c.networks.items()),
-            c.version,
-        )
+        return select(self.state, selection)
 
     async def commit(self, ticket: Ticket, change: Change) -> Committed | Refused:
         await trio.lowlevel.checkpoint()

@@ -35,6 +35,7 @@ PROGRAM = Program(
         Known("show-ispecs-cmd", "Shows the command that sets the present limits"),
         Known("upgrade", "Changes to another version"),
         Known("verify", "Checks the cluster", "verify"),
+        Known("verify-config", "Checks the configuration, object by object", "verify"),
         Known("verify-disks", "Looks for disks that should be there and are not", "verify_disks"),
         Known("version", "Shows the versions of software and formats", "info"),
         Known("watcher", "Pauses the watcher, lets it continue, or shows its state", "queue"),

@@ -1,4 +1,7 @@
-"""``gnt-cluster verify``: a job that starts further jobs, whose results are verdicts."""
+"""``gnt-cluster verify``: a job that starts further jobs, whose results are verdicts.
+
+``verify-config``, which Ganeti does not have, runs one of them alone.
+"""
 
 from __future__ import annotations
 
@@ -49,6 +52,14 @@ OPTIONS: tuple[Option[object], ...] = (
     VERIFY_CLUTTER,
 )
 
+CONFIG_OPTIONS: tuple[Option[object], ...] = (
+    VERBOSE,
+    SIMULATE_ERRORS,
+    ERROR_CODES,
+    PRIORITY,
+    IGNORE_ERRORS,
+)
+
 
 def run_verify(call: Invocation) -> int:
     """Check the cluster; the exit code says whether all is well."""
@@ -95,4 +106,22 @@ def child_jobs(result: object) -> list[int | CommandError]:
     return jobs
 
 
-COMMANDS = (Command("verify", run_verify, (), OPTIONS),)
+def run_verify_config(call: Invocation) -> int:
+    """Check every object of the configuration against every rule, and say what breaks one."""
+    options = call.options
+    opcode = call.opcode(
+        "OP_CLUSTER_VERIFY_CONFIG",
+        {
+            "verbose": options[VERBOSE],
+            "error_codes": options[ERROR_CODES],
+            "debug_simulate_errors": options[SIMULATE_ERRORS],
+            "ignore_errors": options[IGNORE_ERRORS],
+        },
+    )
+    return exit_codes.SUCCESS if run_opcode(call, opcode) is True else exit_codes.FAILURE
+
+
+COMMANDS = (
+    Command("verify", run_verify, (), OPTIONS),
+    Command("verify-config", run_verify_config, (), CONFIG_OPTIONS),
+)

@@ -24,8 +24,11 @@ async def plan(opcode: OpClusterVerifyConfig, world: World) -> Plan:
     """Check and report; the result is whether all is well."""
     world.say("* Verifying cluster config")
     broken = [_of_invariant(each) for each in await world.verify_configuration()]
-    part = await world.read(Selection(nodes="all", groups="all", instances="all"))
-    found = [*broken, *_dangling(part)]
+    wanted = Selection("all", "all", "all", "all", leftovers_of_nodes="all")
+    part = await world.read(wanted)
+    found = [*broken, *_dangling(part), *_left_over(part)]
+    if opcode.verbose:
+        world.say(f"* Checked {_counted(part)} against every rule, and the indexes with them")
     if opcode.debug_simulate_errors:
         found.append(Finding("ECLUSTERCFG", "cluster", None, "simulated error"))
     reported = [demoted(each, opcode.ignore_errors) for each in found]
@@ -47,6 +50,29 @@ def _dangling(part: ConfigPart) -> Iterable[Finding]:
         if instance.primary_node not in part.nodes:
             text = "has a primary node that does not exist"
             yield Finding("ECLUSTERDANGLINGINST", "node", instance.name, text)
+
+
+def _left_over(part: ConfigPart) -> Iterable[Finding]:
+    """Warn of what jobs had to leave on nodes; it is cleaned up before the object is used there."""
+    for left in part.leftovers.values():
+        node = part.nodes.get(str(left.node))
+        text = (
+            f"node {node.name if node else left.node} may still have a part of "
+            f"{left.object_kind} {left.object_name}, which job {left.job} could not remove: "
+            f"{left.reason}"
+        )
+        yield Finding("ECLUSTERCFG", "cluster", None, text, "WARNING")
+
+
+def _counted(part: ConfigPart) -> str:
+    counts = {
+        "nodes": part.nodes,
+        "node groups": part.groups,
+        "instances": part.instances,
+        "disks": part.disks,
+        "networks": part.networks,
+    }
+    return ", ".join(f"{len(found)} {kind}" for kind, found in counts.items())
 
 
 OPERATION: Final = Operation(OpClusterVerifyConfig, needed_locks, plan)
