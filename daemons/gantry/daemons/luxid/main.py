@@ -14,9 +14,11 @@ from attrs import frozen
 
 from gantry.core.query.view import View
 from gantry.core.queue.happenings import Rules
+from gantry.core.queue.job_filters import JobFilters
 from gantry.daemons.luxid.calls import Parts
 from gantry.daemons.luxid.connection import Caller, LuxiServer
 from gantry.daemons.luxid.files import QueueFiles, take_over
+from gantry.daemons.luxid.filter_calls import FilterCalls
 from gantry.daemons.luxid.job_calls import JobCalls
 from gantry.daemons.luxid.launcher import ForkServerLink, Launcher
 from gantry.daemons.luxid.mirror import Mirror
@@ -52,7 +54,7 @@ LOG: Final = Log("luxid")
 
 
 @frozen
-class Front(JobCalls, QueryCalls):
+class Front(JobCalls, QueryCalls, FilterCalls):
     """All calls of LUXI, for one connection."""
 
 
@@ -146,9 +148,18 @@ def _follow_voters(store: QueueStore, voting: Voting, mirror: Mirror) -> None:
 def _follow(store: QueueStore, voting: Voting | None, view: View) -> None:
     if voting is not None:
         voting.follow(view, store)
-    rules = Rules(view.configuration.cluster.max_running_jobs, is_available)
+    rules = _rules(view, store.rules)
     if rules != store.rules:
         store.follow(rules)
+
+
+def _rules(view: View, before: Rules) -> Rules:
+    """Return what the scheduler goes by; filter rules that are the same stay compiled."""
+    filters = JobFilters.of(view.configuration.filters.values())
+    running_max = view.configuration.cluster.max_running_jobs
+    return Rules(
+        running_max, is_available, before.filters if filters == before.filters else filters
+    )
 
 
 async def _find_node(mirror: Mirror, uuid: NodeUuid) -> Node:

@@ -17,7 +17,7 @@ from gantry.protocols.codec import Malformed
 from gantry.protocols.errors import ConnectionLost, ServiceError
 from gantry.protocols.identity import Epoch, NodeUuid
 from gantry.protocols.objects.configuration import Configuration, load_configuration
-from gantry.protocols.records import Index
+from gantry.protocols.records import ORIGIN, Index
 from gantry.protocols.wconfd import (
     SOCKET_NAME,
     WCONFD,
@@ -71,6 +71,8 @@ class Mirror:
     """Called with every new state of the configuration; must not wait."""
     view: View | None = field(default=None, init=False)
     """``None`` until WConfD has told it for the first time."""
+    index: Index = field(default=ORIGIN.index, init=False)
+    """The last record that is in the view."""
     epoch: Epoch | None = field(default=None, init=False)
     alone_since: Index | None = field(default=None, init=False)
     """Since which record WConfD goes on alone, without the only other voter."""
@@ -79,6 +81,7 @@ class Mirror:
     _voters_news: trio.Event = field(factory=trio.Event, init=False)
     _remote: WConfD | None = field(default=None, init=False)
     _named: Gate = field(factory=Gate, init=False)
+    _moved: trio.Event = field(factory=trio.Event, init=False)
 
     async def run(self) -> None:
         """Follow the configuration until cancelled."""
@@ -117,6 +120,11 @@ class Mirror:
         if self._remote is None:
             raise ConnectionLost("WConfD does not answer")
         return await question(self._remote)
+
+    async def reached(self, index: Index) -> None:
+        """Wait until a committed record is in the view."""
+        while self.index < index:
+            await self._moved.wait()
 
     async def _follow(self, remote: WConfD) -> None:
         snapshot = await remote.snapshot()
@@ -168,18 +176,20 @@ class Mirror:
                 for delta in deltas:
                     configuration = followed(configuration, delta)
                     changed.update(Ref(each.of, each.uuid) for each in delta.objects)
-                self._show(view.followed(configuration, changed))
+                self._show(view.followed(configuration, changed), deltas[-1].index)
                 return deltas[-1].index
         assert_never(news)
 
     async def _take(self, snapshot: Snapshot) -> None:
         view = await self.env.offload(lambda: _viewed(snapshot))
         self.epoch = snapshot.epoch
-        self._show(view)
+        self._show(view, snapshot.index)
 
-    def _show(self, view: View) -> None:
-        self.view = view
+    def _show(self, view: View, index: Index) -> None:
+        self.view, self.index = view, index
         self.changed(view)
+        self._moved.set()
+        self._moved = trio.Event()
 
 
 def _viewed(snapshot: Snapshot) -> View:

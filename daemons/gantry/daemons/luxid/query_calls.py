@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
 
 import attrs
 from attrs import frozen
@@ -34,8 +33,6 @@ from gantry.protocols.jobs import Job
 from gantry.protocols.locks import LockState
 from gantry.protocols.luxi import TagKind
 from gantry.protocols.query import parse_query, parse_resource
-
-FILTERS_UNAVAILABLE: Final = "job filter rules can not be changed by this version of Gantry yet"
 
 
 @frozen
@@ -154,25 +151,6 @@ class QueryCalls(Calls):
     async def query_tags(self, kind: TagKind, name: str) -> tuple[str, ...]:
         """Return the tags of an object."""
         return tuple(tags(kind, name, self.view()))
-
-    # --- filter rules ----------------------------------------------------------------------------
-
-    async def replace_filter(
-        self,
-        uuid: str | None,
-        priority: int,
-        predicates: Json,
-        action: Json,
-        reason: Json,
-    ) -> str:
-        """Refuse."""
-        self.view()
-        raise GenericError(FILTERS_UNAVAILABLE)
-
-    async def delete_filter(self, uuid: str) -> None:
-        """Refuse."""
-        self.view()
-        raise GenericError(FILTERS_UNAVAILABLE)
 
     # --- the watcher's rest ----------------------------------------------------------------------
 

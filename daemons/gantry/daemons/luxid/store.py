@@ -418,9 +418,9 @@ def journal_path(env: Environment) -> Path:
 
 def _may_schedule(before: Queue, after: Queue) -> bool:
     """Whether something that scheduling looks at has changed; indexes that did not are the same."""
-    return bool(after.ready or after.held) and (
+    return bool(after.ready or after.released) and (
         before.paused != after.paused
         or before.active is not after.active
         or before.ready is not after.ready
-        or before.held is not after.held
+        or before.released is not after.released
     )

@@ -10,7 +10,7 @@ from immutables import Map
 
 from gantry.core.queue import transitions
 from gantry.core.queue.snapshot import restore
-from gantry.core.queue.state import NO_ATTEMPT, NO_EVENT, Entry, Queue, dependencies
+from gantry.core.queue.state import NO_ATTEMPT, NO_EVENT, Entry, Queue, dependencies, rate_limits
 from gantry.protocols.identity import Attempt, JobId, Key
 from gantry.protocols.jobproc import (
     BlockedBy,
@@ -100,7 +100,7 @@ def _submitted(queue: Queue, record: JobsSubmitted) -> Queue:
         over = job.is_final  # a job without opcodes has nothing to do
         if over:
             job = attrs.evolve(job, end_timestamp=record.received)
-        queue = queue.put(Entry(job, depends, closed=over))
+        queue = queue.put(Entry(job, depends, rate_limits(job), closed=over))
         queue = attrs.evolve(queue, serial=max(queue.serial, new.id))
     if record.sending is not None:
         ids = tuple(new.id for new in record.jobs)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from attrs import field, frozen
 
 from gantry.core.queue.fold import replay
+from gantry.core.queue.job_filters import JobFilters
 from gantry.core.queue.state import Queue
 from gantry.core.queue.submission import (
     NewlyNumbered,
@@ -34,6 +35,7 @@ class Rules:
     running_max: int
     available: Callable[[str], bool]
     """Whether an opcode can be carried out, by its ``OP_ID``."""
+    filters: JobFilters = field(factory=JobFilters)
 
 
 # --- events --------------------------------------------------------------------------------------

@@ -149,7 +149,7 @@ def _archive(queue: Queue, job: JobId) -> Step:
 
 
 def _tick(queue: Queue, rules: Rules, at: Timestamp) -> Step:
-    records = schedule(queue, rules.running_max, at)
+    records = schedule(queue, rules.running_max, rules.filters, at)
     effects: list[Effect] = []
     for record in records:
         match record:

@@ -1,22 +1,25 @@
 """Which queued jobs begin now, and which end without having begun.
 
 A job is eligible once every job that it depends on has ended. Eligible jobs begin in the order
-of their priority, then of their ids, as long as slots are free; filter rules and rate limits
-will have their say in :func:`_may_begin`.
+of their priority, then of their ids, as long as slots are free, unless a limit that they bring
+along in their reason trails is reached, or a filter rule holds them up.
 """
 
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from typing import assert_never
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 from gantry.core.queue.fold import apply
-from gantry.core.queue.state import Dependency, Entry, Queue
+from gantry.core.queue.job_filters import JobFilters
+from gantry.core.queue.state import Dependency, Entry, Queue, RateLimit
 from gantry.core.queue.transitions import PRECEDING_FAILED
-from gantry.protocols.identity import Attempt, JobId
+from gantry.protocols.identity import Attempt, FilterUuid, JobId
 from gantry.protocols.jobs import Timestamp
 from gantry.protocols.queue_records import AttemptBegun, JobCanceled, JobFailed, QueueRecord
 
@@ -48,30 +51,104 @@ class Fail:
 Verdict = Go | Wait | Drop | Fail
 
 
-def schedule(queue: Queue, running_max: int, at: Timestamp) -> tuple[QueueRecord, ...]:
+def schedule(
+    queue: Queue, running_max: int, filters: JobFilters, at: Timestamp
+) -> tuple[QueueRecord, ...]:
     """Return the records that say what happens to queued jobs now.
 
-    Jobs whose dependencies failed end first; that may end others in turn.
+    Jobs that a rule rejects, or whose dependencies failed, end first; that may end others in turn.
     """
     records: list[QueueRecord] = []
-    eligible: list[tuple[int, JobId]] = []
-    for job in sorted(queue.held):
-        entry = queue.entries[job]
-        record = _ending(verdict(queue, entry), job, at)
-        if record is not None:
-            records.append(record)
-            queue = apply(queue, record)
-        elif isinstance(verdict(queue, entry), Go):
-            eligible.append((entry.job.priority, job))
+    for job in _rejected(queue, filters):
+        records.append(JobCanceled(job, at))
+        queue = apply(queue, records[-1])
+    queue, eligible = _judged(queue, records, at)
     free = 0 if queue.paused else running_max - len(queue.active)
     if free > 0 and (queue.ready or eligible):
-        chosen = heapq.nsmallest(free, _may_begin([*queue.ready.values(), *eligible]))
-        records += [AttemptBegun(job, FIRST_ATTEMPT, "run", at) for _, job in chosen]
+        waiting = [*queue.ready.values(), *eligible]
+        chosen = islice(_may_begin(queue, waiting, filters), free)
+        records += [AttemptBegun(job, FIRST_ATTEMPT, "run", at) for job in chosen]
     return tuple(records)
 
 
-def _may_begin(eligible: list[tuple[int, JobId]]) -> Iterator[tuple[int, JobId]]:
-    yield from eligible
+def _judged(
+    queue: Queue, records: list[QueueRecord], at: Timestamp
+) -> tuple[Queue, list[tuple[int, JobId]]]:
+    """End the jobs whose dependencies failed, and return those that may go on."""
+    while True:
+        eligible: list[tuple[int, JobId]] = []
+        known = len(records)
+        for job in sorted(queue.released):
+            entry = queue.entries[job]
+            outcome = verdict(queue, entry)
+            record = _ending(outcome, job, at)
+            if record is not None:
+                records.append(record)
+                queue = apply(queue, record)
+            elif isinstance(outcome, Go):
+                eligible.append((entry.job.priority, job))
+        if len(records) == known:  # else others may have been let go
+            return queue, eligible
+
+
+def _rejected(queue: Queue, filters: JobFilters) -> list[JobId]:
+    if not filters.may_reject:
+        return []
+    queued = sorted({*queue.ready, *queue.held, *queue.released, *queue.on_hold})
+    decisions = ((job, filters.decide(queue.entries[job].job)) for job in queued)
+    return [job for job, each in decisions if each is not None and each.action == "REJECT"]
+
+
+def _may_begin(
+    queue: Queue, waiting: list[tuple[int, JobId]], filters: JobFilters
+) -> Iterator[JobId]:
+    """Yield the jobs that may begin, the most urgent first."""
+    room = _Room(filters)
+    for job in queue.active:
+        room.admit(queue.entries[job])
+    heapq.heapify(waiting)
+    while waiting:
+        _, job = heapq.heappop(waiting)
+        if room.admit_if_any(queue.entries[job]):
+            yield job
+
+
+@define
+class _Room:
+    """How many jobs are at work under each limit."""
+
+    filters: JobFilters
+    _working: Counter[FilterUuid | RateLimit] = field(factory=Counter, init=False)
+
+    def admit_if_any(self, entry: Entry) -> bool:
+        """Count a job that begins; or say that it has to wait."""
+        limits = self._limits(entry)
+        if limits is None or any(self._working[key] >= most for key, most in limits):
+            return False
+        self._working.update(key for key, _ in limits)
+        return True
+
+    def admit(self, entry: Entry) -> None:
+        """Count a job that is at work, whatever the limits are now."""
+        self._working.update(key for key, _ in self._limits(entry) or ())
+
+    def _limits(self, entry: Entry) -> list[tuple[FilterUuid | RateLimit, int]] | None:
+        """Return the limits that a job counts for; ``None`` if it may not begin at all."""
+        limits: list[tuple[FilterUuid | RateLimit, int]] = [
+            (each, each[0]) for each in entry.limits
+        ]
+        decision = self.filters.decide(entry.job)
+        if decision is None:
+            return limits
+        match decision.action:
+            case "ACCEPT" | "CONTINUE":
+                return limits
+            case "PAUSE" | "REJECT":
+                return None
+            case ("RATE_LIMIT", most):
+                return [*limits, (decision.rule, most)]
+            case _:
+                assert_never(decision.action)
 
 
 def _ending(judged: Verdict, job: JobId, at: Timestamp) -> JobCanceled | JobFailed | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 from immutables import Map
 
-from gantry.core.queue.state import Archived, Entry, Queue, Sendings, dependencies
+from gantry.core.queue.state import Archived, Entry, Queue, Sendings, dependencies, rate_limits
 from gantry.protocols.jobs import (
     job_from_json,
     job_to_json,
@@ -71,6 +71,7 @@ def _restored(stored: StoredEntry) -> Entry:
     return Entry(
         job=job,
         depends=tuple(d for op in job.ops for d in dependencies(op)),
+        limits=rate_limits(job),
         attempt=stored.attempt,
         mode=stored.mode,
         roll_backs=stored.roll_backs,

@@ -6,6 +6,7 @@ record that was decided and one with those that are durable; clients see only th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final, Literal, TypeVar, cast
 
@@ -67,12 +68,28 @@ def dependencies(op: QueuedOpcode) -> tuple[Dependency, ...]:
     )
 
 
+RateLimit = tuple[int, str]
+"""At most so many jobs with this limit run at once; its label tells limits of one size apart."""
+
+_RATE_LIMIT: Final = re.compile(r"rate-limit:0*([1-9][0-9]{0,8}):(.*)", re.ASCII | re.DOTALL)
+
+
+def rate_limits(job: Job) -> frozenset[RateLimit]:
+    """Read the limits that a job brings along in the reason trails of its opcodes."""
+    trails = (op.input.get("reason") for op in job.ops)
+    entries = (entry for trail in trails if isinstance(trail, list) for entry in trail)
+    texts = (cast("list[object]", e)[1] for e in entries if isinstance(e, list) and len(e) > 1)
+    matches = (_RATE_LIMIT.fullmatch(text) for text in texts if isinstance(text, str))
+    return frozenset((int(match[1]), match[2]) for match in matches if match)
+
+
 @frozen
 class Entry:
     """One job in the queue, with what only the queue knows of it."""
 
     job: Job
     depends: tuple[Dependency, ...] = ()
+    limits: frozenset[RateLimit] = frozenset()
     attempt: Attempt = NO_ATTEMPT
     """The newest attempt; 0 while the job is queued."""
     mode: Mode = "run"
@@ -194,8 +211,12 @@ class Queue:
     entries: Map[JobId, Entry] = field(factory=Map)
     ready: Map[JobId, tuple[int, JobId]] = field(factory=Map)
     """The queued jobs without dependencies that may begin, with what they are sorted by."""
-    held: Map[JobId, None] = field(factory=Map)
-    """The queued jobs with dependencies."""
+    held: Map[JobId, frozenset[JobId]] = field(factory=Map)
+    """The queued jobs that depend on earlier ones which are not over, with these."""
+    released: Map[JobId, None] = field(factory=Map)
+    """The queued jobs of which all earlier ones that they depend on are over."""
+    dependents: Map[JobId, Map[JobId, None]] = field(factory=Map)
+    """By job, who is held by it."""
     on_hold: Map[JobId, None] = field(factory=Map)
     """The queued jobs that are paused; nothing else is looked at until they are not."""
     active: Map[JobId, None] = field(factory=Map)
@@ -222,7 +243,8 @@ class Queue:
 
     def is_unfinished(self, job: JobId) -> bool:
         """Whether the job is in the queue and not over."""
-        return any(job in each for each in (self.ready, self.held, self.on_hold, self.active))
+        indexes = (self.ready, self.active, self.held, self.released, self.on_hold)
+        return any(job in index for index in indexes)
 
     def put(self, entry: Entry) -> Queue:
         """Return the queue with a job's entry added or replaced, indexes included."""
@@ -230,14 +252,16 @@ class Queue:
         on_hold = phase == "queued" and entry.paused
         in_line = phase == "queued" and not on_hold
         rank = (entry.job.priority, job) if in_line and not entry.depends else None
-        return attrs.evolve(
+        queue = attrs.evolve(
             self,
             entries=self.entries.set(job, entry),
             ready=_set(self.ready, job, rank),
-            held=_mark(self.held, job, member=in_line and rank is None),
             on_hold=_mark(self.on_hold, job, member=on_hold),
             active=_mark(self.active, job, member=phase == "active"),
         )
+        if entry.depends:
+            queue = _placed(queue, entry, in_line=in_line)
+        return _let_go(queue, job) if phase == "closed" and job in self.dependents else queue
 
     def without(self, job: JobId) -> Queue:
         """Return the queue without a job."""
@@ -245,10 +269,55 @@ class Queue:
             self,
             entries=_set(self.entries, job, None),
             ready=_set(self.ready, job, None),
-            held=_mark(self.held, job, member=False),
             on_hold=_mark(self.on_hold, job, member=False),
             active=_mark(self.active, job, member=False),
         )
+
+
+def _placed(queue: Queue, entry: Entry, *, in_line: bool) -> Queue:
+    """Return the queue with a job with dependencies among those that wait, or not any more."""
+    job, waits = entry.id, queue.held.get(entry.id, frozenset[JobId]())
+    if in_line:
+        return queue if waits or job in queue.released else _waiting(queue, entry)
+    dependents = queue.dependents
+    for other in waits:
+        dependents = _set(dependents, other, dependents[other].delete(job) or None)
+    return attrs.evolve(
+        queue,
+        held=_set(queue.held, job, None),
+        released=_mark(queue.released, job, member=False),
+        dependents=dependents,
+    )
+
+
+def _waiting(queue: Queue, entry: Entry) -> Queue:
+    """Return the queue with one more job that waits for what is unfinished of what it needs.
+
+    Later jobs may not be known yet: whoever schedules looks at them once more.
+    """
+    job, dependents = entry.id, queue.dependents
+    others = {each.job for each in entry.depends if each.job < job}
+    waits = frozenset(other for other in others if queue.is_unfinished(other))
+    for other in waits:
+        them = dependents.get(other, Map[JobId, None]())
+        dependents = dependents.set(other, them.set(job, None))
+    return attrs.evolve(
+        queue,
+        held=_set(queue.held, job, waits or None),
+        released=_mark(queue.released, job, member=not waits),
+        dependents=dependents,
+    )
+
+
+def _let_go(queue: Queue, job: JobId) -> Queue:
+    """Return the queue in which nobody waits for a job any more: it is over."""
+    held, released = queue.held, queue.released
+    for dependent in queue.dependents[job]:
+        rest = held[dependent] - {job}
+        held = _set(held, dependent, rest or None)
+        released = _mark(released, dependent, member=not rest)
+    dependents = queue.dependents.delete(job)
+    return attrs.evolve(queue, held=held, released=released, dependents=dependents)
 
 
 def _set(index: Map[K, V], key: K, value: V | None) -> Map[K, V]:

@@ -260,7 +260,14 @@ def test_the_indexes_say_what_the_entries_say(history: list[Act]) -> None:
     on_hold = {e.id for e in entries if e.phase == "queued" and e.paused}
     assert set(queue.on_hold) == on_hold
     assert dict(queue.ready) == {e.id: (e.job.priority, e.id) for e in queued if not e.depends}
-    assert set(queue.held) == {e.id for e in queued if e.depends}
+    assert {*queue.held, *queue.released} == {e.id for e in queued if e.depends}
+    assert set(queue.held).isdisjoint(queue.released)
+    for job, others in queue.held.items():
+        assert others
+        assert others <= {d.job for d in queue.entries[job].depends}
+        assert all(map(queue.is_unfinished, others))
+    pairs = {(other, job) for job, others in queue.held.items() for other in others}
+    assert {(other, job) for other, them in queue.dependents.items() for job in them} == pairs
     assert set(queue.active) == {e.id for e in entries if e.phase == "active"}
 
 

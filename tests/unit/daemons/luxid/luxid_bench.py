@@ -12,11 +12,15 @@ import trio
 from attrs import define, field
 from typing_extensions import override
 
+from gantry.core.config.reservations import Reservations
+from gantry.core.config.state import State
+from gantry.core.config.transaction import Transacted, forget, transact
 from gantry.daemons.luxid.launcher import Child, Launcher
 from gantry.daemons.luxid.main import main
+from gantry.protocols.changes import Change
 from gantry.protocols.errors import ConnectionLost
 from gantry.protocols.framing import ETX
-from gantry.protocols.identity import Attempt, Epoch, JobId, Key, NodeUuid
+from gantry.protocols.identity import Attempt, Epoch, JobId, Key, NodeUuid, Ticket
 from gantry.protocols.jobproc import (
     JOB_PROCESS,
     Assignment,
@@ -32,14 +36,17 @@ from gantry.protocols.jobproc import (
     Submitted,
 )
 from gantry.protocols.locks import LockState
+from gantry.protocols.objects.configuration import dump_configuration, load_configuration
 from gantry.protocols.records import Index
 from gantry.protocols.steps import Decided
 from gantry.protocols.wconfd import (
     SOCKET_NAME,
     WCONFD,
+    Committed,
     Delta,
     Deltas,
     LivingJob,
+    Refused,
     Snapshot,
     WConfD,
 )
@@ -76,7 +83,8 @@ class Counting(Randomness):
 
     @override
     def bytes(self, count: int) -> bytes:
-        return bytes(count)
+        self.count += 1
+        return self.count.to_bytes(count)
 
     @override
     def uuid(self) -> str:
@@ -133,17 +141,41 @@ class ScriptedWconfd:
     held: tuple[LockState, ...] = ()
     voters: list[tuple[NodeUuid, ...]] = field(factory=list)
     alone_since: Index | None = None
+    state: State | None = None
+    """As of the last change that was asked for."""
+    dies_once_it_has_committed: trio.Event | None = None
     _alone_news: trio.Event = field(factory=trio.Event)
     _news: trio.Event = field(factory=trio.Event)
     _heard: trio.Event = field(factory=trio.Event)
 
     async def snapshot(self) -> Snapshot:
-        return Snapshot(Index(len(self.deltas_made)), self.epoch, self.configuration)
+        configuration = self.configuration
+        if self.state is not None:
+            configuration = dump_configuration(self.state.configuration)
+        return Snapshot(Index(len(self.deltas_made)), self.epoch, configuration)
 
     async def deltas(self, since: Index) -> Deltas:
         while len(self.deltas_made) <= since:
             await self._news.wait()
         return Deltas(tuple(self.deltas_made[since:]))
+
+    async def commit(self, ticket: Ticket, change: Change) -> Committed | Refused:
+        """Make a change as WConfD does."""
+        if self.state is None:
+            self.state = State.of(load_configuration(self.configuration), epoch=self.epoch)
+        made = transact(self.state, Reservations(), ticket, change, NOW)
+        if isinstance(made, Transacted):
+            self.state = made.state
+            self.change(made.delta)
+            if self.dies_once_it_has_committed is not None:
+                self.dies_once_it_has_committed.set()
+                await trio.sleep_forever()
+            return Committed(made.delta.index)
+        return made
+
+    async def forget(self, job: JobId) -> None:
+        if self.state is not None:
+            self.state = forget(self.state, job)
 
     def change(self, delta: Delta) -> None:
         self.deltas_made.append(delta)
