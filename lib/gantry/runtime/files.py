@@ -11,7 +11,7 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Final, TypeVar
@@ -53,24 +53,37 @@ def sync_folder(path: Path) -> None:
 
 
 def write_durably(path: Path, data: bytes, mode: int) -> None:
-    """Replace a file atomically and durably; blocking. See :meth:`Files.write`.
+    """Replace a file atomically and durably; blocking. See :meth:`Files.write`."""
+    write_all_durably({path: data}, mode)
+
+
+def write_all_durably(contents: Mapping[Path, bytes], mode: int) -> None:
+    """Replace files atomically and durably; blocking. A folder is flushed once for all its files.
 
     What is being written has no name until it is complete (``O_TMPFILE`` of open(2)), so the
     kernel removes it with its writer, however that ends.
     """
-    temporary = f".{path.name}.{secrets.token_hex(4)}.new"
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    with contextlib.ExitStack() as opened:
+        folders: dict[Path, int] = {}
+        for path, data in contents.items():
+            if path.parent not in folders:
+                flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+                folders[path.parent] = os.open(path.parent, flags)
+                opened.callback(os.close, folders[path.parent])
+            _replace(folders[path.parent], path.name, data, mode)
+        for folder in folders.values():
+            os.fsync(folder)
+
+
+def _replace(folder: int, name: str, data: bytes, mode: int) -> None:
+    temporary = f".{name}.{secrets.token_hex(4)}.new"
     try:
-        try:
-            _write_new(folder, temporary, data, mode)
-            os.rename(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary, dir_fd=folder)
-            raise
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        _write_new(folder, temporary, data, mode)
+        os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary, dir_fd=folder)
+        raise
 
 
 def _write_all(fd: int, data: bytes) -> None:
@@ -125,6 +138,11 @@ def _rename(old: Path, new: Path) -> None:
     sync_folder(new.parent)
     if old.parent != new.parent:
         sync_folder(old.parent)
+
+
+def _remove_all(paths: Iterable[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 def _remove_tree(path: Path) -> None:
@@ -224,6 +242,10 @@ class RealFiles(Files):
         await self._run(lambda: _overwrite(path, data, mode))
 
     @override
+    async def write_all(self, contents: Mapping[Path, bytes], mode: int = 0o640) -> None:
+        await self._run(lambda: write_all_durably(contents, mode))
+
+    @override
     async def append_to(self, path: Path, mode: int = 0o640) -> AppendFile:
         fd = await self._run(lambda: _open_append(path, mode))
         return RealAppendFile(fd, self._run)
@@ -236,6 +258,10 @@ class RealFiles(Files):
     @override
     async def remove(self, path: Path) -> None:
         await self._run(lambda: path.unlink(missing_ok=True))
+
+    @override
+    async def remove_all(self, paths: Iterable[Path]) -> None:
+        await self._run(lambda: _remove_all(paths))
 
     @override
     async def rename(self, old: Path, new: Path) -> None:

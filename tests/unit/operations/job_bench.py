@@ -44,6 +44,7 @@ class Ran:
     records: list[StepRecord] = field(factory=list)
     submitted: list[tuple[Mapping[str, Json], ...]] = field(factory=list)
     killed: bool = False
+    cancelled: bool = False
 
     @property
     def steps(self) -> int:
@@ -102,7 +103,7 @@ class JobBench:
             again = Assignment(
                 job, Attempt(2), Epoch(1), then, wire, finished, tuple(ran.records), 0, 0
             )
-            again = evolve(again, cancelled=then_cancel)
+            again = evolve(again, cancelled=then_cancel or ran.cancelled)  # as LuxiD keeps it
             await self._attempt(again, ran, None, None)
         await self.cluster.wconfd.drop_job(job)  # LuxiD does so when a job has ended
         return ran
@@ -164,6 +165,7 @@ class Listener:
                 if len(self.ran.records) in self.pause_after:
                     await self.server.pause()
                 if len(self.ran.records) == self.cancel_after:
+                    self.ran.cancelled = True
                     await self.server.cancel()
                 if len(self.ran.records) == self.kill_after:
                     self.ran.killed = True

@@ -157,3 +157,15 @@ async def test_links_are_followed_and_replaced(place: Place) -> None:
     assert await files.read(folder / "link") == b"a"
     await files.remove(folder / "link")
     assert await files.read(folder / "a") == b"a"
+
+
+async def test_several_files_are_written_and_removed(place: Place) -> None:
+    files, folder = place
+    await files.make_folder(folder / "sub")
+    contents = {folder / "a": b"one", folder / "sub" / "b": b"two"}
+    await files.write_all(contents)
+    assert {path: await files.read(path) for path in contents} == contents
+    await files.remove_all((*contents, folder / "never"))
+    assert await files.list(folder / "sub") == ()
+    with pytest.raises(FileNotFoundError):
+        await files.write_all({folder / "no" / "a": b""})

@@ -84,7 +84,7 @@ class OpcodeRun:
     async def _begin(self, intent: Intent) -> bool:
         if self.stepper.attempt > FIRST_ATTEMPT:  # what was taken may be no longer what is needed
             await self.locks.release()
-        self._enter("waiting")
+        self._pass_through("waiting")
         try:
             plan = await self._prepare(intent)
         except Cancelled:
@@ -104,7 +104,7 @@ class OpcodeRun:
             nursery.start_soon(cancel_when, self.cancelled, nursery.cancel_scope)
             opcode, operation = intent.opcode, intent.operation
             await self.locks.take(lambda: operation.locks(opcode, self.world))
-            self._enter("running")
+            self._pass_through("running")
             plans.append(await operation.plan(opcode, self.world))
             nursery.cancel_scope.cancel()
         if not plans:
@@ -216,6 +216,10 @@ class OpcodeRun:
         return await self._finish("success", self._result(plan))
 
     # --- statuses --------------------------------------------------------------------------------
+
+    def _pass_through(self, status: OpcodeStatus) -> None:
+        """Report a status that most jobs are in for a moment only."""
+        self.outbox.put(OpcodeChanged(self.number, status, self.world.now()), lingers=True)
 
     def _enter(self, status: OpcodeStatus, result: Json = None) -> EventNumber:
         return self.outbox.put(OpcodeChanged(self.number, status, self.world.now(), result))

@@ -115,7 +115,7 @@ class Stepper:
 
     def note(self, record: StepRecord) -> None:
         """Hand a record to LuxiD and to the disk; before the next step acts it is flushed."""
-        self.outbox.put(Recorded(record))
+        self.outbox.put(Recorded(record), lingers=True)
         self.journal.note(record)
 
     def begin(self, plan: Plan, holds: Holds) -> None:

@@ -34,6 +34,9 @@ QUEUE_VERSION: Final = b"1\n"
 BEHIND_SECONDS: Final = 1.0
 """How far the files may be behind the queue, as ``config.data`` is behind its journal."""
 
+BATCH_JOBS: Final = 20
+"""How many files are written at once: rendering them holds the event loop for some milliseconds."""
+
 RETRY_SECONDS: Final = 5.0
 
 _JOB_FILE: Final = re.compile(r"job-([1-9][0-9]*)")
@@ -105,14 +108,18 @@ class QueueFiles:
             queue = self.queue()
             await self._write_small(queue)
             while self._dirty:
-                job = min(self._dirty)
-                await self._write_job(job)
-                self._dirty.discard(job)
+                await self._write_jobs(sorted(self._dirty)[:BATCH_JOBS])
 
-    async def _write_job(self, job: JobId) -> None:
-        found = self.queue().job(job)
-        if found is not None:
-            await self.env.files.write(live_path(self.env, job), dump_job(found))
+    async def _write_jobs(self, jobs: list[JobId]) -> None:
+        queue = self.queue()
+        self._dirty.difference_update(jobs)
+        found = {job: queue.job(job) for job in jobs}
+        contents = {live_path(self.env, job): dump_job(each) for job, each in found.items() if each}
+        try:
+            await self.env.files.write_all(contents)
+        except BaseException:
+            self._dirty.update(jobs)
+            raise
 
     async def _write_small(self, queue: Queue) -> None:
         await self._write_if_changed("version", QUEUE_VERSION)

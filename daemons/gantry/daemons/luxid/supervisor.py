@@ -90,6 +90,8 @@ class Attended:
     """Whether the process has said that it leaves because nobody may act for now."""
     is_new: bool = False
     """Whether the attempt was just begun, so that its process can not have its work yet."""
+    noted: trio.Event = field(factory=trio.Event)
+    """Set when it is durable that there is a process; it gets no work before."""
 
 
 @define
@@ -194,8 +196,7 @@ class Supervisor:
 
     async def _remove_files(self, job: JobId) -> None:
         """Remove what only a process of the job needs, or one that comes after it."""
-        await self.env.files.remove(self._path(job))
-        await self.env.files.remove(self.env.paths.step_journal(job))
+        await self.env.files.remove_all((self._path(job), self.env.paths.step_journal(job)))
 
     async def _sweep(self, nursery: trio.Nursery) -> None:
         """Remove what is left of jobs that were over before an earlier LuxiD could do so."""
@@ -308,8 +309,8 @@ class Supervisor:
         job, attempt = attended.job, attended.attempt
         if attended.kill:
             child.kill()
+        self._soon(lambda: self._note(attended, child))
         try:
-            await self._commit(Started(job, attempt, child.pid))
             while self._current(job, attempt) is not None:
                 try:
                     await self._converse(attended)
@@ -325,6 +326,11 @@ class Supervisor:
                 del self._attended[job]
                 if self._is_over(job):
                     await self._remove_files(job)
+
+    async def _note(self, attended: Attended, child: Child) -> None:
+        """Make it durable that there is a process, while it is being connected to."""
+        await self._commit(Started(attended.job, attended.attempt, child.pid))
+        attended.noted.set()
 
     async def _converse(self, attended: Attended) -> None:
         """Give a process its work and commit what it says, until it leaves."""
@@ -378,6 +384,7 @@ class Supervisor:
             epoch = await self.mirror.named()
             secrets = self.secrets.get(entry.id, ())
             work = assignment(entry, epoch, secrets)
+            await attended.noted.wait()
             await remote.assign(evolve(work, warnings=warnings(self.store, self.mirror)))
         elif known != (attended.job, attended.attempt) and attended.child is not None:
             attended.child.kill()
@@ -396,6 +403,7 @@ class Supervisor:
         """Make sure that a process is dead, and have the queue decide what follows."""
         child.kill()
         await child.ended()
+        await attended.noted.wait()
         LOG.warning("died", job=attended.job, attempt=attended.attempt, pid=child.pid)
         await self._commit(
             Died(attended.job, attended.attempt, self.store.now(), blameless=attended.halted)

@@ -82,9 +82,9 @@ class Overheard(Outbox):
     react: Callable[[Event], None] = lambda _: None
 
     @override
-    def put(self, event: Event) -> EventNumber:
+    def put(self, event: Event, *, lingers: bool = False) -> EventNumber:
         self.react(event)
-        return super().put(event)
+        return super().put(event, lingers=lingers)
 
 
 class Standing:
