@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 import attrs
-from bench import changes, commands, instances, jobs, memory, queries, scale, waiting
+from bench import changes, commands, instances, jobs, locks, memory, queries, scale, waiting
 from bench.figures import Section, machine, rendered
 from bench.yardsticks import yardsticks
 from tests.cluster.development import DevCluster, down, up
@@ -42,6 +42,7 @@ ON_ONE_NODE: Final[dict[str, Measure]] = {
     "changes": changes.growth,
     "queries": queries.growth,
     "crowd": jobs.crowd,
+    "locks": locks.requests,
     "scale": scale.scale,
 }
 """What is measured on the cluster of one node, in this order; each leaves no instances behind."""

@@ -7,6 +7,7 @@ import sys
 import time
 
 from gantry.cli import exit_codes
+from gantry.cli.cell_text import time_text
 from gantry.cli.command import Arguments, Command, Known, Program
 from gantry.cli.errors import CommandError
 from gantry.cli.invocation import Invocation
@@ -101,10 +102,36 @@ def _pending_text(content: object) -> str:
     return ",".join(f"{mode}:{'|'.join(map(str, owners))}" for mode, owners in content)
 
 
+def _since_text(content: object) -> str:
+    if not isinstance(content, list) or not content:
+        return "-"
+    return ",".join("?" if each is None else time_text(each) for each in content)
+
+
+def _waits_text(content: object) -> str:
+    if not isinstance(content, list) or not content:
+        return "-"
+    return ",".join(map(_wait_text, content))
+
+
+def _wait_text(wait: object) -> str:
+    match wait:
+        case [job, mode, since, [*behind]]:
+            return f"{mode}:{job} for {'|'.join(map(str, behind))} since {time_text(since)}"
+        case _:
+            return "?"
+
+
 LOCKS = Listing(
     "lock",
     ("name", "mode", "owner", "pending"),
-    {"mode": _mode_text, "owner": _owners_text, "pending": _pending_text},
+    {
+        "mode": _mode_text,
+        "owner": _owners_text,
+        "pending": _pending_text,
+        "owner_since": _since_text,
+        "waits": _waits_text,
+    },
 )
 
 
@@ -169,7 +196,13 @@ def _opcodes_of_file(path: str) -> list[tuple[str, Opcode]]:
 
 COMMANDS = (
     Command("delay", run_delay, (Arguments("unknown", 1, 1),), DELAY_OPTIONS),
-    Command("locks", run_locks, (), LOCKS_OPTIONS),
+    Command(
+        "locks",
+        run_locks,
+        (),
+        LOCKS_OPTIONS,
+        notes="-o +owner_since,waits shows since when locks are held, and who waits for whom.",
+    ),
     Command("submit-job", run_submit_job, (Arguments("file", 1, None),), SUBMIT_OPTIONS),
 )
 

@@ -76,10 +76,25 @@ class Blocked:
 
 
 @frozen
+class LockWait:
+    """A job that waits for a lock, as shown to people."""
+
+    job: JobId
+    mode: Mode
+    behind: tuple[JobId, ...]
+    """The jobs that it waits for: those that hold what it wants, and those before it in line."""
+    since: float | None = None
+    """In seconds since the epoch."""
+
+
+@frozen
 class LockState:
     """One lock that is held or waited for, as shown to people."""
 
     name: LockName
     mode: Mode | None
     owners: tuple[JobId, ...]
-    pending: tuple[tuple[Mode, JobId], ...]
+    waits: tuple[LockWait, ...]
+    since: tuple[float | None, ...] = ()
+    """Since when each of the owners has it, in seconds since the epoch; unknown for what was held
+    already when WConfD started."""

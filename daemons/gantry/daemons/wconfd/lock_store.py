@@ -8,6 +8,7 @@ until it ends. After a start nothing is given until LuxiD has named the unfinish
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Final
 
 import trio
@@ -24,11 +25,12 @@ from gantry.core.locking.holdings import (
     record_of,
     replay,
 )
+from gantry.core.locking.times import LockTimes
 from gantry.core.locking.waiting import Locks
 from gantry.protocols.codec import to_bytes
 from gantry.protocols.errors import BadCall, StaleAttempt
 from gantry.protocols.identity import Attempt, Epoch, JobId
-from gantry.protocols.locks import Blocked, Granted, Level, LockOwner, LockRequest
+from gantry.protocols.locks import Blocked, Granted, Level, LockOwner, LockRequest, LockState
 from gantry.protocols.records import Index
 from gantry.protocols.wconfd import NotDurable, NotReady, Reserved, Taken, Want
 from gantry.runtime.environment import Environment
@@ -75,6 +77,7 @@ class LockStore:
     reservations: Reservations
     ready: trio.Event = field(factory=trio.Event, init=False)
     """Set when the unfinished jobs have been named."""
+    _times: LockTimes = field(factory=LockTimes, init=False)
     _waiters: dict[JobId, _Waiter] = field(factory=dict, init=False)
     _unsaid: set[JobId] = field(factory=set, init=False)
     """Jobs whose holdings the journal does not know."""
@@ -103,7 +106,9 @@ class LockStore:
         self.locks, others, answer = waiting.request(self.locks, owner, requests, priority)
         self._wake(others)
         if isinstance(answer, Blocked):
+            self._times.asks(owner.job, self._env.clock.now())
             await self._wait_for_turn(owner)
+        self._note(owner.job)
         await self._say(owner.job)
         return Granted(self.locks.allocation.held(owner.job))
 
@@ -141,6 +146,7 @@ class LockStore:
         self.locks, others, answer = waiting.try_request(self.locks, owner, requests)
         self._wake(others)
         if isinstance(answer, Granted):
+            self._note(owner.job)
             await self._say(owner.job)
         return answer
 
@@ -150,6 +156,7 @@ class LockStore:
         if level is None:
             self.reservations = self.reservations.without_job(owner.job)
         self._unsaid.add(owner.job)
+        self._note(owner.job)
         self._wake(others, taken_back=owner.job)
 
     def set_priority(self, job: JobId, priority: int) -> None:
@@ -208,11 +215,23 @@ class LockStore:
         self.locks, others = waiting.drop_job(self.locks, job)
         self.reservations = self.reservations.without_job(job)
         self._unsaid.add(job)
+        self._note(job)
         self._wake(others, taken_back=job)
+
+    def _note(self, job: JobId) -> None:
+        """Note since when a job holds what it holds, and that it does not wait."""
+        self._times.holds(job, self.locks.allocation.of(job), self._env.clock.now())
+        if job not in self.locks.waiting:
+            self._times.waits_no_more(job)
+
+    async def states(self) -> tuple[LockState, ...]:
+        """Return every lock that is held or waited for."""
+        return await self._env.offload(partial(self._times.states, self.locks))
 
     def _wake(self, granted: Iterable[JobId], taken_back: JobId | None = None) -> None:
         """End the waits of granted requests, and of a job whose request may be in line no more."""
         for job in granted:
+            self._note(job)
             if job in self._waiters:
                 self._waiters.pop(job).end(granted=True)
         if taken_back in self._waiters and taken_back not in self.locks.waiting:

@@ -131,8 +131,7 @@ class WConfDServer(WConfD):
 
     @override
     async def locks(self) -> tuple[LockState, ...]:
-        await trio.lowlevel.checkpoint()
-        return waiting.states(self.held.locks)
+        return await self.held.states()
 
     @override
     async def reserve(self, owner: LockOwner, wants: tuple[Want, ...]) -> Reserved | Taken:

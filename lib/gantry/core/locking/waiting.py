@@ -13,6 +13,7 @@ the order can not help with, never waits at all.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from attrs import evolve, field, frozen
 from immutables import Map
@@ -29,9 +30,13 @@ from gantry.protocols.locks import (
     LockOwner,
     LockRequest,
     LockState,
+    LockWait,
     Mode,
 )
 from gantry.protocols.wconfd import LockOrderViolated
+
+LOOKED_AT_MAX: Final = 256
+"""Of a job that holds more locks it is not looked up one by one who waits for them."""
 
 Wanted = Map[LockName, Mode | None]
 """A request: for each lock the mode, or ``None`` to let it go."""
@@ -62,6 +67,9 @@ class Locks:
     attempts: Map[JobId, Attempt] = field(factory=Map)
     requests: int = 0
     """How many requests have ever waited."""
+    line: Allocation = field(factory=Allocation)
+    """What is waited for, as if those who wait had it: so whether anybody waits for a lock is found
+    out without going along the line."""
 
 
 Step = tuple[Locks, tuple[JobId, ...]]
@@ -93,6 +101,10 @@ def request(
     else:
         pending = Pending(wanted, priority, locks.requests)
         locks = evolve(locks, requests=locks.requests + 1)
+    if before is None and not granted:
+        decided = _decided_alone(locks, job, pending)
+        if decided is not None:
+            return decided
     upgrade = _upgrade_in(locks.allocation, job, wanted)
     if upgrade is not None:
         by = _hold_blockers(locks.allocation, job, wanted)
@@ -100,12 +112,51 @@ def request(
             raise LockOrderViolated(upgrade, upgrade)
         locks = _grant(_without_pending(locks, job), job, wanted)
     else:
-        locks = evolve(locks, waiting=locks.waiting.set(job, pending))
+        locks = _with_pending(locks, job, pending)
     locks, more = settle(locks)
     others = tuple(each for each in (*granted, *more) if each != job)
     if job in locks.waiting:
         return locks, others, Blocked(blockers(locks, job))
     return locks, others, Granted(locks.allocation.held(job))
+
+
+def _decided_alone(
+    locks: Locks, job: JobId, pending: Pending
+) -> tuple[Locks, tuple[JobId, ...], Granted | Blocked] | None:
+    """Decide about a request that changes nothing for those who wait; ``None``: it might.
+
+    Nobody in line waits for what the job has, and nobody behind it for what it wants. So no way
+    along those who wait for each other leads to this job: it waits for those in its way, and
+    nobody else gets anything by that. Then the cost is that of the locks which are named.
+    """
+    wanted = pending.wanted
+    if (
+        _upgrade_in(locks.allocation, job, wanted) is not None
+        or _weakens(locks.allocation, job, wanted)
+        or _is_waited_for(locks, job, locks.allocation.of(job))
+    ):
+        return None
+    needs = _strengthened(locks.allocation, job, wanted)
+    waiting = {
+        each for name, mode in needs.items() for each in locks.line.blockers(job, name, mode)
+    }
+    ahead = {each for each in waiting if locks.waiting[each].place < pending.place}
+    by = _hold_blockers(locks.allocation, job, wanted) | ahead
+    if not by:
+        locks = _grant(locks, job, wanted)
+        return locks, (), Granted(locks.allocation.held(job))
+    if waiting != ahead:
+        return None
+    return _with_pending(locks, job, pending), (), Blocked(tuple(sorted(by)))
+
+
+def _is_waited_for(locks: Locks, job: JobId, held: Mapping[LockName, Mode]) -> bool:
+    """Whether anybody else waits for one of these locks; takes "perhaps" for an answer."""
+    if not locks.waiting:
+        return False
+    if len(held) > LOOKED_AT_MAX:
+        return True
+    return any(True for name, mode in held.items() for _ in locks.line.blockers(job, name, mode))
 
 
 def try_request(
@@ -124,7 +175,10 @@ def try_request(
     if not by and _upgrade_in(locks.allocation, job, wanted) is None:
         last = max((each.priority for each in locks.waiting.values()), default=0)
         behind = Pending(wanted, last, locks.requests)
-        by = frozenset(blockers(evolve(locks, waiting=locks.waiting.set(job, behind)), job))
+        decided = _decided_alone(locks, job, behind)
+        if decided is not None and isinstance(decided[2], Granted):
+            return decided[0], granted, decided[2]
+        by = frozenset(blockers(_with_pending(locks, job, behind), job))
     if by:
         return locks, granted, Blocked(tuple(sorted(by)))
     locks, more = settle(_grant(locks, job, wanted))
@@ -133,7 +187,11 @@ def try_request(
 
 def withdraw(locks: Locks, job: JobId) -> Step:
     """Take back a job's waiting request; those behind it may come in."""
-    return settle(_without_pending(locks, job))
+    pending = locks.waiting.get(job)
+    locks = _without_pending(locks, job)
+    if pending is None or not _is_waited_for(locks, job, _wants(pending)):
+        return locks, ()
+    return settle(locks)
 
 
 def release(locks: Locks, owner: LockOwner, level: Level | None) -> Step:
@@ -144,11 +202,17 @@ def release(locks: Locks, owner: LockOwner, level: Level | None) -> Step:
     """
     locks, granted = adopt(locks, owner)
     job = owner.job
+    was_waiting = job in locks.waiting
     if level is None:
         locks = _without_pending(locks, job)
     names = [n for n in locks.allocation.of(job) if level is None or level_of(n) == level]
+    let_go = {name: locks.allocation.of(job)[name] for name in names}
+    unnoticed = not was_waiting and not _is_waited_for(locks, job, let_go)
     allocation = locks.allocation.with_locks(job, dict.fromkeys(names))
-    locks, more = settle(evolve(locks, allocation=allocation))
+    locks = evolve(locks, allocation=allocation)
+    if unnoticed:
+        return locks, granted
+    locks, more = settle(locks)
     return locks, (*granted, *more)
 
 
@@ -179,8 +243,11 @@ def adopt(locks: Locks, owner: LockOwner) -> Step:
 def drop_job(locks: Locks, job: JobId) -> Step:
     """Free everything of a job that is over."""
     attempts = locks.attempts.delete(job) if job in locks.attempts else locks.attempts
+    held = locks.allocation.of(job)
+    unnoticed = job not in locks.waiting and not _is_waited_for(locks, job, held)
     locks = evolve(_without_pending(locks, job), attempts=attempts)
-    return settle(evolve(locks, allocation=locks.allocation.without_job(job)))
+    locks = evolve(locks, allocation=locks.allocation.without_job(job))
+    return (locks, ()) if unnoticed else settle(locks)
 
 
 def restored(
@@ -334,7 +401,17 @@ def _grant(locks: Locks, job: JobId, wanted: Wanted) -> Locks:
 def _without_pending(locks: Locks, job: JobId) -> Locks:
     if job not in locks.waiting:
         return locks
-    return evolve(locks, waiting=locks.waiting.delete(job))
+    return evolve(locks, waiting=locks.waiting.delete(job), line=locks.line.without_job(job))
+
+
+def _with_pending(locks: Locks, job: JobId, pending: Pending) -> Locks:
+    line = locks.line.without_job(job).with_locks(job, _wants(pending))
+    return evolve(locks, waiting=locks.waiting.set(job, pending), line=line)
+
+
+def _wants(pending: Pending) -> dict[LockName, Mode]:
+    """Return what a request asks for, besides what it lets go."""
+    return {name: mode for name, mode in pending.wanted.items() if mode is not None}
 
 
 # --- what people see -----------------------------------------------------------------------------
@@ -342,19 +419,19 @@ def _without_pending(locks: Locks, job: JobId) -> Locks:
 
 def states(locks: Locks) -> tuple[LockState, ...]:
     """Return every lock that is held or waited for, in the order of locks."""
-    pending: dict[LockName, list[tuple[Mode, JobId]]] = {}
+    waits: dict[LockName, list[LockWait]] = {}
+    graph = wait_graph(locks)
     for job, each in sorted(locks.waiting.items(), key=lambda item: item[1].place):
+        behind = tuple(sorted(graph[job]))
         for name, mode in each.wanted.items():
             if mode is not None:
-                pending.setdefault(name, []).append((mode, job))
-    names = sorted({*locks.allocation.holders, *pending}, key=rank)
-    return tuple(_state(locks.allocation, name, pending.get(name, [])) for name in names)
+                waits.setdefault(name, []).append(LockWait(job, mode, behind))
+    names = sorted({*locks.allocation.holders, *waits}, key=rank)
+    return tuple(_state(locks.allocation, name, waits.get(name, ())) for name in names)
 
 
-def _state(
-    allocation: Allocation, name: LockName, pending: Iterable[tuple[Mode, JobId]]
-) -> LockState:
+def _state(allocation: Allocation, name: LockName, waits: Iterable[LockWait]) -> LockState:
     holders = allocation.holders.get(name, Map[JobId, Mode]())
     modes = set(holders.values())
     mode: Mode | None = "exclusive" if "exclusive" in modes else "shared" if modes else None
-    return LockState(name, mode, tuple(sorted(holders)), tuple(pending))
+    return LockState(name, mode, tuple(sorted(holders)), tuple(waits))

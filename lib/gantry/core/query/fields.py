@@ -90,12 +90,18 @@ def _unknown(name: str) -> Field[Row]:
     return Field(name, name, "unknown", f"There is no field {name}", lambda _: NOT_A_FIELD)
 
 
-def table(resource: AnyResource, key: str, *groups: Sequence[Field[Row]]) -> Table[Row]:
+def table(
+    resource: AnyResource,
+    key: str,
+    *groups: Sequence[Field[Row]],
+    unlisted: Sequence[Field[Row]] = (),
+) -> Table[Row]:
     """Make a table of groups of fields; a name must not occur twice."""
+    groups = (*groups, unlisted)
     fields = {each.name: each for group in groups for each in group}
     if len(fields) != sum(map(len, groups)):
         raise ValueError(f"a field of {resource} is defined twice")
-    return Table(resource, key, fields)
+    return Table(resource, key, fields, frozenset(each.name for each in unlisted))
 
 
 def normal(value: Json) -> Cell:

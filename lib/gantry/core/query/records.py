@@ -7,7 +7,8 @@ from typing import Final
 from attrs import frozen
 
 from gantry.core.query.fields import Field, Table, table
-from gantry.protocols.locks import LockState
+from gantry.protocols.codec import Json
+from gantry.protocols.locks import LockState, LockWait
 from gantry.protocols.objects.filter import FilterRule
 from gantry.protocols.objects.node import Node
 from gantry.protocols.query import Cell
@@ -21,6 +22,10 @@ class ExportRow:
     export: Cell
 
 
+def _wait_shown(wait: LockWait) -> Json:
+    return [str(wait.job), wait.mode, wait.since, [str(job) for job in wait.behind]]
+
+
 LOCKS: Final[Table[LockState]] = table("lock", "name", (
     Field("name", "Name", "other", "Level and object", lambda r: (0, r.name)),
     Field("mode", "Mode", "other", "How it is held: exclusive, shared or null",
@@ -28,7 +33,12 @@ LOCKS: Final[Table[LockState]] = table("lock", "name", (
     Field("owner", "Owner", "other", "Jobs that hold it",
           lambda r: (0, [str(job) for job in r.owners]), "lock"),
     Field("pending", "Pending", "other", "Jobs that wait for it, and how they want it",
-          lambda r: (0, [[mode, [str(job)]] for mode, job in r.pending]), "lock"),
+          lambda r: (0, [[each.mode, [str(each.job)]] for each in r.waits]), "lock"),
+), unlisted=(
+    Field("owner_since", "OwnerSince", "other", "Since when each owner holds it, if known",
+          lambda r: (0, list(r.since)), "lock"),
+    Field("waits", "Waits", "other", "Jobs that wait for it: mode, since when, for which jobs",
+          lambda r: (0, [_wait_shown(each) for each in r.waits]), "lock"),
 ))  # fmt: skip
 
 RULES: Final[Table[FilterRule]] = table("filter", "uuid", (

@@ -159,6 +159,13 @@ class LockHistory(RuleBasedStateMachine):
         assert held == {(name, job) for job in JOBS for name in self.locks.allocation.of(job)}
 
     @invariant()
+    def the_line_is_what_is_waited_for(self) -> None:
+        line = Locks().allocation
+        for job, pending in self.locks.waiting.items():
+            line = line.with_locks(job, {n: m for n, m in pending.wanted.items() if m is not None})
+        assert self.locks.line == line
+
+    @invariant()
     def counts_of_members_are_right(self) -> None:
         fresh = Locks().allocation
         for job in JOBS:

@@ -30,6 +30,7 @@ from gantry.protocols.locks import (
     LockOwner,
     LockRequest,
     LockState,
+    LockWait,
     lock_name,
     lock_set,
 )
@@ -236,8 +237,8 @@ def test_who_has_what_is_shown_in_the_order_of_locks() -> None:
     locks = waits(locks, TWO, (A, "shared"), (B, "exclusive"))
     assert states(locks) == (
         LockState(BGL, "shared", (ONE, TWO), ()),
-        LockState(A, "exclusive", (ONE,), (("shared", TWO),)),
-        LockState(B, None, (), (("exclusive", TWO),)),
+        LockState(A, "exclusive", (ONE,), (LockWait(TWO, "shared", (ONE,)),)),
+        LockState(B, None, (), (LockWait(TWO, "exclusive", (ONE,)),)),
     )
 
 

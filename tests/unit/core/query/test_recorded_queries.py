@@ -16,7 +16,7 @@ from gantry.protocols.codec import Malformed
 from gantry.protocols.errors import GanetiError
 from gantry.protocols.identity import InstanceUuid, JobId, NodeUuid
 from gantry.protocols.jobs import Job, job_from_json
-from gantry.protocols.locks import LockName, LockState
+from gantry.protocols.locks import LockName, LockState, LockWait
 from gantry.protocols.noded import NodeInfo
 from gantry.protocols.query import parse_query
 from gantry.protocols.runtime_types import InstanceRuntime, MessageConsole
@@ -62,7 +62,12 @@ LIVE = LiveData(
 
 LOCKS = (
     LockState(LockName("node/[lockset]"), None, (), ()),
-    LockState(LockName(f"node/{NODE1}"), "exclusive", (JobId(386),), (("exclusive", JobId(387)),)),
+    LockState(
+        LockName(f"node/{NODE1}"),
+        "exclusive",
+        (JobId(386),),
+        (LockWait(JobId(387), "exclusive", (JobId(386),)),),
+    ),
     LockState(LockName("cluster/[lockset]"), None, (), ()),
     LockState(LockName("cluster/BGL"), "shared", (JobId(386), JobId(387)), ()),
 )

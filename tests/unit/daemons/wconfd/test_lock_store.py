@@ -264,3 +264,41 @@ async def test_power_lost_at_any_operation_takes_no_granted_lock(share: float) -
             assert not clashes(store, jobs)
             for job, names in known.granted.items():
                 assert names <= held(store, job), f"power lost at operation {number}"
+
+
+async def test_it_is_shown_since_when_and_for_whom(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    del autojump_clock
+    async with lock_store(master_files()) as store, open_plain_nursery() as nursery:
+        await take(store, ONE, "a")
+        began = store._env.clock.now()
+        await trio.sleep(5)
+        await take(store, ONE, "b")
+        nursery.start_soon(take, store, TWO, "a")
+        await trio.sleep(5)
+        first, second = await store.states()
+        assert (first.owners, first.since) == ((ONE,), (began,))
+        assert second.since == (began + 5,)
+        (wait,) = first.waits
+        assert (wait.job, wait.mode, wait.behind, wait.since) == (
+            TWO,
+            "exclusive",
+            (ONE,),
+            began + 5,
+        )
+
+        store.release(owner(ONE), None)
+        await trio.sleep(5)
+        (first,) = await store.states()
+        assert (first.owners, first.since, first.waits) == ((TWO,), (began + 10,), ())
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_was_held_at_the_start_is_held_since_who_knows_when() -> None:
+    files = master_files()
+    async with lock_store(files) as store:
+        await take(store, ONE, "a")
+    async with lock_store(files, ready=False) as store:
+        (state,) = await store.states()
+        assert (state.owners, state.since) == ((ONE,), (None,))

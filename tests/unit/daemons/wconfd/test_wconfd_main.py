@@ -16,7 +16,7 @@ from gantry.daemons.wconfd.main import main
 from gantry.protocols.changes import RemoveNode, SetInstanceState
 from gantry.protocols.errors import BadCall, KeyConflict, NoLease, StaleAttempt, StaleEpoch
 from gantry.protocols.identity import Attempt, Epoch, JobId
-from gantry.protocols.locks import BGL, Granted, Held, LockOwner, LockRequest, LockState
+from gantry.protocols.locks import BGL, Granted, Held, LockOwner, LockRequest
 from gantry.protocols.records import Index
 from gantry.protocols.wconfd import (
     WCONFD,
@@ -62,7 +62,8 @@ async def test_a_jobs_life() -> None:
         assert await wconfd.lock(OWNER, (LockRequest(BGL, "shared"),), 0) == Granted(
             (Held(BGL, "shared"),)
         )
-        assert await wconfd.locks() == (LockState(BGL, "shared", (JobId(1),), ()),)
+        (state,) = await wconfd.locks()
+        assert (state.name, state.mode, state.owners, state.waits) == (BGL, "shared", (1,), ())
         assert await wconfd.blockers(OWNER) == ()
         wants = (Want("instance name", "new"), Want("mac"))
         assert isinstance(await wconfd.reserve(OWNER, wants), Reserved)
@@ -124,7 +125,7 @@ async def test_a_lost_connection_leaves_the_line() -> None:
             nursery.cancel_scope.cancel()
         await trio.testing.wait_all_tasks_blocked()
         assert await wconfd.blockers(two) == ()
-        assert [state.pending for state in await wconfd.locks()] == [()]
+        assert [state.waits for state in await wconfd.locks()] == [()]
 
 
 async def test_ganetis_place_has_a_link_to_the_socket() -> None:
