@@ -7,6 +7,7 @@ not the moments at which they strike: those are the machine's.
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from tests.crash.plain_os import install_plain_os
 
 PEOPLE = 4
 PAUSE_SECONDS_MAX = 2.0
+DISK_BYTES = 512 * 1024 * 1024
 
 
 @define
@@ -49,10 +51,29 @@ class Record:
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[DevCluster]:
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of the cluster's own, as root, so that it can be full."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if os.geteuid() != 0:
+        yield folder
+        return
+    image = tmp_path / "image"
+    with image.open("wb") as file:
+        file.truncate(DISK_BYTES)
+    subprocess.run(["mkfs.ext4", "-q", str(image)], check=True)
+    subprocess.run(["mount", "-o", "loop", str(image), str(folder)], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture
+def cluster(disk: Path) -> Iterator[DevCluster]:
     """Five nodes; as root each has a network namespace, and cables that can be pulled."""
     net = "netns" if os.geteuid() == 0 else "loopback"
-    folder = tmp_path / "dev"
+    folder = disk / "dev"
     try:
         cluster = up(folder, "--nodes", "5", "--hypervisor", "fake", "--net", net)
         install_plain_os(cluster)
