@@ -231,6 +231,10 @@ class LuxiClient:
         """Ask for fields of jobs by their ids."""
         return [_list(row) for row in _list(self.call("QueryJobs", jobs, fields))]
 
+    def query_filters(self, rules: list[str] | None, fields: list[str]) -> list[Row]:
+        """Ask for fields of job filter rules by their UUIDs."""
+        return [_list(row) for row in _list(self.call("QueryFilters", rules, fields))]
+
     def query_cluster_info(self) -> dict[str, object]:
         """Ask for the cluster's settings."""
         match self.call("QueryClusterInfo"):

@@ -6,6 +6,7 @@ says what is wrong with the value.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Generic, NamedTuple, TypeVar
 
@@ -172,6 +173,14 @@ def parse_ratio(text: str) -> float | str:
     return text if text == "default" else _number(float, "number")(text)
 
 
+def parse_json(text: str) -> object:
+    """Parse JSON."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"'{text}' is not JSON: {error}") from None
+
+
 def _number(convert: Callable[[str], V], name: str) -> Callable[[str], V]:
     def parse(text: str) -> V:
         try:
@@ -205,4 +214,5 @@ LIST: ValueType[list[str]] = ValueType("list", parse_list)
 IDENTIFIED_LISTS: ValueType[list[dict[str, Parameters]]] = ValueType(
     "multilistidentkeyval", parse_identified_lists
 )
+JSON: ValueType[object] = ValueType("json", parse_json)
 RATIO: ValueType[float | str] = ValueType("maybefloat", parse_ratio)

@@ -55,6 +55,7 @@ def imported(module: str, *words: str) -> set[str]:
         ("gantry.cli.gnt_cluster.program", ("master-ping",)),
         ("gantry.cli.gnt_cluster.program", ("init", "--help")),
         ("gantry.cli.gnt_os", ("--help",)),
+        ("gantry.cli.gnt_filter", ("list",)),
         ("gantry.cli.gnt_debug", ("delay", "--submit", "1")),
         ("gantry.cli.gantry_command", ("--help",)),
     ],
@@ -76,9 +77,9 @@ def test_nothing_heavy_is_imported(luxid: FakeLuxid, module: str, words: tuple[s
     assert heavy == set()
 
 
-@pytest.mark.parametrize("tool", ["instance", "node", "job", "cluster", "os", "debug"])
+@pytest.mark.parametrize("tool", ["instance", "node", "job", "cluster", "os", "debug", "filter"])
 def test_a_program_imports_no_other(tool: str) -> None:
-    module = f"gantry.cli.gnt_{tool}" + ("" if tool in ("os", "debug") else ".program")
+    module = f"gantry.cli.gnt_{tool}" + ("" if tool in ("os", "debug", "filter") else ".program")
     modules = imported(module, "--help")
     others = {each for each in modules if each.startswith("gantry.cli.gnt_")}
     assert all(each.startswith(f"gantry.cli.gnt_{tool}") for each in others)

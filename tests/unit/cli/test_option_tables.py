@@ -11,6 +11,7 @@ import pytest
 from gantry.cli.command import Command, Program
 from gantry.cli.gnt_cluster.program import PROGRAM as CLUSTER
 from gantry.cli.gnt_debug import PROGRAM as DEBUG
+from gantry.cli.gnt_filter import PROGRAM as FILTER
 from gantry.cli.gnt_group.program import PROGRAM as GROUP
 from gantry.cli.gnt_instance.program import PROGRAM as INSTANCE
 from gantry.cli.gnt_job.program import PROGRAM as JOB
@@ -18,7 +19,7 @@ from gantry.cli.gnt_node.program import PROGRAM as NODE
 from gantry.cli.gnt_os import PROGRAM as OS
 from gantry.cli.options import Option
 
-PROGRAMS = (CLUSTER, DEBUG, GROUP, INSTANCE, JOB, NODE, OS)
+PROGRAMS = (CLUSTER, DEBUG, FILTER, GROUP, INSTANCE, JOB, NODE, OS)
 FACTS = json.loads((Path(__file__).parents[2] / "facts/cli.json").read_text())["programs"]
 ADDED = {"format", "force_quorum"}
 """Options that Ganeti does not have, by their names in the program."""
