@@ -16,6 +16,8 @@ LocalAction = Literal[
     "init_cluster",
     "issue_join_token",
     "join_cluster",
+    "show_takeover",
+    "take_over_cluster",
     "destroy_cluster",
     "master_failover",
     "force_offline",

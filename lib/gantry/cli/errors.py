@@ -30,9 +30,9 @@ class UsageError(CommandError):
 class ConfirmationNeeded(CommandError):
     """A question had to be asked, but nobody is there to answer it."""
 
-    def __init__(self, question: str) -> None:
+    def __init__(self, question: str, option: str) -> None:
         super().__init__(
-            f"{question}\nThere is no terminal to confirm this on; give --force if you mean it.",
+            f"{question}\nThere is no terminal to confirm this on; give {option} if you mean it.",
             exit_codes.CONFIRMATION_NEEDED,
         )
 

@@ -7,12 +7,12 @@ import sys
 from collections.abc import Callable
 from typing import cast
 
-from gantry.cli import bootstrap, exit_codes
+from gantry.cli import bootstrap, exit_codes, terminal
 from gantry.cli.command import Arguments, Command, Known, Program
 from gantry.cli.errors import CommandError
 from gantry.cli.invocation import Invocation
 from gantry.cli.option_values import TEXT
-from gantry.cli.options import Option, value
+from gantry.cli.options import Option, flag, value
 from gantry.cli.program import run
 from gantry.cli.version import version_line
 
@@ -20,6 +20,8 @@ LIFETIME = value("--lifetime", "lifetime", TEXT, "how long the token works, such
 NODE_NAME = value("--name", "node_name", TEXT, "name of this node, if the token's is not it")
 ADDRESS = value("--address", "primary_ip", TEXT, "address of this node")
 TOKEN_OPTIONS: tuple[Option[object], ...] = (LIFETIME,)
+YES = flag("--yes", "yes", "do not ask whether you mean it")
+TAKEOVER_OPTIONS: tuple[Option[object], ...] = (YES,)
 JOIN_OPTIONS: tuple[Option[object], ...] = (NODE_NAME, ADDRESS)
 
 DEVCLUSTER = "devcluster"
@@ -48,6 +50,19 @@ def run_join(call: Invocation) -> int:
     if token == "-":
         token = sys.stdin.readline().strip()
     return bootstrap.act("join_cluster", {**call.options.by_dest(), "token": token})
+
+
+def run_takeover(call: Invocation) -> int:
+    """Make this machine, the master of a Ganeti cluster, the master of the same cluster here.
+
+    What would be done is said before it is done. Ganeti's daemons must be stopped on all nodes.
+    """
+    arguments: dict[str, object] = {"config_data": call.arguments[0]}
+    bootstrap.act("show_takeover", arguments)
+    question = "Do you want to take this cluster over?"
+    if not call.options[YES] and not terminal.confirm(question, "--yes"):
+        raise CommandError("Nothing was done")
+    return bootstrap.act("take_over_cluster", arguments)
 
 
 def run_confd(call: Invocation) -> int:
@@ -88,6 +103,13 @@ COMMANDS = (
         JOIN_OPTIONS,
         notes="With - for the token, it is read from standard input.",
     ),
+    Command(
+        "takeover",
+        run_takeover,
+        (Arguments("config.data", 1, 1),),
+        TAKEOVER_OPTIONS,
+        notes="Given on the master node, with Ganeti stopped on all nodes.",
+    ),
     Command("confd", run_confd, (Arguments("query", 1, 2),)),
     Command("export", run_export),
     Command("version", run_version),
@@ -106,6 +128,7 @@ PROGRAM = Program(
         Known("confd", "Asks the master candidates, also without a master", "gantry_command"),
         Known("export", "Prints the configuration in Ganeti's form", "gantry_command"),
         Known("join", "Makes this machine a node of a cluster, by a token", "gantry_command"),
+        Known("takeover", "Takes a cluster over from Ganeti", "gantry_command"),
         Known("token", "Prints a token with which a node may join, once", "gantry_command"),
         Known("version", "Prints the version of this program", "gantry_command"),
     ),

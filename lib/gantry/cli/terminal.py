@@ -44,14 +44,18 @@ def painted(text: str, colour: Colour) -> str:
     return f"\x1b[{_CODES[colour]}m{text}\x1b[0m"
 
 
-def confirm(question: str) -> bool:
+def confirm(question: str, option: str = "--force") -> bool:
     """Ask a question and return whether the answer is yes.
+
+    Args:
+        question: what is asked.
+        option: says yes on the command line.
 
     Raises:
         ConfirmationNeeded: standard input is not a terminal.
     """
     if not sys.stdin.isatty():
-        raise ConfirmationNeeded(question)
+        raise ConfirmationNeeded(question, option)
     while True:
         sys.stdout.write(f"{question}\ny/[n]: ")
         sys.stdout.flush()

@@ -24,6 +24,7 @@ from gantry.runtime.membership import forget_cluster
 from gantry.runtime.nursery import only
 from gantry.runtime.real import real_environment
 from gantry.runtime.stopping import stop_daemon
+from gantry.runtime.takeover import look, take_over
 from gantry.security.pem_files import SERVER_PEM
 
 T = TypeVar("T")
@@ -53,6 +54,30 @@ def init_cluster(arguments: dict[str, object]) -> int:
     return SUCCESS
 
 
+def show_takeover(arguments: dict[str, object]) -> int:
+    """Say what taking a cluster over would do; nothing is changed."""
+    env = real_environment()
+    found = _run(partial(look, env, Path(str(arguments["config_data"])).absolute()))
+    for line in found.lines(env.paths.data):
+        _say(line)
+    return SUCCESS
+
+
+def take_over_cluster(arguments: dict[str, object]) -> int:
+    """Make this machine, the master of a Ganeti cluster, the master of the same cluster here."""
+    env = real_environment()
+    found = _run(partial(take_over, env, Path(str(arguments["config_data"])).absolute()))
+    configuration = found.configuration
+    _say(f"The cluster {configuration.cluster.cluster_name} is taken over; {env.node} is master.")
+    _advise(env, "gantry-master.target", (*NODE_DAEMONS, *MASTER_DAEMONS))
+    others = sorted(node.name for node in configuration.nodes.values() if node.name != env.node)
+    if others:
+        _say("Then, for each other node: gantry token NODE here, and gantry join TOKEN there:")
+        _say("  " + " ".join(others))
+        _say("Changes wait until a majority of the master candidates has joined.")
+    return SUCCESS
+
+
 def issue_join_token(arguments: dict[str, object]) -> int:
     """Print a token with which a machine may join."""
     env = real_environment()
@@ -71,7 +96,7 @@ def join_cluster(arguments: dict[str, object]) -> int:
     joined = _run(partial(join, env, str(arguments["token"]), given))
     _say(f"{joined.node} has joined the cluster {joined.cluster_name}.")
     _advise(env, "gantry-node.target", NODE_DAEMONS)
-    if DEVELOPMENT not in env.variables:
+    if DEVELOPMENT not in env.variables and not joined.known:
         _say(f"Then, on the master: gnt-node add {joined.node}")
     return SUCCESS
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
+import trio
 from attrs import frozen
 
 from gantry.core.ssconf import FILE_PREFIX
@@ -17,8 +18,9 @@ from gantry.protocols.service import stub
 from gantry.runtime.environment import Environment
 from gantry.runtime.http.client import HttpClient
 from gantry.runtime.http.service import http_call
-from gantry.runtime.membership import forget_cluster, own_certificate
-from gantry.security.authority import SigningRequest, new_signing_request
+from gantry.runtime.membership import is_member, own_certificate
+from gantry.runtime.replacing import Replacing
+from gantry.security.authority import Credential, SigningRequest, new_signing_request
 from gantry.security.certificates import Certificate
 from gantry.security.join_token import JoinToken
 from gantry.security.pem_files import (
@@ -26,6 +28,7 @@ from gantry.security.pem_files import (
     CLIENT_PEM,
     HMAC_KEY,
     RAPI_PEM,
+    SERVER_PEM,
     SHARED_KEY_MODE,
     SecurityFile,
     node_files,
@@ -51,6 +54,8 @@ class Joined:
 
     cluster_name: str
     node: str
+    known: bool = False
+    """Whether the configuration has it already: it comes back, or was taken over."""
 
 
 async def issue_token(env: Environment, node: str, lifetime_seconds: float) -> Invitation:
@@ -99,16 +104,26 @@ async def join_cluster(env: Environment, text: str, address: str | None) -> Join
         admission = await join.admit(
             env.node, own_address, token.secret, request.request_pem.decode()
         )
+    replacing = Replacing(env.files, env.paths.data)
     try:
-        await _write(env, admission, request)
+        await _leave_ganeti(env, replacing)
+        await _write(env, admission, request, replacing)
     except BaseException:
-        await forget_cluster(env.files, env.paths)
+        with trio.CancelScope(shield=True):  # some small files
+            await replacing.undo()
         raise
-    return Joined(admission.cluster_name, env.node)
+    known = env.node in admission.ssconf.get("node_list", "").split("\n")
+    return Joined(admission.cluster_name, env.node, known)
+
+
+async def _leave_ganeti(env: Environment, replacing: Replacing) -> None:
+    """Set aside what would pass for a copy of the cluster's present configuration."""
+    for name in ("config.data", "locks.data", "tempres.data"):
+        await replacing.remove(env.paths.data / name)
 
 
 async def _check(env: Environment, token: JoinToken) -> None:
-    if await own_certificate(env) is not None:
+    if await is_member(env):
         raise CanNotJoin(
             f"{env.node} is a node of a cluster already (see {env.paths.data}); "
             "remove it there first: gnt-node remove"
@@ -158,22 +173,29 @@ async def _authority(env: Environment, token: JoinToken) -> bytes:
     return pem
 
 
-async def _write(env: Environment, admission: Admission, request: SigningRequest) -> None:
+async def _write(
+    env: Environment, admission: Admission, request: SigningRequest, replacing: Replacing
+) -> None:
     """Write all files, the certificate that makes a node last."""
     data, files = env.paths.data, env.files
     await files.make_folder(data, 0o755)
     for key, value in admission.ssconf.items():
         if not _SSCONF_KEY.fullmatch(key):
             raise CanNotJoin(f"the master sent an ssconf value with the odd name {key!r:.80}")
-        await files.write(data / f"{FILE_PREFIX}{key}", f"{value}\n".encode(), SSCONF_MODE)
+        await replacing.write(data / f"{FILE_PREFIX}{key}", f"{value}\n".encode(), SSCONF_MODE)
     for key in STORAGE_KEYS:
         if folder := admission.ssconf.get(key):
             await files.make_folder(env.paths.below(folder))
-    credential = request.completed(admission.certificate_pem.encode())
+    prepared = admission.secrets.get(SERVER_PEM)
+    credential = (
+        request.completed(admission.certificate_pem.encode())
+        if prepared is None
+        else Credential.of_combined(prepared.encode())
+    )
     secrets = tuple(
         SecurityFile(name, SHARED_KEY_MODE, content.encode())
         for name, content in admission.secrets.items()
         if name in _SECRET_FILES
     )
     own = node_files(credential, admission.authority_pem.encode())
-    await write_files(files, data, (*secrets, *own))
+    await write_files(replacing, data, (*secrets, *own))

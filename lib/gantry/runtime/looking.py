@@ -12,16 +12,20 @@ from typing import Final
 
 import trio
 
-from gantry.protocols.codec import Json
+from gantry.core.config.export import exported
+from gantry.core.config.folding import end_of_file, fold
+from gantry.protocols.codec import Json, from_bytes
 from gantry.protocols.errors import ConnectionLost
-from gantry.protocols.objects.configuration import GANTRY_KEY
 from gantry.protocols.rconfd import DetailedQuery, Query, RequestType, Status
+from gantry.protocols.records import decode_log
 from gantry.protocols.wconfd import SOCKET_NAME, WCONFD
 from gantry.runtime.confd_client import Answer, ask_cluster
 from gantry.runtime.environment import Environment
 from gantry.runtime.nursery import only
 from gantry.runtime.real import real_environment
 from gantry.runtime.rpc import connect
+
+CONFIG_JOURNAL: Final = "config.log"
 
 SUCCESS: Final = 0
 FAILURE: Final = 1
@@ -75,13 +79,38 @@ async def _ask(env: Environment, type_: RequestType, query: Query) -> Answer:
 
 
 def export_configuration(arguments: dict[str, object]) -> int:
-    """Print the configuration in Ganeti's form: what ``config.data`` is without our own key."""
+    """Print the configuration in Ganeti's form.
+
+    Without WConfD it is what this node's files hold: the last state, once the daemons are stopped.
+    """
     try:
-        configuration = trio.run(_snapshot, real_environment())
+        configuration = trio.run(_configuration, real_environment())
     except BaseExceptionGroup as group:
         raise only(group) from None
-    _print({name: value for name, value in configuration.items() if name != GANTRY_KEY})
+    _print(exported(configuration))
     return SUCCESS
+
+
+async def _configuration(env: Environment) -> dict[str, Json]:
+    try:
+        return await _snapshot(env)
+    except OSError as error:
+        if not await env.files.exists(env.paths.config):
+            raise OSError(str(error)) from error
+        return await _of_files(env)
+
+
+async def _of_files(env: Environment) -> dict[str, Json]:
+    """Return what the snapshot and the journal of this node hold."""
+    value = from_bytes(await env.files.read(env.paths.config))
+    if not isinstance(value, dict):
+        raise ValueError(f"{env.paths.config} is damaged")
+    path = env.paths.data / CONFIG_JOURNAL
+    if not await env.files.exists(path):
+        return value
+    log = decode_log(await env.files.read(path), str(path))
+    known = end_of_file(value).index
+    return fold(value, [record for record in log.records if record.index > known])
 
 
 async def _snapshot(env: Environment) -> dict[str, Json]:

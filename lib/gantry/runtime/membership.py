@@ -52,7 +52,10 @@ CLUSTER_FILES: Final = (
 ASIDE: Final = ".log.aside-"
 """In the names of files with records that were cut off a replica."""
 
-CLUSTER_FOLDERS: Final = ("queue", "rapi")
+CREDENTIALS_FOLDER: Final = "credentials"
+"""Keys and certificates that were made at a takeover for nodes that have not joined yet."""
+
+CLUSTER_FOLDERS: Final = (CREDENTIALS_FOLDER, "queue", "rapi")
 
 
 async def own_certificate(env: Environment) -> Certificate | None:
@@ -61,6 +64,12 @@ async def own_certificate(env: Environment) -> Certificate | None:
         return Certificate.of_pem(await env.files.read(env.paths.data / SERVER_PEM))
     except FileNotFoundError:
         return None
+
+
+async def is_member(env: Environment) -> bool:
+    """Whether the machine is a node of a cluster of ours; one of Ganeti's has no authority."""
+    certificate = await env.files.exists(env.paths.data / SERVER_PEM)
+    return certificate and await env.files.exists(env.paths.data / AUTHORITY_PEM)
 
 
 async def forget_cluster(files: Files, paths: Paths) -> None:

@@ -54,6 +54,12 @@ class Credential:
         """Return both in one text, as Ganeti's ``server.pem`` and the like have them."""
         return self.key_pem + self.certificate_pem
 
+    @classmethod
+    def of_combined(cls, pem: bytes) -> Credential:
+        """Take such a text apart."""
+        key, begin, certificate = pem.partition(b"-----BEGIN CERTIFICATE-----")
+        return cls(begin + certificate, key)
+
 
 @frozen
 class SigningRequest:

@@ -5,12 +5,13 @@ A record says what has changed, as the changed objects themselves: replaying it 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from attrs import frozen
 
 from gantry.protocols.codec import Json, dump, load
-from gantry.protocols.identity import Attempt, Epoch, JobId, Key
+from gantry.protocols.identity import Attempt, Epoch, JobId, Key, NodeUuid
 from gantry.protocols.records import ORIGIN, Checksum, Index
 from gantry.protocols.wconfd import ObjectGone, ObjectPut
 
@@ -18,6 +19,9 @@ FIRST_EPOCH: Final = Epoch(1)
 
 LOG_KEY: Final = "log"
 """Where, under the top-level key ``gantry`` of ``config.data``, a :class:`LogPosition` is."""
+
+SOURCE_KEY: Final = "source"
+"""Where, under the same key, a :class:`Source` is, if there is one."""
 
 
 @frozen
@@ -87,3 +91,27 @@ def load_position(value: Json) -> LogPosition:
         gantry.protocols.codec.Malformed: it does not have the form of a position.
     """
     return LogPosition() if value is None else load(LogPosition, value)
+
+
+@frozen
+class Source:
+    """What was replaced in a configuration that was taken over from Ganeti.
+
+    Whoever goes back to Ganeti has the old certificates in place again.
+    """
+
+    candidate_certs: Mapping[NodeUuid, str]
+
+
+def dump_source(source: Source) -> Json:
+    """Return the JSON form of a source."""
+    return dump(source)
+
+
+def load_source(value: Json) -> Source | None:
+    """Parse a source; there is none in a cluster that was not taken over.
+
+    Raises:
+        gantry.protocols.codec.Malformed: it does not have the form of a source.
+    """
+    return None if value is None else load(Source, value)

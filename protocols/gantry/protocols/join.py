@@ -41,12 +41,13 @@ class Admission:
 
     uuid: NodeUuid
     certificate_pem: str
-    """The node's own certificate."""
+    """The node's own certificate, for the key that it has made itself."""
     authority_pem: str
     cluster_name: str
     epoch: Epoch
     secrets: Mapping[str, str] = field(repr=False)
-    """Files of the data directory by name: the HMAC key, RapiD's certificate."""
+    """Files of the data directory by name: the HMAC key, RapiD's certificate. For a node that was
+    taken over, ``server.pem`` with the key and certificate that were made for it then."""
     ssconf: Mapping[str, str]
     """The cluster's ssconf values as of now."""
 

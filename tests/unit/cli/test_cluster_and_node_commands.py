@@ -12,6 +12,8 @@ import pytest
 from tests.unit.cli.fake_luxid import Command, FakeLuxid
 from tests.unit.cli.test_instance_commands import submitted
 
+from gantry.cli import terminal
+from gantry.cli.exit_codes import CONFIRMATION_NEEDED
 from gantry.cli.gantry_command import PROGRAM as GANTRY
 from gantry.cli.gnt_cluster.program import PROGRAM as CLUSTER
 from gantry.cli.gnt_debug import PROGRAM as DEBUG
@@ -32,13 +34,23 @@ def jobs(luxid: FakeLuxid) -> FakeLuxid:
     return luxid
 
 
+ACTIONS = (
+    "init_cluster",
+    "issue_join_token",
+    "join_cluster",
+    "show_takeover",
+    "take_over_cluster",
+    "destroy_cluster",
+)
+
+
 class Bootstrap(types.ModuleType):
     """Stands for what acts on this machine; keeps what it was asked."""
 
     def __init__(self) -> None:
         super().__init__("gantry.runtime.bootstrap")
         self.asked: list[tuple[str, dict[str, object]]] = []
-        for action in ("init_cluster", "issue_join_token", "join_cluster", "destroy_cluster"):
+        for action in ACTIONS:
             setattr(self, action, lambda arguments, name=action: self._keep(name, arguments))
 
     def _keep(self, action: str, arguments: dict[str, object]) -> int:
@@ -69,6 +81,23 @@ def test_init_hands_on_all_options_under_ganetis_names(
     assert arguments["enabled_hypervisors"] == "fake"
     assert arguments["hvparams"] == [Identified("fake", {"x": "1"})]
     assert arguments["vg_name"] == "xen"
+
+
+def test_a_takeover_is_shown_before_it_is_done(
+    command: Command, bootstrap: Bootstrap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = command(GANTRY, "takeover", "/srv/config.data")
+    assert ended.code == CONFIRMATION_NEEDED
+    assert "give --yes if you mean it" in ended.err
+    arguments = {"config_data": "/srv/config.data"}
+    assert bootstrap.asked == [("show_takeover", arguments)]
+
+    monkeypatch.setattr(terminal, "confirm", lambda *_: False)
+    ended = command(GANTRY, "takeover", "/srv/config.data")
+    assert (ended.code, ended.err) == (1, "Nothing was done\n")
+    bootstrap.asked.clear()
+    assert command(GANTRY, "takeover", "--yes", "/srv/config.data").code == 0
+    assert [action for action, _ in bootstrap.asked] == ["show_takeover", "take_over_cluster"]
 
 
 def test_what_fails_on_this_machine_is_told(command: Command, bootstrap: Bootstrap) -> None:

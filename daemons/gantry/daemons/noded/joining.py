@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import trio
@@ -22,6 +22,7 @@ from gantry.protocols.join import (
 )
 from gantry.runtime.environment import Environment
 from gantry.runtime.logs import Log
+from gantry.runtime.membership import CREDENTIALS_FOLDER
 from gantry.security.authority import BadSigningRequest, Credential, NodeSubject, sign_request
 from gantry.security.certificates import Certificate
 from gantry.security.join_token import (
@@ -33,7 +34,13 @@ from gantry.security.join_token import (
     pruned,
     redeem,
 )
-from gantry.security.pem_files import AUTHORITY_KEY, AUTHORITY_PEM, HMAC_KEY, RAPI_PEM
+from gantry.security.pem_files import (
+    AUTHORITY_KEY,
+    AUTHORITY_PEM,
+    HMAC_KEY,
+    RAPI_PEM,
+    SERVER_PEM,
+)
 
 TOKENS: Final = "join-tokens.json"
 TOKENS_MODE: Final = 0o600
@@ -91,15 +98,27 @@ class JoinService(Join):
             await self._store(redeemed.store)
         LOG.info("node admitted", node=node, address=address, uuid=subject.uuid)
         ssconf = await self._ssconf()
+        secrets = {name: (await self._read(name)).decode() for name in (HMAC_KEY, RAPI_PEM)}
         return Admission(
             uuid=subject.uuid,
             certificate_pem=certificate.decode(),
             authority_pem=authority.certificate_pem.decode(),
             cluster_name=ssconf.get("cluster_name", ""),
             epoch=self._epoch(),
-            secrets={name: (await self._read(name)).decode() for name in (HMAC_KEY, RAPI_PEM)},
+            secrets={**secrets, **await self._prepared(subject.uuid)},
             ssconf=ssconf,
         )
+
+    async def _prepared(self, uuid: NodeUuid) -> Mapping[str, str]:
+        """Return the key and certificate that were made for a node when it was taken over.
+
+        The configuration lists this certificate, and not that of the machine's own key. The file
+        stays: a lost answer costs a new token and nothing else.
+        """
+        try:
+            return {SERVER_PEM: (await self._read(f"{CREDENTIALS_FOLDER}/{uuid}.pem")).decode()}
+        except FileNotFoundError:
+            return {}
 
     def _signed(self, authority: Credential, request_pem: str, subject: NodeSubject) -> bytes:
         now, random = self._env.clock.now(), self._env.random.bytes

@@ -191,11 +191,18 @@ async def _bring_up_node(
             token = await run_on(layout, layout.master, ["gantry", "token", node.name])
             await run_on(layout, node, ["gantry", "join", "-"], token)
         await _start(layout, supervisor, node)
-        if not joined:
+        if not joined and not _is_known(layout, node):
             await run_on(layout, layout.master, ["gnt-node", "add", node.name])
+        if not joined:
             say(f"{node.name} is a node of the cluster")
     finally:
         room.release()
+
+
+def _is_known(layout: Layout, node: DevNode) -> bool:
+    """Whether the cluster has a node already: it was taken over from Ganeti with its nodes."""
+    names = (layout.master.root / "var/lib/ganeti/ssconf_node_list").read_text()
+    return node.name in names.split()
 
 
 async def run_on(

@@ -45,7 +45,7 @@ async def plan(opcode: OpNodeAdd, world: World) -> Plan:
     version = await world.ask(node, lambda n: n.version())
     _check_answer(version, name, part)
     node = attrs.evolve(node, uuid=version.uuid)
-    added = _add(node, version) if known is None else _renew(known, node)
+    added = _add(node, version) if known is None else _renew(known, node, version)
     made = Plan(opcode.op_id(), OPERATION.version, (added,))
     return with_hooks(made, _hooks(node, part), part)
 
@@ -105,7 +105,7 @@ def _add(node: Node, version: NodeVersion) -> Step:
     return step(f"add node {node.name}", "idempotent", Commit(AddNode(node, digest)), undo)
 
 
-def _renew(known: Node, node: Node) -> Step:
+def _renew(known: Node, node: Node, version: NodeVersion) -> Step:
     if node.uuid != known.uuid:
         raise OpPrereqError(
             f"node {known.name} joined with another identity than it had; remove the old one first",
@@ -119,7 +119,9 @@ def _renew(known: Node, node: Node) -> Step:
         drained=False,
     )
     undo = NoUndo("that the node is back is true")
-    return step(f"take node {node.name} in again", "idempotent", Commit(UpdateNode(renewed)), undo)
+    digest = version.certificate_digest if renewed.master_candidate else None
+    do = Commit(UpdateNode(renewed, digest))
+    return step(f"take node {node.name} in again", "idempotent", do, undo)
 
 
 def _hooks(node: Node, part: ConfigPart) -> Hooks:
