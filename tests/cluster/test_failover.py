@@ -24,9 +24,11 @@ NODE_DAEMONS = ("gantry-noded", "gantry-rconfd", "gantry-mond")
 PATIENCE_SECONDS = 20.0
 
 
-def eventually(holds: Callable[[], bool], what: str) -> None:
+def eventually(
+    holds: Callable[[], bool], what: str, patience_seconds: float = PATIENCE_SECONDS
+) -> None:
     """Wait for something that happens in the background of other processes."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + patience_seconds
     while not holds():
         assert time.monotonic() < deadline, what
         time.sleep(0.1)  # files and answers of other processes have no event here

@@ -98,6 +98,8 @@ class ReplicaState:
     end: LogEnd
     committed: Index
     """Up to where the node knows the stream to be committed."""
+    heard_seconds: float = 0.0
+    """How long ago a leader has sent something, or NodeD has started."""
 
 
 @frozen

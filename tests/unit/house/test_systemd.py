@@ -16,6 +16,7 @@ import pytest
 from tests.unit.house.source_tree import REPOSITORY
 
 EXPOSURE_TENTHS_MAX: Final[Mapping[str, int]] = {
+    "gantry-electd": 15,
     "gantry-forkserver": 15,
     "gantry-luxid": 15,
     "gantry-mond": 20,

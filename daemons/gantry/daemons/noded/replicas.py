@@ -77,6 +77,10 @@ class ReplicaService(Replicas):
         factory=lambda: {stream: trio.Lock() for stream in STREAMS}, init=False
     )
     _news: trio.Event = field(factory=trio.Event, init=False)
+    _heard: dict[Stream, float] = field(
+        factory=lambda: dict.fromkeys(STREAMS, trio.current_time()), init=False
+    )
+    """When a leader has sent something, or NodeD has started, by the monotonic clock."""
 
     @classmethod
     async def of(
@@ -157,6 +161,7 @@ class ReplicaService(Replicas):
                 raise StaleEpoch(epoch, self._allegiance.promised)
             if held.replica.promised != self._allegiance.promised:
                 held.replica = evolve(held.replica, promised=self._allegiance.promised)
+            self._heard[stream] = trio.current_time()
             yield held
 
     async def _follow(self, epoch: Epoch) -> None:
@@ -222,7 +227,12 @@ class ReplicaService(Replicas):
     async def replica_state(self, stream: Stream) -> ReplicaState:
         async with _told(), self._locks[stream]:
             replica = await self._end(stream)
-            return ReplicaState(self._allegiance.promised, replica.end, replica.committed.index)
+            return ReplicaState(
+                self._allegiance.promised,
+                replica.end,
+                replica.committed.index,
+                trio.current_time() - self._heard[stream],
+            )
 
     @override
     async def replica_copy(self, stream: Stream) -> ReplicaCopy:
