@@ -17,7 +17,9 @@ from typing_extensions import override
 from gantry.protocols.codec import Json
 from gantry.protocols.errors import ServiceError
 from gantry.protocols.identity import Attempt, Epoch, JobId, Key
+from gantry.protocols.job_course import LockWait, PlanOutline
 from gantry.protocols.jobs import LogType
+from gantry.protocols.locks import Held
 from gantry.protocols.service import Service, raises
 from gantry.protocols.steps import Decided, StepRecord
 
@@ -86,6 +88,24 @@ class Recorded:
     """A step record, which the job's local journal has or is about to have, too."""
 
     record: StepRecord
+    at: float = 0.0
+    """When, in seconds since the epoch; 0 if that is not known any more."""
+
+
+@frozen
+class Shown:
+    """A dry run has come to its end: this is what would be done, with these locks."""
+
+    opcode: int
+    plan: PlanOutline
+    locks: tuple[Held, ...]
+
+
+@frozen
+class Waited:
+    """The job has waited for locks for longer than a moment, and has them now."""
+
+    wait: LockWait
 
 
 @frozen
@@ -115,7 +135,7 @@ class Ended:
     """The job has ended: when this is committed, its locks go and the process leaves."""
 
 
-Event = OpcodeChanged | Logged | Recorded | JobsWanted | BlockedBy | Halted | Ended
+Event = OpcodeChanged | Logged | Recorded | Shown | Waited | JobsWanted | BlockedBy | Halted | Ended
 
 
 @frozen

@@ -15,6 +15,7 @@ from attrs import frozen
 from gantry.protocols.codec import Json, dump, load
 from gantry.protocols.config_records import FIRST_EPOCH
 from gantry.protocols.identity import Attempt, Epoch, JobId, Key
+from gantry.protocols.job_course import NOTHING_YET, JobCourse
 from gantry.protocols.jobproc import Event, EventNumber, Mode, NotSubmitted, Submitted
 from gantry.protocols.jobs import JobStatus, Timestamp
 from gantry.protocols.records import Position
@@ -195,6 +196,7 @@ class StoredEntry:
     false_starts: int = 0
     cancel_wanted: bool = False
     paused: bool = False
+    course: JobCourse = NOTHING_YET
 
 
 @frozen

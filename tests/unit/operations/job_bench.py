@@ -25,7 +25,9 @@ from gantry.protocols.jobproc import (
     Numbered,
     OpcodeChanged,
     Recorded,
+    Shown,
     Submitted,
+    Waited,
 )
 from gantry.protocols.opcodes.opcode import Opcode
 from gantry.protocols.opcodes.rendering import dump_opcode
@@ -43,6 +45,8 @@ class Ran:
     log: list[Json] = field(factory=list)
     records: list[StepRecord] = field(factory=list)
     submitted: list[tuple[Mapping[str, Json], ...]] = field(factory=list)
+    shown: list[Shown] = field(factory=list)
+    """The plans of dry runs."""
     killed: bool = False
     cancelled: bool = False
 
@@ -151,7 +155,7 @@ class Listener:
                     return
                 last = each.number
 
-    async def _hear(self, numbered: Numbered) -> None:
+    async def _hear(self, numbered: Numbered) -> None:  # noqa: C901 - one case per kind
         match numbered.event:
             case OpcodeChanged(opcode=opcode, status=status, result=result):
                 self.ran.statuses[opcode] = status
@@ -174,5 +178,7 @@ class Listener:
                 self.ran.submitted.extend(jobs)
                 ids = tuple(Submitted(JobId(100 + n)) for n in range(len(jobs)))
                 await self.server.submitted(key, ids)
-            case BlockedBy() | Halted() | Ended():
+            case Shown():
+                self.ran.shown.append(numbered.event)
+            case Waited() | BlockedBy() | Halted() | Ended():
                 pass

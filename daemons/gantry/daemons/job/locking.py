@@ -10,7 +10,9 @@ from attrs import define, field
 
 from gantry.daemons.job.outbox import Outbox
 from gantry.operations.operation import Locks, level_of
-from gantry.protocols.jobproc import BlockedBy
+from gantry.protocols.identity import JobId
+from gantry.protocols.job_course import LockWait
+from gantry.protocols.jobproc import BlockedBy, Waited
 from gantry.protocols.locks import LEVELS, Held, LockOwner, LockRequest
 from gantry.protocols.wconfd import WConfD
 from gantry.runtime.link import Link
@@ -18,6 +20,10 @@ from gantry.runtime.nursery import open_plain_nursery
 
 NOTICE_SECONDS: Final = 0.2
 """A job that waits longer than this says for whom."""
+
+NOTICE_AGAIN_SECONDS: Final = 2.0
+NOTICE_SECONDS_MAX: Final = 60.0
+"""Between looks at whether it waits for others by now: at first more often, then rarely."""
 
 TRIES_MAX: Final = 20
 """How often the set of locks that an opcode needs may change while it is being taken."""
@@ -31,6 +37,8 @@ class LockTaker:
     owner: LockOwner
     outbox: Outbox
     priority: int
+    opcode: int
+    now: Callable[[], float]
     held: tuple[Held, ...] = field(default=(), init=False)
     """What WConfD has granted, in this attempt."""
     _waiting: bool = field(default=False, init=False)
@@ -52,8 +60,9 @@ class LockTaker:
         raise RuntimeError(f"the locks needed changed {TRIES_MAX} times in a row")
 
     async def _lock(self, requests: tuple[LockRequest, ...]) -> None:
+        began, blockers = self.now(), set[JobId]()
         async with open_plain_nursery() as nursery:
-            nursery.start_soon(self._say_who_blocks)
+            nursery.start_soon(self._say_who_blocks, blockers)
             self._waiting = True
             try:
                 granted = await self.wconfd.call(
@@ -63,15 +72,26 @@ class LockTaker:
             finally:
                 self._waiting = False
             nursery.cancel_scope.cancel()
+        if blockers:
+            wait = LockWait(self.opcode, began, self.now(), tuple(sorted(blockers)))
+            self.outbox.put(Waited(wait))
 
-    async def _say_who_blocks(self) -> None:
-        await trio.sleep(NOTICE_SECONDS)
-        blockers = await self.wconfd.call(lambda w: w.blockers(self.owner))
-        self.outbox.put(BlockedBy(blockers))
+    async def _say_who_blocks(self, blockers: set[JobId]) -> None:
+        """Say for whom the job waits, again whenever that has changed, and note it."""
+        told: tuple[JobId, ...] = ()
+        pause = NOTICE_SECONDS
         try:
-            await trio.sleep_forever()
+            while True:
+                await trio.sleep(pause)
+                now = await self.wconfd.call(lambda w: w.blockers(self.owner))
+                blockers.update(now)
+                if now != told:
+                    self.outbox.put(BlockedBy(now))
+                    told = now
+                pause = min(2 * max(pause, NOTICE_AGAIN_SECONDS), NOTICE_SECONDS_MAX)
         finally:
-            self.outbox.put(BlockedBy(()))
+            if told:
+                self.outbox.put(BlockedBy(()))
 
     async def set_priority(self, priority: int) -> None:
         """Change the priority of this wait and of those to come."""

@@ -7,6 +7,7 @@ from typing import Final, Literal
 import trio
 from attrs import define, field, frozen
 
+from gantry.core.queue.outline import outline
 from gantry.daemons.job.locking import LockTaker
 from gantry.daemons.job.outbox import Outbox
 from gantry.daemons.job.stepping import ONLY_FORWARD, Aborted, Cancelled, NoWayBack, Stepper
@@ -15,7 +16,7 @@ from gantry.operations.operation import AnyOperation
 from gantry.protocols.codec import Json, Malformed
 from gantry.protocols.errors import GanetiError, OpExecError, OpPrereqError
 from gantry.protocols.identity import Attempt
-from gantry.protocols.jobproc import EventNumber, OpcodeChanged, OpcodeStatus
+from gantry.protocols.jobproc import EventNumber, OpcodeChanged, OpcodeStatus, Shown
 from gantry.protocols.opcodes.opcode import Opcode
 from gantry.protocols.steps import Holds, Plan, TurnedBack
 from gantry.runtime.logs import Log
@@ -113,6 +114,7 @@ class OpcodeRun:
 
     async def _show(self, plan: Plan) -> bool:
         self.world.say(*(f"would do: {step.name}" for step in plan.steps))
+        self.outbox.put(Shown(self.number, outline(plan), self.locks.held))
         return await self._finish("success", None)
 
     async def _go_on(self, plan: Plan) -> bool:

@@ -109,13 +109,13 @@ class Stepper:
 
     async def record(self, record: StepRecord) -> EventNumber:
         """Flush a record, which LuxiD hears of meanwhile."""
-        number = self.outbox.put(Recorded(record))
+        number = self.outbox.put(Recorded(record, self.performer.now()))
         await self.journal.add(record)
         return number
 
     def note(self, record: StepRecord) -> None:
         """Hand a record to LuxiD and to the disk; before the next step acts it is flushed."""
-        self.outbox.put(Recorded(record), lingers=True)
+        self.outbox.put(Recorded(record, self.performer.now()), lingers=True)
         self.journal.note(record)
 
     def begin(self, plan: Plan, holds: Holds) -> None:

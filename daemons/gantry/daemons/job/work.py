@@ -154,7 +154,9 @@ class Work:
             is_last=number == len(job.opcodes) - 1,
             intent=intent,
             world=JobWorld(self.env, owner, self.wconfd, self.nodes, performer.say),
-            locks=LockTaker(self.wconfd, owner, server.outbox, server.priority),
+            locks=LockTaker(
+                self.wconfd, owner, server.outbox, server.priority, number, self.env.clock.now
+            ),
             stepper=Stepper(
                 opcode=number,
                 attempt=job.attempt,

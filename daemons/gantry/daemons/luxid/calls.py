@@ -6,6 +6,7 @@ from attrs import frozen
 
 from gantry.core.query.cluster import Release
 from gantry.core.query.view import View
+from gantry.daemons.luxid.at_work import AtWork
 from gantry.daemons.luxid.connection import Caller
 from gantry.daemons.luxid.files import QueueFiles
 from gantry.daemons.luxid.mirror import Mirror
@@ -24,6 +25,7 @@ class Parts:
 
     env: Environment
     store: QueueStore
+    at_work: AtWork
     files: QueueFiles
     mirror: Mirror
     links: NodeLinks

@@ -107,7 +107,7 @@ class JobCalls(Calls):
     ) -> Json:
         while True:
             job = self._job(wanted)
-            values = from_bytes(to_bytes(job_values(job, fields)))
+            values = from_bytes(to_bytes(job_values(job, fields, self.parts.at_work.inside)))
             log = _log_after(job, log_serial)
             if job.is_final or log or values != known:
                 return [values, log]

@@ -15,6 +15,7 @@ from attrs import frozen
 from gantry.core.query.view import View
 from gantry.core.queue.happenings import Rules
 from gantry.core.queue.job_filters import JobFilters
+from gantry.daemons.luxid.at_work import AtWork
 from gantry.daemons.luxid.calls import Parts
 from gantry.daemons.luxid.connection import Caller, LuxiServer
 from gantry.daemons.luxid.files import QueueFiles, take_over
@@ -72,12 +73,13 @@ async def main(env: Environment, launcher: Launcher | None = None) -> None:
     ways = launcher or ForkServerLink(env.paths.socket(FORK_SERVER_SOCKET))
     async with NodeLinks.opened(env, lambda uuid: _find_node(mirror, uuid)) as links:
         mirror = Mirror(env, lambda: supervisor.living(), lambda view: _follow(store, voting, view))
-        supervisor = Supervisor(env, store, ways, mirror)
+        at_work = AtWork(store)
+        supervisor = Supervisor(env, store, ways, mirror, at_work)
         store.act = supervisor.act
         if voting is not None:
             log = store.replicate(voting.me, voting.voters, voting.asking(links))
             log.set_changed = lambda: _follow_voters(store, voting, mirror)
-        parts = Parts(env, store, files, mirror, links, this_release())
+        parts = Parts(env, store, at_work, files, mirror, links, this_release())
         server = LuxiServer(
             lambda caller: _front(parts, caller), env.random.uuid(), lambda: warnings(store, mirror)
         )

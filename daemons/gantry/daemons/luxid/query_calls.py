@@ -62,7 +62,9 @@ class QueryCalls(Calls):
         """Return typed rows of a resource."""
         query = parse_query(what, fields, qfilter)
         view = self.view()
-        rows = await self._rows(plan_query(query, view, self._jobs()), view)
+        rows = await self._rows(
+            plan_query(query, view, self._jobs(), self.parts.at_work.inside), view
+        )
         return Rendered.of(rows.typed())
 
     async def query_fields(self, what: str, fields: tuple[str, ...] | None) -> Json:
@@ -124,7 +126,9 @@ class QueryCalls(Calls):
     ) -> Json:
         """Return plain rows of jobs."""
         view = self.view()
-        return await self._plain(plan_jobs(job_ids, fields, view, self._jobs()), view)
+        return await self._plain(
+            plan_jobs(job_ids, fields, view, self._jobs(), self.parts.at_work.inside), view
+        )
 
     async def query_filters(self, uuids: tuple[str, ...] | None, fields: tuple[str, ...]) -> Json:
         """Return plain rows of filter rules."""

@@ -34,6 +34,7 @@ from gantry.core.queue.happenings import (
 )
 from gantry.core.queue.state import Entry
 from gantry.core.queue.submission import Secrets
+from gantry.daemons.luxid.at_work import AtWork
 from gantry.daemons.luxid.launcher import Child, Launcher
 from gantry.daemons.luxid.mirror import Mirror
 from gantry.daemons.luxid.standing import warnings
@@ -102,6 +103,7 @@ class Supervisor:
     store: QueueStore
     launcher: Launcher
     mirror: Mirror
+    at_work: AtWork
     secrets: dict[JobId, Secrets] = field(factory=dict, init=False, repr=False)
     _attended: dict[JobId, Attended] = field(factory=dict, init=False)
     _nursery: trio.Nursery | None = field(default=None, init=False)
@@ -321,6 +323,7 @@ class Supervisor:
                 if self._current(job, attempt) is not None and await self._is_dead(job, child):
                     await self._bury(attended, child)
         finally:
+            self.at_work.forget(job)
             await self._see_off(child)
             if self._attended.get(job) is attended:
                 del self._attended[job]
@@ -347,6 +350,7 @@ class Supervisor:
                 said = await remote.events(after)
                 if said:
                     after = said[-1].number
+                    self.at_work.hear(job, said)
                     attended.halted = any(isinstance(each.event, Halted) for each in said)
                     await self._commit(Reported(job, attempt, said, self.store.now()))
             with trio.move_on_after(LEAVE_SECONDS_MAX):

@@ -14,7 +14,7 @@ from gantry.core.query.fields import NODATA, NODE_OFFLINE, Source, normal
 from gantry.core.query.groups import GROUPS, GroupRow
 from gantry.core.query.instance_row import InstanceRow
 from gantry.core.query.instances import INSTANCES
-from gantry.core.query.jobs import JOBS, JobRow
+from gantry.core.query.jobs import JOBS, Insides, JobRow, nothing_known
 from gantry.core.query.live import NOTHING, LiveData, Needs
 from gantry.core.query.networks import NETWORKS, NetworkRow
 from gantry.core.query.nodes import NODES, NodeRow
@@ -34,7 +34,9 @@ from gantry.protocols.query import FieldDefinition, Query, Resource, Value, name
 Found = TypeVar("Found")
 
 
-def plan_query(query: Query, view: View, jobs: Mapping[JobId, Job]) -> Plan:
+def plan_query(
+    query: Query, view: View, jobs: Mapping[JobId, Job], insides: Insides = nothing_known
+) -> Plan:
     """Plan a query. ``jobs`` are all that are not archived; only queries of jobs look at them.
 
     Raises:
@@ -64,7 +66,7 @@ def plan_query(query: Query, view: View, jobs: Mapping[JobId, Job]) -> Plan:
         case "export":
             return _exports(query, view).plan(fields, expression)
         case "job":
-            return _jobs(query, jobs).plan(fields, expression)
+            return _jobs(query, jobs, insides).plan(fields, expression)
         case _:
             assert_never(query.resource)
 
@@ -188,7 +190,7 @@ _LOCKS: Final = Selection[LockState, LockState](
 # --- jobs --------------------------------------------------------------------------------------
 
 
-def _jobs(query: Query, jobs: Mapping[JobId, Job]) -> Selection[JobId, JobRow]:
+def _jobs(query: Query, jobs: Mapping[JobId, Job], insides: Insides) -> Selection[JobId, JobRow]:
     named = tuple(map(_job_id, names_in(query.filter, JOBS.key)))
     everything = not named
     wants_archive = everything and "archived" in query.fields
@@ -202,7 +204,7 @@ def _jobs(query: Query, jobs: Mapping[JobId, Job]) -> Selection[JobId, JobRow]:
     def row(job: JobId, live: LiveData) -> JobRow:
         current = jobs.get(job)
         if current is not None:
-            return JobRow(job, current)
+            return JobRow(job, current, insides=insides)
         return JobRow(job, live.archived.get(job), archived=True)
 
     def rows(chosen: Sequence[JobId], live: LiveData) -> list[JobRow]:

@@ -5,14 +5,41 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from gantry.core.query.fields import UNAVAIL, Comparing, Field, Table, normal, present, table
 from gantry.core.query.summaries import stored_summary
-from gantry.protocols.codec import Json
+from gantry.protocols.codec import Json, dump
 from gantry.protocols.identity import JobId
+from gantry.protocols.job_course import NOTHING_YET, JobCourse
 from gantry.protocols.jobs import Job, QueuedOpcode, log_entry_to_json
 from gantry.protocols.query import Cell, Kind
+
+
+@frozen
+class Doing:
+    """What a job's process does at this moment; it is in no record."""
+
+    blocked_by: tuple[JobId, ...] = ()
+
+
+@frozen
+class JobInside:
+    """What is known of a job beyond what Ganeti knows of one."""
+
+    course: JobCourse = NOTHING_YET
+    paused: bool = False
+    cancel_wanted: bool = False
+    doing: Doing = Doing()
+
+
+def nothing_known(_: JobId) -> JobInside | None:
+    """Know no more of any job than Ganeti does."""
+    return None
+
+
+Insides = Callable[[JobId], JobInside | None]
+"""Gives what is known of a job that is not archived; asked only for fields that need it."""
 
 
 @frozen
@@ -22,6 +49,12 @@ class JobRow:
     id: JobId
     job: Job | None
     archived: bool = False
+    insides: Insides = nothing_known
+
+    @property
+    def inside(self) -> JobInside | None:
+        """What is known of it beyond what Ganeti knows."""
+        return None if self.archived else self.insides(self.id)
 
 
 def _of_job(
@@ -76,4 +109,44 @@ _FIELDS: Final[tuple[Field[JobRow], ...]] = (
     _of_ops("oppriority", "OpCode_prio", "Priority of each opcode", lambda op: op.priority),
 )  # fmt: skip
 
-JOBS: Final[Table[JobRow]] = table("job", "id", _FIELDS)
+
+# --- ours ----------------------------------------------------------------------------------------
+
+
+def _ours(
+    name: str, title: str, kind: Kind, doc: str, value: Callable[[Job, JobInside], Json]
+) -> Field[JobRow]:
+    """Make a field that Ganeti does not have: there for those who name it."""
+
+    def read(row: JobRow) -> Cell:
+        inside = row.inside
+        return UNAVAIL if row.job is None or inside is None else normal(value(row.job, inside))
+
+    return Field(name, title, kind, doc, read, "job")
+
+
+def _steps(job: Job, inside: JobInside) -> list[Json]:
+    known = {each.opcode: each for each in inside.course.opcodes}
+    return [dump(known[n]) if n in known else None for n in range(len(job.ops))]
+
+
+_OURS: Final[tuple[Field[JobRow], ...]] = (
+    _ours("opsteps", "OpCode_steps", "other", "Plan of each opcode, and how far its steps are",
+          _steps),
+    _ours("attempts", "Attempts", "other", "The processes that were to work on it",
+          lambda _, inside: [dump(each) for each in inside.course.attempts]),
+    _ours("waits", "Waits", "other", "How long it waited for locks, and for whom",
+          lambda _, inside: [dump(each) for each in inside.course.waits]),
+    _ours("pauses", "Pauses", "other", "When it was paused",
+          lambda _, inside: [dump(each) for each in inside.course.pauses]),
+    _ours("paused", "Paused", "bool", "Whether it stands still until it is resumed",
+          lambda _, inside: inside.paused),
+    _ours("cancel_wanted", "Cancelled", "bool", "Whether it was told to stop and undo",
+          lambda _, inside: inside.cancel_wanted),
+    _ours("blocked_by", "BlockedBy", "other", "The jobs whose locks it waits for now",
+          lambda _, inside: list(inside.doing.blocked_by)),
+)  # fmt: skip
+
+JOBS: Final[Table[JobRow]] = evolve(
+    table("job", "id", _FIELDS, _OURS), unlisted=frozenset(each.name for each in _OURS)
+)

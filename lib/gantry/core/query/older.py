@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from gantry.core.query.engine import DEFINITIONS, plan_query
-from gantry.core.query.jobs import JOBS, JobRow
+from gantry.core.query.jobs import JOBS, Insides, JobRow, nothing_known
 from gantry.core.query.plan import Plan
 from gantry.core.query.view import View
 from gantry.protocols.codec import Json
@@ -63,7 +63,11 @@ def plan_exports(nodes: Sequence[str], view: View, *, use_locking: bool) -> Plan
 
 
 def plan_jobs(
-    ids: Sequence[int | str] | None, fields: Sequence[str], view: View, jobs: Mapping[JobId, Job]
+    ids: Sequence[int | str] | None,
+    fields: Sequence[str],
+    view: View,
+    jobs: Mapping[JobId, Job],
+    insides: Insides = nothing_known,
 ) -> Plan:
     """Plan QueryJobs; no ids means all jobs that are not archived.
 
@@ -74,17 +78,17 @@ def plan_jobs(
     numbers = [
         int(each) if isinstance(each, str) and each.isdigit() else each for each in ids or ()
     ]
-    return _plan("job", fields, _named(("id",), numbers), view, jobs)
+    return _plan("job", fields, _named(("id",), numbers), view, jobs, insides)
 
 
-def job_values(job: Job, fields: Sequence[str]) -> list[Json]:
+def job_values(job: Job, fields: Sequence[str], insides: Insides = nothing_known) -> list[Json]:
     """Return the values of some fields of a job, for WaitForJobChange.
 
     Raises:
         OpPrereqError: a field does not exist.
     """
     _refuse_unknown("job", fields)
-    row = JobRow(job.id, job)
+    row = JobRow(job.id, job, insides=insides)
     return [each.read(row)[1] for each in JOBS.select(fields)]
 
 
@@ -94,9 +98,10 @@ def _plan(
     expression: Filter,
     view: View,
     jobs: Mapping[JobId, Job] | None = None,
+    insides: Insides = nothing_known,
 ) -> Plan:
     _refuse_unknown(resource, fields)
-    return plan_query(Query(resource, tuple(fields), expression), view, jobs or {})
+    return plan_query(Query(resource, tuple(fields), expression), view, jobs or {}, insides)
 
 
 def _named(keys: Sequence[str], values: Sequence[str | int] | None) -> Filter:

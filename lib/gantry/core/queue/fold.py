@@ -8,10 +8,11 @@ from typing import assert_never
 import attrs
 from immutables import Map
 
-from gantry.core.queue import transitions
+from gantry.core.queue import course, transitions
 from gantry.core.queue.snapshot import restore
 from gantry.core.queue.state import NO_ATTEMPT, NO_EVENT, Entry, Queue, dependencies, rate_limits
 from gantry.protocols.identity import Attempt, JobId, Key
+from gantry.protocols.job_course import AttemptCourse
 from gantry.protocols.jobproc import (
     BlockedBy,
     Ended,
@@ -21,6 +22,8 @@ from gantry.protocols.jobproc import (
     Logged,
     OpcodeChanged,
     Recorded,
+    Shown,
+    Waited,
 )
 from gantry.protocols.jobs import (
     Job,
@@ -73,8 +76,8 @@ def apply(queue: Queue, record: QueueRecord) -> Queue:  # noqa: C901, PLR0912 - 
             return _end(queue, job, lambda j: transitions.end_unfinished(j, "canceled", at, None))
         case CancelWanted(job):
             return _change(queue, job, lambda e: attrs.evolve(e, cancel_wanted=True))
-        case JobPauseSet(job, paused):
-            return _change(queue, job, lambda e: attrs.evolve(e, paused=paused))
+        case JobPauseSet():
+            return _change(queue, record.job, lambda e: _paused(e, record))
         case JobDecided(job, decided):
             return _change(queue, job, lambda e: attrs.evolve(e, records=(*e.records, decided)))
         case JobFailed():
@@ -91,6 +94,11 @@ def apply(queue: Queue, record: QueueRecord) -> Queue:  # noqa: C901, PLR0912 - 
         case QueueSnapshot():
             return restore(record)
     assert_never(record)
+
+
+def _paused(entry: Entry, record: JobPauseSet) -> Entry:
+    changed = course.with_pause(entry.course, paused=record.paused, at=record.at)
+    return attrs.evolve(entry, paused=record.paused, course=changed)
 
 
 def _submitted(queue: Queue, record: JobsSubmitted) -> Queue:
@@ -131,6 +139,9 @@ def _begun(queue: Queue, record: AttemptBegun) -> Queue:
             roll_backs=entry.roll_backs + (record.mode == "roll back" and not record.blameless),
             has_process=False,
             reported=NO_EVENT,
+            course=course.with_attempt(
+                entry.course, AttemptCourse(record.attempt, record.mode, record.at)
+            ),
         )
 
     return _change(queue, record.job, begin)
@@ -162,8 +173,14 @@ def _with_event(entry: Entry, event: Event) -> Entry:
         case Logged(opcode, at, kind, payload):
             job = transitions.with_log(entry.job, opcode, transitions.moment(at), kind, payload)
             return attrs.evolve(entry, job=job)
-        case Recorded(record):
-            return attrs.evolve(entry, records=(*entry.records, record))
+        case Recorded(record, at):
+            known = course.with_record(entry.course, record, at)
+            return attrs.evolve(entry, records=(*entry.records, record), course=known)
+        case Shown(opcode, plan, locks):
+            known = course.with_plan(entry.course, opcode, plan, locks, dry_run=True)
+            return attrs.evolve(entry, course=known)
+        case Waited(wait):
+            return attrs.evolve(entry, course=course.with_wait(entry.course, wait))
         case Ended():
             return attrs.evolve(entry, closed=True, records=(), wanted=Map())
         case JobsWanted() | BlockedBy() | Halted():  # of the moment, and no part of the queue

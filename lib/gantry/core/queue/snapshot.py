@@ -50,6 +50,7 @@ def _stored(entry: Entry) -> StoredEntry:
         false_starts=entry.false_starts,
         cancel_wanted=entry.cancel_wanted,
         paused=entry.paused,
+        course=entry.course,
     )
 
 
@@ -84,4 +85,5 @@ def _restored(stored: StoredEntry) -> Entry:
         false_starts=stored.false_starts,
         cancel_wanted=stored.cancel_wanted,
         paused=stored.paused,
+        course=stored.course,
     )

@@ -15,6 +15,7 @@ from attrs import field, frozen
 from immutables import Map
 
 from gantry.protocols.identity import Attempt, JobId, Key
+from gantry.protocols.job_course import NOTHING_YET, JobCourse
 from gantry.protocols.jobproc import (
     EventNumber,
     Mode,
@@ -112,6 +113,8 @@ class Entry:
     """Whether the job is over and what it held is, or is being, released."""
     paused: bool = False
     """Whether the job is not to begin, or not to begin its next step."""
+    course: JobCourse = NOTHING_YET
+    """What it has gone through, for people."""
 
     @property
     def id(self) -> JobId:

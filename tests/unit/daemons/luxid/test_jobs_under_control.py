@@ -1,11 +1,16 @@
-"""LuxiD and what people do to its jobs: pause, resume, cancel, over restarts of both."""
+"""LuxiD and what people do to its jobs: pause, resume, cancel, look into them."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import trio
-from tests.unit.daemons.luxid.luxid_bench import Bench, Client, bench, delay
+from tests.unit.daemons.luxid.luxid_bench import NOW, Bench, Client, bench, delay
+
+from gantry.protocols.identity import Attempt, JobId
+from gantry.protocols.jobproc import BlockedBy, Recorded
+from gantry.protocols.steps import Delay, NoUndo, Plan, Planned, Started, Step, StepName
 
 TOLD = "Job 1 stops before its next step, and keeps its locks, until it is resumed"
 
@@ -90,3 +95,69 @@ async def test_a_job_on_hold_begins_when_it_is_resumed(tmp_path: Path) -> None:
         assert world.launcher.processes == {}
         await client.call("ResumeJob", 1)
         await world.launcher.process(1)
+
+
+# --- what is told of a job's inside --------------------------------------------------------------
+
+
+async def test_steps_are_told_to_whoever_names_the_field(tmp_path: Path) -> None:
+    async with bench(tmp_path) as world, world.running() as client:
+        await at_work(world, client)
+        process = await world.launcher.process(1)
+        await process.say_all(Recorded(Planned(0, PLAN), NOW), Recorded(Started(0, 0, ONE), NOW))
+        ((steps, attempts, paused),) = await rows(client, "opsteps", "attempts", "paused")
+        assert "'state': 'running'" in str(steps)
+        assert "'mode': 'run'" in str(attempts)
+        assert paused is False
+        await process.finish()
+        ((steps,),) = await rows(client, "opsteps")
+        assert steps != [None]
+
+
+async def test_ours_are_not_listed_among_all_fields(tmp_path: Path) -> None:
+    async with bench(tmp_path) as world, world.running() as client:
+        every = await client.call("QueryFields", "job", None)
+        assert "opsteps" not in str(every)
+        named = await client.call("QueryFields", "job", ["opsteps"])
+        assert "OpCode_steps" in str(named)
+
+
+async def test_who_waits_for_a_job_hears_at_once_who_blocks_it(tmp_path: Path) -> None:
+    async with bench(tmp_path) as world, world.running() as client:
+        await at_work(world, client)
+        process = await world.launcher.process(1)
+        fields = ["status", "blocked_by"]
+        heard: list[object] = []
+
+        async def wait() -> None:
+            known = ["running", []]
+            heard.append(await client.call("WaitForJobChange", 1, fields, known, None, 80))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wait)
+            process.say(BlockedBy((JobId(9),)))
+        assert heard == [[["running", [9]], []]]
+        await process.say_all(BlockedBy(()))
+        assert await rows(client, "blocked_by") == [[[]]]
+
+
+async def test_what_a_dead_process_did_is_forgotten(tmp_path: Path) -> None:
+    async with bench(tmp_path) as world, world.running() as client:
+        await at_work(world, client)
+        process = await world.launcher.process(1)
+        await process.say_all(BlockedBy((JobId(9),)))
+        process.child.kill()
+        await (await world.launcher.process(1, 2)).assigned.wait()
+        assert await rows(client, "blocked_by") == [[[]]]
+
+
+ONE = Attempt(1)
+PLAN = Plan(
+    "OP_TEST_DELAY",
+    1,
+    (Step(StepName("wait"), "idempotent", Delay(1.0), NoUndo("nothing stays")),),
+)
+
+
+async def rows(client: Client, *fields: str) -> list[list[object]]:
+    return cast("list[list[object]]", await client.call("QueryJobs", [1], fields))
