@@ -13,6 +13,10 @@ from gantry.cli.socket_address import luxi_address, require_master, root_directo
 from gantry.cli.standard_options import DEBUG, DRY_RUN, PRIORITIES, PRIORITY, REASON
 
 
+class OnlyPlanned(Exception):
+    """It was a dry run and its plan is printed: the command has nothing more to do."""
+
+
 class Invocation:
     """What a command is given. The program closes it when the command has returned."""
 

@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from gantry.cli import exit_codes
+from gantry.cli.dry_run import WOULD_DO, show_plan
 from gantry.cli.errors import CommandError, Detached, PeerMisuse, ServerFailure, server_failure
-from gantry.cli.invocation import Invocation
+from gantry.cli.invocation import Invocation, OnlyPlanned
 from gantry.cli.luxi import LuxiClient, Opcode, Row
-from gantry.cli.standard_options import PRINT_JOB_ID, SUBMIT
+from gantry.cli.standard_options import DRY_RUN, PRINT_JOB_ID, SUBMIT
 from gantry.cli.terminal import ProgressLine
 
 FINAL = ("success", "canceled", "error")
@@ -37,15 +38,16 @@ NOTICES = {
 class JobProgress:
     """Shows what happens to a job while somebody waits for it."""
 
-    def __init__(self, *, quiet: bool = False) -> None:
-        """Make one; a quiet one does not write the job's log."""
+    def __init__(self, *, quiet: bool = False, hides: str | None = None) -> None:
+        """Make one; a quiet one does not write the job's log, ``hides`` leaves out some lines."""
         self._quiet = quiet
+        self._hides = hides
         self._line = ProgressLine(sys.stderr)
         self._noticed: set[str] = set()
 
     def log(self, timestamp: object, kind: str, payload: object) -> None:
         """Write a log entry."""
-        if self._quiet:
+        if self._quiet or (self._hides and str(payload).startswith(self._hides)):
             return
         self._line.clear()
         print(f"{_clock_text(timestamp)} {log_text(kind, payload)}", flush=True)
@@ -171,13 +173,25 @@ def run_opcode(call: Invocation, opcode: Opcode) -> object:
 
     Raises:
         CommandError: see :func:`results_of` and :func:`follow`.
+        OnlyPlanned: it was a dry run, whose plan is printed.
     """
     job = call.client.submit_job([opcode])
     if call.options[PRINT_JOB_ID]:
         call.say(str(job))
-    follow(call.client, job, JobProgress())
-    results = results_of(call.client, job)
+    results = _followed(call, job)
+    if call.options[DRY_RUN]:
+        raise OnlyPlanned
     return results[0] if results else None
+
+
+def _followed(call: Invocation, job: int) -> list[object]:
+    """Wait for a job and return its results; the plan of a dry run is printed."""
+    hides = WOULD_DO if call.options[DRY_RUN] else None
+    follow(call.client, job, JobProgress(hides=hides))
+    results = results_of(call.client, job)
+    if call.options[DRY_RUN]:
+        show_plan(call, job)
+    return results
 
 
 def submit_or_run(call: Invocation, opcode: Opcode) -> object:
@@ -243,8 +257,7 @@ def wait_for_all(
             continue
         call.say(f"Waiting for job {job}{label} ...")
         try:
-            follow(call.client, job, JobProgress())
-            outcomes.append(JobOutcome(name, job, results_of(call.client, job), None))
+            outcomes.append(JobOutcome(name, job, _followed(call, job), None))
         except Detached:
             raise Detached([each for _, each in pairs[index:] if isinstance(each, int)]) from None
         except ServerFailure as error:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from gantry.cli import exit_codes
 from gantry.cli.command import Command, Known, Program
 from gantry.cli.errors import CommandError, UsageError
-from gantry.cli.invocation import Invocation
+from gantry.cli.invocation import Invocation, OnlyPlanned
 from gantry.cli.options import parse
 from gantry.cli.standard_options import COMMON, DEBUG, HELP
 
@@ -120,6 +120,8 @@ def _run_command(program: Program, known: Known, words: list[str]) -> int:
     invocation = Invocation(program.name, command.name, options, arguments)
     try:
         return command.handler(invocation)
+    except OnlyPlanned:
+        return exit_codes.SUCCESS
     finally:
         invocation.close()
 

@@ -34,7 +34,7 @@ YES_DO_IT = flag("--yes-do-it --ya-rly", "yes_do_it", "confirm that you really m
 
 SUBMIT = flag("--submit", "submit_only", "submit the job and print its id; do not wait for it")
 PRINT_JOB_ID = flag("--print-jobid", "print_jobid", "print the job's id before anything else")
-DRY_RUN = flag("--dry-run", "dry_run", "only check whether it could be done")
+DRY_RUN = flag("--dry-run", "dry_run", "check whether it could be done, and print the plan")
 PRIORITY: Option[str | None] = Option(
     "--priority",
     "priority",

@@ -11,11 +11,11 @@ from gantry.cli.errors import CommandError
 from gantry.cli.invocation import Invocation
 from gantry.cli.jobs import submit_or_run
 from gantry.cli.options import Option
-from gantry.cli.standard_options import PRIORITY, SUBMISSION, TAGS_SOURCE
+from gantry.cli.standard_options import DRY_RUN, PRIORITY, SUBMISSION, TAGS_SOURCE
 
 TaggedKind = Literal["cluster", "node", "nodegroup", "instance"]
 
-CHANGE_OPTIONS: tuple[Option[object], ...] = (TAGS_SOURCE, PRIORITY, *SUBMISSION)
+CHANGE_OPTIONS: tuple[Option[object], ...] = (TAGS_SOURCE, PRIORITY, DRY_RUN, *SUBMISSION)
 ANY_TAGS = Arguments("unknown", 0, None)
 
 

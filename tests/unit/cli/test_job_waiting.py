@@ -20,7 +20,8 @@ def succeed(luxid: FakeLuxid, result: object = None) -> None:
     """Let every job succeed at once."""
     luxid.answers["SubmitJob"] = lambda _: 12
     luxid.answers["WaitForJobChange"] = lambda _: [["success"], []]
-    luxid.answers["QueryJobs"] = lambda _: [["success", ["success"], [result]]]
+    answers = {"opresult": ["success", ["success"], [result]], "opsteps": [[{}], [None]]}
+    luxid.answers["QueryJobs"] = lambda args: [answers[cast("list[list[str]]", args)[1][-1]]]
 
 
 def delay(command: Command, *words: str) -> Ended:
@@ -30,11 +31,7 @@ def delay(command: Command, *words: str) -> Ended:
 def test_the_opcode_carries_who_asked_and_when(command: Command, luxid: FakeLuxid) -> None:
     succeed(luxid)
     before = time.time_ns()
-    assert delay(command, "--reason", "lunch", "--priority", "high", "--dry-run", "-d") == (
-        0,
-        "",
-        "",
-    )
+    assert delay(command, "--reason", "lunch", "--priority", "high", "--dry-run", "-d").code == 0
     [[[opcode]]] = cast("list[list[list[dict[str, object]]]]", luxid.calls("SubmitJob"))
     trail = cast("list[list[object]]", opcode.pop("reason"))
     assert opcode == {

@@ -18,6 +18,7 @@ from gantry.cli.gnt_job.program import PROGRAM as JOB
 from gantry.cli.gnt_node.program import PROGRAM as NODE
 from gantry.cli.gnt_os import PROGRAM as OS
 from gantry.cli.options import Option
+from gantry.cli.standard_options import DRY_RUN, PRIORITY
 
 PROGRAMS = (CLUSTER, DEBUG, FILTER, GROUP, INSTANCE, JOB, NODE, OS)
 FACTS = json.loads((Path(__file__).parents[2] / "facts/cli.json").read_text())["programs"]
@@ -26,6 +27,27 @@ ADDED = {"format", "force_quorum"}
 
 ADDED_COMMANDS = {"gnt-cluster": {"verify-config"}, "gnt-job": {"pause", "resume"}}
 ADDED_CHOICES = {"gnt-cluster queue": {"pause", "resume"}}
+
+ADDED_DRY_RUN = {
+    *(
+        f"{program} {verb}-tags"
+        for program in ("gnt-cluster", "gnt-group", "gnt-instance", "gnt-node")
+        for verb in ("add", "remove")
+    ),
+    *(f"gnt-node {verb}" for verb in ("add", "evacuate", "failover", "migrate")),
+    "gnt-cluster destroy",
+    "gnt-cluster verify-disks",
+    "gnt-instance activate-disks",
+}
+"""Commands that change something and have no --dry-run in Ganeti."""
+
+NOT_CHANGING = {
+    "gnt-cluster search-tags",
+    "gnt-cluster verify-config",
+    "gnt-instance console",
+    "gnt-instance info",
+} | {f"gnt-os {verb}" for verb in ("diagnose", "list")}
+"""Commands whose jobs change nothing."""
 
 Fact = dict[str, object]
 
@@ -111,12 +133,21 @@ def _statuses(fact: Fact) -> Fact:
 @pytest.mark.parametrize(("program", "command"), GANETIS)
 def test_options_are_ganetis(program: Program, command: Command) -> None:
     expected = FACTS[program.name]["commands"][command.name]["options"]
-    actual = [_comparable(option) for option in command.options if option.dest not in ADDED]
+    added = ADDED | ({"dry_run"} if f"{program.name} {command.name}" in ADDED_DRY_RUN else set())
+    actual = [_comparable(option) for option in command.options if option.dest not in added]
 
     def by_flags(facts: list[Fact]) -> list[Fact]:
         return sorted(map(_statuses, facts), key=lambda fact: str(fact["flags"]))
 
     assert by_flags(actual) == by_flags([_normal(fact) for fact in expected])
+
+
+@pytest.mark.parametrize(("program", "command"), AVAILABLE)
+def test_every_changing_command_can_be_tried(program: Program, command: Command) -> None:
+    """What has a priority submits jobs."""
+    name = f"{program.name} {command.name}"
+    if PRIORITY in command.options and name not in NOT_CHANGING and program is not JOB:
+        assert DRY_RUN in command.options
 
 
 @pytest.mark.parametrize(("program", "command"), AVAILABLE)

@@ -114,7 +114,8 @@ class OpcodeRun:
 
     async def _show(self, plan: Plan) -> bool:
         self.world.say(*(f"would do: {step.name}" for step in plan.steps))
-        self.outbox.put(Shown(self.number, outline(plan), self.locks.held))
+        shown = Shown(self.number, outline(plan), self.locks.held)
+        self.outbox.put(shown, lingers=True)
         return await self._finish("success", None)
 
     async def _go_on(self, plan: Plan) -> bool:

@@ -22,6 +22,7 @@ from gantry.cli.options import Option, negative_flag, parameters, value, value_o
 from gantry.cli.standard_options import (
     BACKEND,
     DISK_STATE,
+    DRY_RUN,
     HYPERVISOR_STATE,
     NODE_PARAMETERS,
     SECONDARY_ADDRESS,
@@ -108,7 +109,7 @@ INIT_OPTIONS: tuple[Option[object], ...] = (
     parameters("--specs-mem-size", "ispecs_mem_size", "min, max and std of memory"),
     parameters("--specs-nic-count", "ispecs_nic_count", "min, max and std of network cards"),
 )
-DESTROY_OPTIONS: tuple[Option[object], ...] = (YES_DO_IT,)
+DESTROY_OPTIONS: tuple[Option[object], ...] = (YES_DO_IT, DRY_RUN)
 
 
 def run_init(call: Invocation) -> int:

@@ -9,9 +9,9 @@ from gantry.cli.gnt_cluster.verify import child_jobs
 from gantry.cli.invocation import Invocation
 from gantry.cli.jobs import JobOutcome, run_opcode, wait_for_all
 from gantry.cli.options import Option
-from gantry.cli.standard_options import NODE_GROUP, PRIORITY
+from gantry.cli.standard_options import DRY_RUN, NODE_GROUP, PRIORITY
 
-OPTIONS: tuple[Option[object], ...] = (NODE_GROUP, PRIORITY)
+OPTIONS: tuple[Option[object], ...] = (NODE_GROUP, PRIORITY, DRY_RUN)
 
 
 def run_verify_disks(call: Invocation) -> int:

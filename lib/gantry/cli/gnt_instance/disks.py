@@ -13,7 +13,7 @@ from gantry.cli.standard_options import DRY_RUN, FORCE, PRIORITY, SUBMISSION
 IGNORE_SIZE = flag("--ignore-size", "ignore_size", "use the size that they have, whatever is noted")
 WAIT = flag("--wait-for-sync", "wait_for_sync", "wait until mirrors are in sync")
 
-ACTIVATE_OPTIONS: tuple[Option[object], ...] = (*SUBMISSION, IGNORE_SIZE, PRIORITY, WAIT)
+ACTIVATE_OPTIONS: tuple[Option[object], ...] = (*SUBMISSION, IGNORE_SIZE, DRY_RUN, PRIORITY, WAIT)
 DEACTIVATE_OPTIONS: tuple[Option[object], ...] = (FORCE, *SUBMISSION, DRY_RUN, PRIORITY)
 
 

@@ -6,9 +6,11 @@ from gantry.cli import exit_codes
 from gantry.cli.cell_text import precise_time_text
 from gantry.cli.command import Arguments, Command
 from gantry.cli.description import Record
+from gantry.cli.gnt_job import course
 from gantry.cli.gnt_job.change import job_ids
 from gantry.cli.info_text import Entry, print_info
 from gantry.cli.invocation import Invocation
+from gantry.cli.job_steps import node_names, parse_plans
 from gantry.cli.options import Option
 from gantry.cli.standard_options import FORMAT
 
@@ -16,26 +18,36 @@ OPTIONS: tuple[Option[object], ...] = (FORMAT,)
 FIELDS = [
     *("id", "status", "ops", "opresult", "opstatus", "oplog", "opstart", "opexec", "opend"),
     *("received_ts", "start_ts", "end_ts"),
+    *course.FIELDS,
 ]
-MICROSECONDS = 1_000_000
 
 
 def run_info(call: Invocation) -> int:
     """Print what is known of jobs."""
-    rows = call.client.query_jobs(job_ids(call.arguments), FIELDS)
+    ids = job_ids(call.arguments)
+    rows = call.client.query_jobs(ids, FIELDS)
     found = [Record(dict(zip(FIELDS, row, strict=False))) for row in rows]
-    print_info(call, [_describe(each) for each in found], raw=[each.values() for each in found])
+    content = [_describe(call, each) for each in found] if call.options[FORMAT] == "table" else []
+    print_info(call, content, raw=[each.values() for each in found])
     return exit_codes.SUCCESS
 
 
-def _describe(job: Record) -> object:
+def _describe(call: Invocation, job: Record) -> object:
     if job["status"] is None:
         return f"Job ID {job['id']} not found"
+    count = len(job.items("ops"))
+    plans = parse_plans(job.items("opsteps")) or [None] * count
+    names = node_names(call.client, plans)
+    opcodes = [
+        [*_opcode(job, at), *course.opcode_entries(job, at, plans[at], names)]
+        for at in range(count)
+    ]
     return [
         Entry("Job ID", job["id"]),
         Entry("Status", job["status"]),
         *_times(job),
-        Entry("Opcodes", [_opcode(job, at) for at in range(len(job.items("ops")))]),
+        *course.job_entries(job),
+        Entry("Opcodes", opcodes),
     ]
 
 
@@ -71,7 +83,8 @@ def _with_delta(later: object, earlier: object) -> str:
 def _seconds_between(earlier: object, later: object) -> float | None:
     match earlier, later:
         case [int() as from_s, int() as from_us], [int() as to_s, int() as to_us]:
-            return ((to_s - from_s) * MICROSECONDS + to_us - from_us) / MICROSECONDS
+            whole = (to_s - from_s) * course.MICROSECONDS + to_us - from_us
+            return whole / course.MICROSECONDS
         case _:
             return None
 

@@ -18,6 +18,7 @@ from gantry.cli.luxi import Opcode
 from gantry.cli.option_values import TEXT
 from gantry.cli.options import Option, flag, value
 from gantry.cli.standard_options import (
+    DRY_RUN,
     FORCE,
     IALLOCATOR,
     IGNORE_POLICY,
@@ -35,6 +36,7 @@ PRIMARY_ONLY = flag("-p --primary-only", "primary_only", "only instances that ru
 SECONDARY_ONLY = flag("-s --secondary-only", "secondary_only", "only mirrors of disks")
 
 MIGRATE_OPTIONS: tuple[Option[object], ...] = (
+    DRY_RUN,
     FORCE,
     NOT_LIVE,
     MIGRATION_MODE,
@@ -46,6 +48,7 @@ MIGRATE_OPTIONS: tuple[Option[object], ...] = (
     *SUBMISSION,
 )
 EVACUATE_OPTIONS: tuple[Option[object], ...] = (
+    DRY_RUN,
     FORCE,
     IALLOCATOR,
     SOFT_ERRORS,
@@ -56,7 +59,13 @@ EVACUATE_OPTIONS: tuple[Option[object], ...] = (
     SECONDARY_ONLY,
     *SUBMISSION,
 )
-FAILOVER_OPTIONS: tuple[Option[object], ...] = (FORCE, IGNORE_CONSISTENCY, IALLOCATOR, PRIORITY)
+FAILOVER_OPTIONS: tuple[Option[object], ...] = (
+    FORCE,
+    IGNORE_CONSISTENCY,
+    IALLOCATOR,
+    PRIORITY,
+    DRY_RUN,
+)
 
 
 def run_migrate(call: Invocation) -> int:

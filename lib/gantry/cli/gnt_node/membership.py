@@ -31,6 +31,7 @@ MASTER_CAPABLE = value(
 VM_CAPABLE = value("--vm-capable", "vm_capable", BOOLEAN, "it may run instances", "yes|no")
 
 ADD_OPTIONS: tuple[Option[object], ...] = (
+    DRY_RUN,
     SECONDARY_ADDRESS,
     READD,
     NO_KEY_CHECK,

@@ -1,0 +1,172 @@
+"""The plans of jobs as LuxiD tells them (the field ``opsteps``), and how they are printed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from gantry.cli.errors import PeerMisuse
+from gantry.cli.luxi import LuxiClient
+
+Names = Mapping[str, str]
+"""Names of nodes by their UUID."""
+
+
+class StepView(NamedTuple):
+    """One step, and how far it is."""
+
+    name: str
+    kind: str
+    action: str
+    nodes: tuple[str, ...]
+    undo: str
+    is_undone: bool
+    state: str
+    attempt: int | None
+    began: float | None
+    ended: float | None
+    progress: str = ""
+    """How far a step is that takes long, as text."""
+
+
+class PlanView(NamedTuple):
+    """The plan of one opcode."""
+
+    steps: tuple[StepView, ...]
+    no_return: str | None
+    locks: tuple[tuple[str, str], ...]
+    """Names of locks and their modes."""
+    dry_run: bool
+
+
+def parse_plans(value: object) -> list[PlanView | None]:
+    """Read the field ``opsteps``: for each opcode its plan, if it has one.
+
+    Raises:
+        PeerMisuse: it is malformed.
+    """
+    if not isinstance(value, list):
+        raise PeerMisuse(f"the steps of a job {value!r}")
+    return [None if each is None else _plan(each) for each in value]
+
+
+def _plan(value: object) -> PlanView:
+    match value:
+        case {"steps": [*steps], "locks": [*locks], "dry_run": bool() as dry_run, **rest}:
+            no_return = rest.get("no_return")
+            return PlanView(
+                tuple(map(_step, steps)),
+                str(no_return) if no_return is not None else None,
+                tuple(_lock(each) for each in locks),
+                dry_run,
+            )
+        case other:
+            raise PeerMisuse(f"a plan {other!r}")
+
+
+def _lock(value: object) -> tuple[str, str]:
+    match value:
+        case {"name": str() as name, "mode": str() as mode}:
+            return name, mode
+        case other:
+            raise PeerMisuse(f"a lock {other!r}")
+
+
+def _step(value: object) -> StepView:
+    match value:
+        case {
+            "outline": {
+                "name": str() as name,
+                "kind": str() as kind,
+                "action": str() as action,
+                "nodes": [*nodes],
+                "undo": str() as undo,
+                "is_undone": bool() as is_undone,
+            },
+            "state": str() as state,
+            **rest,
+        }:
+            attempt = rest.get("attempt")
+            return StepView(
+                name, kind, action, tuple(map(str, nodes)), undo, is_undone, state,
+                attempt if isinstance(attempt, int) else None,
+                _seconds(rest.get("began")), _seconds(rest.get("ended")),
+            )  # fmt: skip
+        case other:
+            raise PeerMisuse(f"a step {other!r}")
+
+
+def _seconds(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) else None
+
+
+# --- text ----------------------------------------------------------------------------------------
+
+
+def node_names(client: LuxiClient, plans: Iterable[PlanView | None]) -> Names:
+    """Ask for the names of the nodes of plans, if there are any."""
+    known = [plan for plan in plans if plan is not None]
+    if not any(step.nodes for plan in known for step in plan.steps) and not any(
+        name.startswith("node") for plan in known for name, _ in plan.locks
+    ):
+        return {}
+    rows = client.query("node", ["uuid", "name"]).rows
+    return {str(uuid): str(name) for (_, uuid), (_, name) in rows}
+
+
+def duration_text(seconds: float) -> str:
+    """Return a duration in the unit that suits it: ``12 ms``, ``3.2 s``, ``4:05``, ``1:02:03``."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def took(step: StepView, now: float | None = None) -> str:
+    """Return how long a step took, or has taken until now; empty if that is not known."""
+    end = step.ended if step.ended is not None else now if step.state == "running" else None
+    if step.began is None or end is None:
+        return ""
+    return duration_text(max(0.0, end - step.began))
+
+
+def _on_nodes(nodes: Sequence[str], names: Names) -> str:
+    return f" on {', '.join(names.get(each, each) for each in nodes)}" if nodes else ""
+
+
+def step_text(step: StepView, names: Names) -> str:
+    """Say what a step does, how and where."""
+    return f"{step.action}{_on_nodes(step.nodes, names)}"
+
+
+def undo_text(step: StepView) -> str:
+    """Say how a step is undone, or why it is not."""
+    return f"undo: {step.undo}" if step.is_undone else f"no undo: {step.undo}"
+
+
+def lock_text(lock: tuple[str, str], names: Names) -> str:
+    """Return a lock with nodes by their names."""
+    name, mode = lock
+    level, _, member = name.partition("/")
+    return f"{level}/{names.get(member, member)} ({mode})"
+
+
+def plan_lines(plan: PlanView, names: Names) -> list[str]:
+    """Return a plan as text: its locks, nodes and steps."""
+    nodes = dict.fromkeys(node for step in plan.steps for node in step.nodes)
+    shown = ", ".join(names.get(each, each) for each in nodes) or "none"
+    lines = [
+        f"Locks: {', '.join(lock_text(each, names) for each in plan.locks) or 'none'}",
+        f"Nodes: {shown}",
+        f"Steps: {len(plan.steps) or 'none'}",
+    ]
+    for number, step in enumerate(plan.steps, start=1):
+        lines.append(f"{number:3}. {step.name} [{step.kind}]")
+        lines.append(f"     {step_text(step, names)}")
+        lines.append(f"     {undo_text(step)}")
+        if step.name == plan.no_return:
+            lines.append("     --- from here on nothing is undone ---")
+    return lines
