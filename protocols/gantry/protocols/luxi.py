@@ -58,6 +58,9 @@ class Luxi(Protocol):
     async def decide_job(self, job_id: int | str, choice: Choice) -> tuple[bool, str]:
         """Answer what a job asks; a method of Gantry's own."""
 
+    async def query_questions(self) -> tuple[tuple[int, tuple[int, int], str], ...]:
+        """Return the jobs that wait for a decision, since when, and what they ask; our own."""
+
     async def change_job_priority(self, job_id: int | str, priority: int) -> tuple[bool, str]:
         """Change the priority of a pending job."""
 

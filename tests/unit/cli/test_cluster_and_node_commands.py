@@ -6,7 +6,7 @@ import json
 import sys
 import types
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
 import pytest
 from tests.unit.cli.fake_luxid import Command, FakeLuxid
@@ -18,9 +18,11 @@ from gantry.cli.gantry_command import PROGRAM as GANTRY
 from gantry.cli.gnt_cluster.program import PROGRAM as CLUSTER
 from gantry.cli.gnt_debug import PROGRAM as DEBUG
 from gantry.cli.gnt_group.program import PROGRAM as GROUP
+from gantry.cli.gnt_job.decide import CHOICES
 from gantry.cli.gnt_job.program import PROGRAM as JOB
 from gantry.cli.gnt_node.program import PROGRAM as NODE
 from gantry.cli.option_values import Identified
+from gantry.protocols.jobs import Choice
 
 
 @pytest.fixture
@@ -425,6 +427,26 @@ def test_jobs_are_canceled_and_refusals_end_with_1(command: Command, luxid: Fake
     ended = command(JOB, "cancel", "3", "395")
     assert ended == (1, "Dequeued job 3\nJob 395 not found in queue\n", "")
     assert luxid.calls("CancelJob") == [[3, False], [395, False]]
+
+
+def test_a_job_is_told_what_a_person_has_decided(command: Command, luxid: FakeLuxid) -> None:
+    assert get_args(Choice) == CHOICES
+    luxid.answers["DecideJob"] = [[True, "Job 3 was told: redo"], [False, "it does not ask"]]
+    assert command(JOB, "decide", "3", "redo") == (0, "Job 3 was told: redo\n", "")
+    assert command(JOB, "decide", "4", "skip") == (1, "it does not ask\n", "")
+    assert luxid.calls("DecideJob") == [[3, "redo"], [4, "skip"]]
+    refused = command(JOB, "decide", "3", "perhaps")
+    assert refused.code == 1
+    assert "'perhaps' is no decision" in refused.err
+
+
+def test_what_a_job_asks_is_shown_beside_the_list(command: Command, luxid: FakeLuxid) -> None:
+    luxid.answers["Query"] = lambda _: {"fields": [], "data": []}
+    luxid.answers["QueryQuestions"] = [[[7, [1795250100, 500000], "has it been done?"]]]
+    ended = command(JOB, "list")
+    assert ended.code == 0
+    assert "Job 7 waits for a decision: has it been done? (asked at 2026-" in ended.err
+    assert "gnt-job decide 7 skip|redo|abort" in ended.err
 
 
 def test_jobs_are_chosen_by_status_after_asking(command: Command, luxid: FakeLuxid) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import trio
@@ -29,9 +29,10 @@ from gantry.protocols.jobproc import (
     Submitted,
     Waited,
 )
+from gantry.protocols.jobs import Choice
 from gantry.protocols.opcodes.opcode import Opcode
 from gantry.protocols.opcodes.rendering import dump_opcode
-from gantry.protocols.steps import Planned, StepRecord
+from gantry.protocols.steps import Asked, Decided, Planned, StepRecord
 from gantry.runtime.environment import Environment
 from gantry.runtime.real import real_environment
 
@@ -70,6 +71,8 @@ class JobBench:
     folder: Path
     cluster: TwinCluster = field(factory=TwinCluster.sample)
     dead: set[str] = field(factory=set)
+    when_killed: Callable[[], None] = lambda: None
+    """Called when a process was killed."""
     _next: int = 1
 
     def environment(self) -> Environment:
@@ -77,38 +80,55 @@ class JobBench:
         (root / "var/lib/ganeti/queue").mkdir(parents=True, exist_ok=True)
         return evolve(real_environment({"GANTRY_ROOT": str(root)}), clock=StandingClock())
 
+    def skip(self, jobs: int) -> None:
+        """Number the next job as if others had been run before it."""
+        self._next += jobs
+
     async def run(
         self,
         *opcodes: Opcode,
-        kill_after: int | None = None,
+        kill_after: int | tuple[int, ...] = (),
         cancel_after: int | None = None,
         pause_after: frozenset[int] = frozenset(),
-        then: Mode = "roll back",
+        then: Mode = "run",
         then_cancel: bool = False,
+        remembered: int | None = None,
+        choice: Choice | None = None,
     ) -> Ran:
-        """Run a job; a killed one is followed by another attempt.
+        """Run a job; each of its processes that is killed is followed by another one.
 
         Args:
             opcodes: the job.
-            kill_after: kill the process when it has recorded that many step records.
-            cancel_after: ask it to stop then.
+            kill_after: kill the process when so many step records were made, and those after it.
+            cancel_after: ask it to stop when so many were made.
             pause_after: have it stand still after these numbers of records; it is resumed when
                 it does.
-            then: what the attempt after a killed one does.
+            then: what the last attempt does.
             then_cancel: whether that one is to cancel the job.
+            remembered: the master dies with the process, and the next one knows of so many
+                records only.
+            choice: how a person answers whatever is asked.
         """
         job, self._next = JobId(self._next), self._next + 1
         ran = Ran()
         wire = tuple(dump_opcode(opcode) for opcode in opcodes)
-        first = Assignment(job, Attempt(1), Epoch(1), "run", wire, 0, (), 0, 0)
-        await self._attempt(first, ran, kill_after, cancel_after, pause_after)
-        if ran.killed:
+        deaths = (kill_after,) if isinstance(kill_after, int) else kill_after
+        for attempt, death in enumerate((*deaths, None), start=1):
+            mode: Mode = "run" if death is not None or attempt == 1 else then
             finished = sum(status == "success" for status in ran.statuses.values())
-            again = Assignment(
-                job, Attempt(2), Epoch(1), then, wire, finished, tuple(ran.records), 0, 0
+            if remembered is not None and attempt > 1:
+                del ran.records[remembered:]
+                self.environment().paths.step_journal(job).unlink(missing_ok=True)
+            known = tuple(r for r in ran.records if r.opcode >= finished)
+            work = Assignment(
+                *(job, Attempt(attempt), Epoch(1), mode, wire, finished, known, 0, 0),
+                cancelled=ran.cancelled or (then_cancel and attempt > 1),  # as LuxiD keeps it
             )
-            again = evolve(again, cancelled=then_cancel or ran.cancelled)  # as LuxiD keeps it
-            await self._attempt(again, ran, None, None)
+            ran.killed = False
+            await self._attempt(work, ran, death, cancel_after, choice, pause_after)
+            if not ran.killed:
+                break
+            self.when_killed()
         await self.cluster.wconfd.drop_job(job)  # LuxiD does so when a job has ended
         return ran
 
@@ -118,7 +138,8 @@ class JobBench:
         ran: Ran,
         kill_after: int | None,
         cancel_after: int | None,
-        pause_after: frozenset[int] = frozenset(),
+        choice: Choice | None,
+        pause_after: frozenset[int],
     ) -> None:
         server = JobServer(assignment.job)
         await server.assign(assignment)
@@ -127,9 +148,8 @@ class JobBench:
         link = TwinLink(self.cluster.wconfd)
         work = Work(self.environment(), assignment, server, link, nodes)
         async with trio.open_nursery() as nursery:
-            listener = Listener(
-                server, ran, kill_after, cancel_after, pause_after, nursery.cancel_scope
-            )
+            scope = nursery.cancel_scope
+            listener = Listener(server, ran, kill_after, cancel_after, pause_after, choice, scope)
             nursery.start_soon(listener.listen)
             await work.do()
             nursery.cancel_scope.cancel()
@@ -144,6 +164,7 @@ class Listener:
     kill_after: int | None
     cancel_after: int | None
     pause_after: frozenset[int]
+    choice: Choice | None
     process: trio.CancelScope
 
     async def listen(self) -> None:
@@ -155,7 +176,7 @@ class Listener:
                     return
                 last = each.number
 
-    async def _hear(self, numbered: Numbered) -> None:  # noqa: C901 - one case per kind
+    async def _hear(self, numbered: Numbered) -> None:
         match numbered.event:
             case OpcodeChanged(opcode=opcode, status=status, result=result):
                 self.ran.statuses[opcode] = status
@@ -165,15 +186,7 @@ class Listener:
                 if str(payload).startswith("paused before"):
                     await self.server.resume()
             case Recorded(record=record):
-                self.ran.records.append(record)
-                if len(self.ran.records) in self.pause_after:
-                    await self.server.pause()
-                if len(self.ran.records) == self.cancel_after:
-                    self.ran.cancelled = True
-                    await self.server.cancel()
-                if len(self.ran.records) == self.kill_after:
-                    self.ran.killed = True
-                    self.process.cancel()
+                await self._record(record)
             case JobsWanted(key=key, jobs=jobs):
                 self.ran.submitted.extend(jobs)
                 ids = tuple(Submitted(JobId(100 + n)) for n in range(len(jobs)))
@@ -182,3 +195,19 @@ class Listener:
                 self.ran.shown.append(numbered.event)
             case Waited() | BlockedBy() | Halted() | Ended():
                 pass
+
+    async def _record(self, record: StepRecord) -> None:
+        if record not in self.ran.records:  # else the process that died had told it
+            self.ran.records.append(record)
+        if len(self.ran.records) in self.pause_after:
+            await self.server.pause()
+        if len(self.ran.records) == self.cancel_after:
+            self.ran.cancelled = True
+            await self.server.cancel()
+        if len(self.ran.records) == self.kill_after:
+            self.ran.killed = True
+            self.process.cancel()
+        elif isinstance(record, Asked) and self.choice is not None:
+            made = Decided(record.opcode, record.step, self.choice, record.at)
+            self.ran.records.append(made)
+            await self.server.decided(made)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import trio
 from attrs import define, evolve, field
@@ -31,6 +32,7 @@ from gantry.protocols.noded import (
     Check,
     CheckReport,
     HookPhase,
+    Interrupted,
     NodeInfo,
     NodeVersion,
     NothingToUndo,
@@ -76,6 +78,7 @@ SAMPLE = Path("tests/facts/samples/config.data")
 NOW = 2_000_000_000.0
 
 
+@cache
 def sample_state() -> State:
     """Return Ganeti's sample cluster, with shared files and free addresses for new nodes."""
     configuration = load_configuration(from_bytes(SAMPLE.read_bytes()))
@@ -148,6 +151,31 @@ class TwinWConfD:
         return tuple(verify(self.state))
 
 
+Mishap = Literal["fails", "interrupted before", "interrupted after"]
+"""The call fails; NodeD dies before it has acted; NodeD dies when it has acted."""
+
+
+@define
+class Fate:
+    """Something goes wrong at one of the changing calls, counted over all nodes."""
+
+    mishap: Mishap = "fails"
+    at_do: int | None = None
+    """At the how-manieth call from now that does something."""
+    at_undo: int | None = None
+    """At the how-manieth call that undoes something."""
+    dos: int = 0
+    undos: int = 0
+
+    def next(self, key: Key) -> Mishap | None:
+        """Say what goes wrong at this call."""
+        if key.undo:
+            self.undos += 1
+            return self.mishap if self.undos == self.at_undo else None
+        self.dos += 1
+        return self.mishap if self.dos == self.at_do else None
+
+
 @define
 class TwinNode:
     """A node that remembers which disks and instances it has."""
@@ -167,6 +195,23 @@ class TwinNode:
     answers: dict[Key, Json] = field(factory=dict)
     failed: set[Key] = field(factory=set)
     begun: set[Key] = field(factory=set)
+    interrupted: set[Key] = field(factory=set)
+    fate: Fate = field(factory=Fate, repr=False)
+    """What goes wrong on the nodes of the cluster."""
+
+    def copy(self, shared: dict[str, int], fate: Fate) -> TwinNode:
+        """Return a node that is as this one is, in another cluster; it keeps no keys."""
+        return TwinNode(
+            self.uuid,
+            self.name,
+            shared,
+            disks=dict(self.disks),
+            running=dict(self.running),
+            incoming=set(self.incoming),
+            installed=list(self.installed),
+            left=self.left,
+            fate=fate,
+        )
 
     def _place(self, disk: DiskSpec) -> dict[str, int]:
         return self.shared if disk.template == "sharedfile" else self.disks
@@ -199,7 +244,7 @@ class TwinNode:
         return MigrationSource()
 
     async def create_disk(self, ticket: Ticket, instance: str, disk: DiskSpec) -> None:
-        if disk.path in self._place(disk):
+        if disk.path in self._place(disk) and not ticket.redo:
             raise StepFailed(f"{disk.path} exists already")
         self._place(disk)[disk.path] = disk.size_mib
 
@@ -281,6 +326,7 @@ class TwinNode:
         self.answers = {key: each for key, each in self.answers.items() if key.job != job}
         self.failed = {key for key in self.failed if key.job != job}
         self.begun = {key for key in self.begun if key.job != job}
+        self.interrupted = {key for key in self.interrupted if key.job != job}
 
     async def leave_cluster(self, ticket: Ticket) -> None:
         self.left = True
@@ -289,21 +335,33 @@ class TwinNode:
         """Answer a call in its wire form, once for each key."""
         loaded = method.load_args(dict(args))
         ticket = loaded.get("ticket")
-        key = ticket.key if isinstance(ticket, Ticket) else None
+        if not isinstance(ticket, Ticket):
+            return method.dump_result(await getattr(self, method.name)(**loaded))
+        key = ticket.key
         if key in self.answers:
             return self.answers[key]
-        if key is not None and key.undo and not self._did(key):
+        if key.undo and not self._did(key):
             raise NothingToUndo(str(key))
-        if key is not None:
-            self.begun.add(key)
+        if key in self.interrupted and not ticket.redo:
+            raise Interrupted(str(key))
+        self.begun.add(key)
+        self.interrupted.discard(key)
+        mishap = self.fate.next(key)
         try:
-            result = method.dump_result(await getattr(self, method.name)(**loaded))
+            if mishap == "fails":
+                raise StepFailed("it does not work today")
+            result = None
+            if mishap != "interrupted before":
+                result = method.dump_result(await getattr(self, method.name)(**loaded))
         except StepFailed:
-            if key is not None:
-                self.failed.add(key)
+            self.failed.add(key)
             raise
-        if key is not None:
-            self.answers[key] = result
+        if mishap is not None:
+            self.interrupted.add(key)
+            if ticket.redo:  # who asks again is not told, but served
+                return await self.called(method, args)
+            raise Interrupted(str(key))
+        self.answers[key] = result
         return result
 
     def _did(self, undo: Key) -> bool:
@@ -368,14 +426,15 @@ class TwinCluster:
     wconfd: TwinWConfD
     nodes: dict[NodeUuid, TwinNode]
     shared: dict[str, int]
+    fate: Fate
 
     @classmethod
     def sample(cls) -> TwinCluster:
         """Return the sample cluster with the disks that it says there are."""
-        state = sample_state()
+        state, fate = sample_state(), Fate()
         shared: dict[str, int] = {}
         nodes = {
-            uuid: TwinNode(uuid, node.name, shared)
+            uuid: TwinNode(uuid, node.name, shared, fate=fate)
             for uuid, node in state.configuration.nodes.items()
         }
         for node in nodes.values():
@@ -384,7 +443,17 @@ class TwinCluster:
             for uuid in disk.nodes:
                 path = getattr(disk.logical_id, "path", "")
                 nodes[uuid].disks[path] = disk.size
-        return cls(TwinWConfD(state), nodes, shared)
+        return cls(TwinWConfD(state), nodes, shared, fate)
+
+    def copy(self) -> TwinCluster:
+        """Return another cluster that is as this one is."""
+        shared, fate = dict(self.shared), Fate()
+        nodes = {uuid: node.copy(shared, fate) for uuid, node in self.nodes.items()}
+        for node in nodes.values():
+            node.peers = nodes
+        wconfd = TwinWConfD(self.wconfd.state, self.wconfd.reservations)
+        wconfd.draws = Counter(self.wconfd.draws)
+        return TwinCluster(wconfd, nodes, shared, fate)
 
     def use(self, **settings: object) -> None:
         """Give the cluster other settings, without a job."""

@@ -27,6 +27,7 @@ from gantry.core.queue.happenings import (
 from gantry.core.queue.machine import may_archive
 from gantry.core.queue.state import Entry
 from gantry.core.queue.submission import check, sending_of
+from gantry.core.queue.transitions import moment
 from gantry.daemons.luxid.calls import Calls, job_id
 from gantry.operations.registry import is_available
 from gantry.protocols.codec import Json, from_bytes, to_bytes
@@ -152,6 +153,13 @@ class JobCalls(Calls):
         if job is None:
             return False, f"Job {job_id} not found in queue"
         return _said(await self.parts.store.do(Decide(job, choice)))
+
+    async def query_questions(self) -> tuple[tuple[int, tuple[int, int], str], ...]:
+        """Return what jobs ask."""
+        self.view()
+        queue = self.parts.store.committed
+        asked = ((job, queue.entries[job].question) for job in sorted(queue.active))
+        return tuple((job, moment(each.at), each.question) for job, each in asked if each)
 
     async def change_job_priority(self, job_id: int | str, priority: int) -> tuple[bool, str]:
         """Change the priority of a pending job."""

@@ -12,9 +12,9 @@ from functools import partial
 from typing import Final
 
 import trio
-from attrs import define, field
+from attrs import define, evolve, field
 
-from gantry.core.config.reservations import Reservations, reserve
+from gantry.core.config.reservations import Reservations, reserve, restored
 from gantry.core.config.state import State
 from gantry.core.locking import waiting
 from gantry.core.locking.holdings import (
@@ -32,7 +32,7 @@ from gantry.protocols.errors import BadCall, StaleAttempt
 from gantry.protocols.identity import Attempt, Epoch, JobId
 from gantry.protocols.locks import Blocked, Granted, Level, LockOwner, LockRequest, LockState
 from gantry.protocols.records import Index
-from gantry.protocols.wconfd import NotDurable, NotReady, Reserved, Taken, Want
+from gantry.protocols.wconfd import LivingJob, NotDurable, NotReady, Reserved, Taken, Want
 from gantry.runtime.environment import Environment
 from gantry.runtime.journal import AppendFailed, Journal
 from gantry.runtime.logs import Log
@@ -45,9 +45,6 @@ JOURNAL_BYTES_MAX: Final = 256 * 1024
 
 COMPACT_SECONDS: Final = 30.0
 """How often the journal's length is looked at."""
-
-FIRST_EPOCH: Final = Epoch(1)
-"""The journal is this machine's alone: epochs mean nothing in it."""
 
 LOG: Final = Log("wconfd.locks")
 
@@ -83,17 +80,23 @@ class LockStore:
     """Jobs whose holdings the journal does not know."""
 
     @classmethod
-    async def open(cls, env: Environment) -> LockStore:
-        """Read the journal.
+    async def open(cls, env: Environment, epoch: Epoch) -> LockStore:
+        """Read the journal; what an earlier reign of this node's has left in it is over.
+
+        Args:
+            env: the world.
+            epoch: the present reign. Another node may have reigned meanwhile, under which jobs
+                got and lost locks: what they hold is in the queue, which LuxiD tells.
 
         Raises:
             gantry.protocols.records.CorruptRecord: it is damaged.
             gantry.protocols.codec.Malformed: it holds a record of an unknown form.
         """
         journal, records = await Journal.open(
-            env.files, env.paths.data / JOURNAL, FIRST_EPOCH, snapshot=None
+            env.files, env.paths.data / JOURNAL, epoch, snapshot=None
         )
-        locks, reservations = replay(load_record(record.payload) for record in records)
+        ours = [record for record in records if record.epoch == epoch]
+        locks, reservations = replay(load_record(record.payload) for record in ours)
         return cls(env, journal, locks, reservations)
 
     # --- locks -----------------------------------------------------------------------------------
@@ -166,6 +169,7 @@ class LockStore:
 
     async def adopt(self, owner: LockOwner) -> None:
         """Hand what a job holds to a newer attempt; durable, since the older one is refused now."""
+        await self.ready.wait()  # what the queue knows of it comes first
         known = self.locks.attempts.get(owner.job)
         self.locks, others = waiting.adopt(self.locks, owner)
         self._wake(others, taken_back=owner.job)
@@ -191,16 +195,21 @@ class LockStore:
 
     # --- jobs ------------------------------------------------------------------------------------
 
-    async def name_jobs(self, owners: Iterable[LockOwner]) -> None:
+    async def name_jobs(self, jobs: Iterable[LivingJob], state: State) -> None:
         """Free what belongs to no living job; then locks may be given.
+
+        A living job of which nothing is known here gets back what it is known to hold.
 
         Raises:
             NotDurable: that could not be written; nothing is given yet.
         """
-        living = {owner.job: owner for owner in owners}
+        living = {each.owner.job: each for each in jobs}
         for job in [job for job in self.locks.attempts if job not in living]:
             self.drop_job(job)
-        for owner in living.values():
+        for each in living.values():
+            owner = each.owner
+            if owner.job not in self.locks.attempts:
+                self._give_back(each, state)
             try:
                 self.locks, others = waiting.adopt(self.locks, owner)
             except StaleAttempt:  # the newer one has come here before LuxiD heard of it
@@ -209,6 +218,22 @@ class LockStore:
             self._wake(others, taken_back=owner.job)
         await self._write(self._unsaid)
         self.ready.set()
+
+    def _give_back(self, living: LivingJob, state: State) -> None:
+        """Take over from the queue what a job holds of which nothing is known here."""
+        job = living.owner.job
+        allocation = self.locks.allocation
+        taken = {
+            by for lock in living.held for by in allocation.blockers(job, lock.name, lock.mode)
+        }
+        if taken:  # two masters' worth of records disagree: the first one named keeps it
+            LOG.error("locks of a job are held by others", job=job, holders=sorted(taken))
+            return
+        held = {lock.name: lock.mode for lock in living.held}
+        self.locks = evolve(self.locks, allocation=allocation.with_locks(job, held))
+        self.reservations = restored(state, self.reservations, job, living.reserved)
+        if held:
+            LOG.info("locks taken over from the queue", job=job, locks=len(held))
 
     def drop_job(self, job: JobId) -> None:
         """Free everything of a job that is over."""

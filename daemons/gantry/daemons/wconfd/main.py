@@ -42,7 +42,8 @@ async def main(env: Environment) -> None:
     """
     try:
         with collecting_later():
-            config, held = await ConfigStore.open(env), await LockStore.open(env)
+            config = await ConfigStore.open(env)
+            held = await LockStore.open(env, config.journal.epoch)
     except (CorruptRecord, JournalGap, Malformed) as error:
         raise StartRefused(str(error)) from error
     path = env.paths.socket(SOCKET_NAME)

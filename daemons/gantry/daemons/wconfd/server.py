@@ -141,9 +141,8 @@ class WConfDServer(WConfD):
     @override
     async def name_jobs(self, epoch: Epoch, jobs: tuple[LivingJob, ...]) -> None:
         self._require(epoch)
-        living = [job.owner for job in jobs]
-        self.config.forget_all_but({owner.job for owner in living})
-        await self.held.name_jobs(living)
+        self.config.forget_all_but({job.owner.job for job in jobs})
+        await self.held.name_jobs(jobs, self.config.head)
 
     def _require(self, epoch: Epoch) -> None:
         """Refuse a LuxiD of another reign."""

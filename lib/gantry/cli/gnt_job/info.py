@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from gantry.cli import exit_codes
 from gantry.cli.cell_text import precise_time_text
 from gantry.cli.command import Arguments, Command
 from gantry.cli.description import Record
 from gantry.cli.gnt_job import course
 from gantry.cli.gnt_job.change import job_ids
+from gantry.cli.gnt_job.decide import questions
 from gantry.cli.info_text import Entry, print_info
 from gantry.cli.invocation import Invocation
 from gantry.cli.job_steps import node_names, parse_plans
@@ -27,12 +30,14 @@ def run_info(call: Invocation) -> int:
     ids = job_ids(call.arguments)
     rows = call.client.query_jobs(ids, FIELDS)
     found = [Record(dict(zip(FIELDS, row, strict=False))) for row in rows]
-    content = [_describe(call, each) for each in found] if call.options[FORMAT] == "table" else []
+    shown = found if call.options[FORMAT] == "table" else []
+    asked = questions(call) if shown else {}
+    content = [_describe(call, each, asked) for each in shown]
     print_info(call, content, raw=[each.values() for each in found])
     return exit_codes.SUCCESS
 
 
-def _describe(call: Invocation, job: Record) -> object:
+def _describe(call: Invocation, job: Record, asked: Mapping[int, str]) -> object:
     if job["status"] is None:
         return f"Job ID {job['id']} not found"
     count = len(job.items("ops"))
@@ -45,6 +50,7 @@ def _describe(call: Invocation, job: Record) -> object:
     return [
         Entry("Job ID", job["id"]),
         Entry("Status", job["status"]),
+        *(Entry("Waits for a decision", text) for n, text in asked.items() if n == job["id"]),
         *_times(job),
         *course.job_entries(job),
         Entry("Opcodes", opcodes),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gantry.cli.cell_text import comma_joined, precise_time_text
 from gantry.cli.command import Arguments, Command
+from gantry.cli.gnt_job.decide import remind
 from gantry.cli.gnt_job.filters import LIST_FILTERS, PENDING, status_condition
 from gantry.cli.invocation import Invocation
 from gantry.cli.listing import Listing, chosen_fields, list_fields_command, run_list
@@ -56,7 +57,10 @@ def run_job_list(call: Invocation) -> int:
     if call.options[ARCHIVED] and "archived" not in fields:
         # LuxiD looks into the archive only if this field is asked for.
         fields.append("archived")
-    return run_list(call, JOBS, fields=fields, condition=status_condition(call.options[PENDING]))
+    condition = status_condition(call.options[PENDING])
+    code = run_list(call, JOBS, fields=fields, condition=condition)
+    remind(call)
+    return code
 
 
 COMMANDS = (

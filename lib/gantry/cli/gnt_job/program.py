@@ -15,6 +15,7 @@ PROGRAM = Program(
         Known("autoarchive", "Puts all jobs older than an age into the archive", "change"),
         Known("cancel", "Cancels jobs", "change"),
         Known("change-priority", "Changes the priority of jobs", "change"),
+        Known("decide", "Answers what a job asks", "decide"),
         Known("info", "Shows everything that is known of jobs", "info"),
         Known("list", "Lists jobs; list-fields tells the fields", "listing"),
         Known("list-fields", "Lists the fields that jobs have", "listing"),

@@ -114,6 +114,22 @@ def reserve(
     return after, Reserved(tuple(values))
 
 
+def restored(
+    state: State, reservations: Reservations, job: JobId, wants: Iterable[Want]
+) -> Reservations:
+    """Return the reservations with those that a job is known to have; others' stay theirs.
+
+    What a job has reserved may be in the configuration by now, and is still reserved.
+
+    Raises:
+        BadCall: a network does not exist any more.
+    """
+    claims = [_claim(state, want, want.value) for want in wants if want.value is not None]
+    return reservations.with_claims(
+        job, [claim for claim in claims if reservations.holder(claim) is None]
+    )
+
+
 def _choose(
     state: State, reservations: Reservations, job: JobId, want: Want, draws: Draws
 ) -> tuple[Claim, str] | Taken:

@@ -227,7 +227,10 @@ async def test_a_decision_reaches_the_process_and_the_one_after_it(tmp_path: Pat
         ]
         await process.say_all(Recorded(Asked(0, 3, "has it been done?", NOW)))
         assert await client.status(1) == "running"
+        since = [1795250100, 500000]
+        assert await client.call("QueryQuestions") == [[1, since, "has it been done?"]]
         assert await client.call("DecideJob", 1, "redo") == [True, "Job 1 was told: redo"]
+        assert await client.call("QueryQuestions") == []
         made = Decided(0, 3, "redo", NOW)
         await process.until(lambda: process.decisions == [made])
         process.child.kill()

@@ -6,10 +6,12 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from tests.unit.core.config.small_cluster import MASTER, SAMPLE
+from tests.unit.core.config.small_cluster import MASTER, SAMPLE, sample_state
 
 from gantry.daemons.wconfd.config_store import ConfigStore
 from gantry.daemons.wconfd.lock_store import LockStore
+from gantry.protocols.config_records import FIRST_EPOCH
+from gantry.protocols.identity import Epoch
 from gantry.runtime.environment import Environment
 from gantry.runtime.nursery import open_plain_nursery
 from gantry.runtime.testing.environment import memory_environment
@@ -61,10 +63,12 @@ async def saving_config_store(files: MemoryFiles) -> AsyncIterator[ConfigStore]:
 
 
 @asynccontextmanager
-async def lock_store(files: MemoryFiles, *, ready: bool = True) -> AsyncIterator[LockStore]:
+async def lock_store(
+    files: MemoryFiles, *, ready: bool = True, epoch: Epoch = FIRST_EPOCH
+) -> AsyncIterator[LockStore]:
     """Locks that are written; by default no job is unfinished."""
-    store = await LockStore.open(on_master(files))
+    store = await LockStore.open(on_master(files), epoch)
     async with store.journal.running():
         if ready:
-            await store.name_jobs(())
+            await store.name_jobs((), sample_state())
         yield store

@@ -16,7 +16,7 @@ from tests.unit.daemons.wconfd.running_wconfd import lock_store, master_files
 from gantry.daemons.wconfd import lock_store as module
 from gantry.daemons.wconfd.lock_store import LockStore
 from gantry.protocols.errors import BadCall, StaleAttempt
-from gantry.protocols.identity import Attempt, JobId
+from gantry.protocols.identity import Attempt, Epoch, JobId
 from gantry.protocols.locks import (
     Blocked,
     Granted,
@@ -25,7 +25,7 @@ from gantry.protocols.locks import (
     LockRequest,
     lock_name,
 )
-from gantry.protocols.wconfd import NotDurable, NotReady, Reserved, Taken, Want
+from gantry.protocols.wconfd import LivingJob, NotDurable, NotReady, Reserved, Taken, Want
 from gantry.runtime.nursery import open_plain_nursery
 from gantry.runtime.testing.files import MemoryFiles, PowerLost
 
@@ -54,7 +54,7 @@ async def test_nothing_is_given_before_the_unfinished_jobs_are_named() -> None:
         nursery.start_soon(take, store, ONE, "a")
         await trio.testing.wait_all_tasks_blocked()
         assert held(store, ONE) == set()
-        await store.name_jobs([owner(ONE)])
+        await store.name_jobs([LivingJob(owner(ONE))], sample_state())
         await trio.testing.wait_all_tasks_blocked()
         assert held(store, ONE) == {A}
 
@@ -140,7 +140,7 @@ async def test_after_a_restart_living_jobs_have_what_they_had_and_others_nothing
             )
 
     async with lock_store(files, ready=False) as store:
-        await store.name_jobs([owner(ONE, 2)])
+        await store.name_jobs([LivingJob(owner(ONE, 2))], sample_state())
         assert held(store, ONE) == {A}
         assert held(store, TWO) == set()
         with pytest.raises(StaleAttempt):
@@ -150,6 +150,58 @@ async def test_after_a_restart_living_jobs_have_what_they_had_and_others_nothing
         assert taken == Taken("instance name", "new1", "job 1")
         free = await store.reserve(owner(THREE), (Want("instance name", "new2"),), sample_state())
         assert free == Reserved(("new2",))
+
+
+KNOWN = LivingJob(
+    owner(ONE, 2),
+    (Held(A, "exclusive"),),
+    (Want("instance name", "new1"), Want("mac", "aa:00:00:00:00:01")),
+)
+"""A job as the queue knows it."""
+
+
+async def assert_given_back(store: LockStore) -> None:
+    """Whether the first job has what the queue says, before anybody else gets anything."""
+    async with open_plain_nursery() as nursery:
+        nursery.start_soon(take, store, TWO, "a")
+        nursery.start_soon(store.adopt, owner(ONE, 2))
+        await trio.testing.wait_all_tasks_blocked()
+        assert held(store, ONE) == held(store, TWO) == set()
+        await store.name_jobs([KNOWN, LivingJob(owner(TWO))], sample_state())
+        await trio.testing.wait_all_tasks_blocked()
+        assert held(store, ONE) == {A}
+        assert held(store, TWO) == set()
+        taken = await store.reserve(owner(TWO), (KNOWN.reserved[0],), sample_state())
+        assert taken == Taken("instance name", "new1", "job 1")
+        store.release(owner(ONE, 2), None)
+        await trio.testing.wait_all_tasks_blocked()
+        assert held(store, TWO) == {A}
+
+
+async def test_a_wconfd_that_knows_nothing_gives_back_what_the_queue_knows() -> None:
+    async with lock_store(master_files(), ready=False) as store:
+        await assert_given_back(store)
+
+
+async def test_what_an_earlier_reign_left_in_the_journal_is_over() -> None:
+    files = master_files()
+    async with lock_store(files) as store:
+        await take(store, TWO, "a")  # it had it then; the other one has it now
+    async with lock_store(files, ready=False, epoch=Epoch(2)) as store:
+        await assert_given_back(store)
+    async with lock_store(files, ready=False, epoch=Epoch(2)) as store:
+        await store.name_jobs([LivingJob(owner(TWO))], sample_state())
+        assert held(store, TWO) == {A}
+
+
+async def test_what_wconfd_knows_counts_more_than_what_the_queue_knows() -> None:
+    """A grant is on the disk before the job hears of it, and thus before the queue does."""
+    files = master_files()
+    async with lock_store(files) as store:
+        await take(store, ONE, "b")
+    async with lock_store(files, ready=False) as store:
+        await store.name_jobs([KNOWN], sample_state())
+        assert held(store, ONE) == {B}
 
 
 async def test_release_of_all_ends_reservations_too() -> None:
@@ -260,7 +312,7 @@ async def test_power_lost_at_any_operation_takes_no_granted_lock(share: float) -
 
         after = files.survivors(lambda unsynced: int(unsynced * share))
         async with lock_store(after, ready=False) as store:
-            await store.name_jobs([owner(job) for job in jobs])
+            await store.name_jobs([LivingJob(owner(job)) for job in jobs], sample_state())
             assert not clashes(store, jobs)
             for job, names in known.granted.items():
                 assert names <= held(store, job), f"power lost at operation {number}"
