@@ -91,18 +91,20 @@ class TextFormatter(logging.Formatter):
         return line
 
 
-def set_up(file: Path | None, *, debug: bool) -> None:
+def set_up(file: Path | None, *, debug: bool, opens_late: bool = False) -> None:
     """Send this process's logs to a file, or to standard error.
 
     A terminal on standard error gets text there; otherwise JSON goes to ``file`` (reopened by
-    itself after a rotation), or to standard error if there is none.
+    itself after a rotation), or to standard error if there is none. With ``opens_late`` the file is
+    opened for its first line: most jobs have nothing to say.
     """
     handler: logging.Handler
     if sys.stderr.isatty() or file is None:
         handler = logging.StreamHandler(sys.stderr)
     else:
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
-        handler = WatchedFileHandler(file)
+        if not opens_late:
+            file.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+        handler = WatchedFileHandler(file, delay=opens_late)
     handler.setFormatter(TextFormatter() if sys.stderr.isatty() else JsonFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import sys
+from collections.abc import Callable
 from functools import cache, partial
 from typing import Any, Final
 
@@ -84,19 +87,40 @@ def run(listener_fd: int, spawn: SpawnRequest) -> None:
         spawn: which job this is.
     """
     env = environment()
-    logs.set_up(env.paths.logs / "jobs.log", debug=False)
+    logs.set_up(env.paths.logs / "jobs.log", debug=False, opens_late=True)
     trio.run(_on_descriptor, env, listener_fd, spawn)
 
 
 async def _on_descriptor(env: Environment, listener_fd: int, spawn: SpawnRequest) -> None:
     listening = trio.socket.fromfd(listener_fd, socket.AF_UNIX, socket.SOCK_STREAM)
-    await main(env, trio.SocketListener(listening), spawn)
+    await main(env, trio.SocketListener(listening), spawn, _leave)
+
+
+def _leave() -> None:
+    """End the process: the kernel takes it apart in a tenth of the time that Python would need."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def _stay() -> None:
+    """Let the caller have its process back."""
 
 
 async def main(
-    env: Environment, listener: trio.abc.Listener[trio.abc.Stream], spawn: SpawnRequest
+    env: Environment,
+    listener: trio.abc.Listener[trio.abc.Stream],
+    spawn: SpawnRequest,
+    leave: Callable[[], None] = _stay,
 ) -> None:
-    """Serve the job's socket and do its work; closes the listener."""
+    """Serve the job's socket and do its work; closes the listener.
+
+    Args:
+        env: the world.
+        listener: the job's socket.
+        spawn: which job this is.
+        leave: called when the job is over, LuxiD knows it, and nothing is left to do.
+    """
     server = JobServer(spawn.job)
     wconfd = Link(WCONFD, env.network, env.paths.socket(SOCKET_NAME))
     try:
@@ -109,6 +133,7 @@ async def main(
             async with NodeLinks.opened(env, find) as nodes:
                 try:
                     await Work(env, assignment, server, wconfd, nodes).do()
+                    leave()
                 except NoLease as error:
                     await server.halt(str(error))
                     raise

@@ -60,15 +60,16 @@ from gantry.security.pem_files import (
     write_files,
 )
 
-ROUNDS: Final = 12
-"""CPython 3.11 specialises a function that has been called eight times, then at its next use."""
-
 SECONDS_MAX: Final = 20.0
 """Jobs are made without a rehearsal rather than later than this."""
 
 NODE: Final = NodeUuid("00000000-0000-4000-8000-000000000001")
 NAME: Final = "node.rehearsal"
 ADDRESS: Final = "127.0.0.1"
+
+
+ROUNDS: Final = 12
+"""CPython 3.11 specialises a function that has been called eight times."""
 
 OPCODE: Final[dict[str, Json]] = {
     "OP_ID": "OP_TEST_DELAY",
@@ -89,35 +90,54 @@ class Main(Protocol):
 
 
 async def rehearse(env: Environment, main: Main) -> None:
-    """Run ``main`` several times as if there were jobs.
+    """Run ``main`` as if there were jobs.
 
     Raises:
         trio.TooSlowError: that took too long.
     """
     with tempfile.TemporaryDirectory(prefix="gantry-") as folder, trio.fail_after(SECONDS_MAX):
         async with open_plain_nursery() as nursery:
-            stage = await _set(env, Path(folder), nursery)
+            stage = await _set(_below(env, folder), nursery)
+            stage = await _add_node(stage, nursery)
             for number in range(1, ROUNDS + 1):
-                await _play(stage, main, JobId(number))
+                spawn = _spawn_request(stage, number)
+                listener = await env.network.listen_unix(Path(spawn.socket), 0o600)
+                nursery.start_soon(main, stage, listener, spawn)
+                await _conduct(stage, spawn)
             nursery.cancel_scope.cancel()
 
 
-async def _set(env: Environment, folder: Path, nursery: trio.Nursery) -> Environment:
-    """Return a world below a folder in which WConfD and a NodeD answer."""
-    here = evolve(env, paths=Paths(folder, folder))
-    await env.files.make_folder(here.paths.data)
-    await write_files(env.files, here.paths.data, _certificates(env))
+def _below(env: Environment, folder: str) -> Environment:
+    return evolve(env, paths=Paths(Path(folder), Path(folder)))
+
+
+def _spawn_request(env: Environment, number: int) -> SpawnRequest:
+    path = env.paths.socket(f"job-{number}")
+    return SpawnRequest(JobId(number), Attempt(1), str(path))
+
+
+async def _set(env: Environment, nursery: trio.Nursery) -> Environment:
+    """Return a world in which WConfD answers."""
     keeper = _WConfD(_configuration(env.clock.now()))
-    listener = await env.network.listen_unix(here.paths.socket(SOCKET_NAME), 0o600)
+    listener = await env.network.listen_unix(env.paths.socket(SOCKET_NAME), 0o600)
     nursery.start_soon(serve, WCONFD, cast(WConfD, keeper), listener)
-    authority = await env.files.read(here.paths.data / AUTHORITY_PEM)
-    tls = await env.tls.server(here.paths.data / SERVER_PEM, "required", authority)
+    return env
+
+
+async def _add_node(env: Environment, nursery: trio.Nursery) -> Environment:
+    """Return the world with a NodeD that answers."""
+    data = env.paths.data
+    await env.files.make_folder(data)
+    await write_files(env.files, data, _certificates(env))
+    tls = await env.tls.server(
+        data / SERVER_PEM, "required", await env.files.read(data / AUTHORITY_PEM)
+    )
     handler = http_handler(NODED, cast(NodeD, _NodeD()))
     node = HttpServer(handler, env.clock, env.random, tls=tls)
     listener = await env.network.listen_tcp(ADDRESS, 0)
     port = env.network.port_of(listener)
     await nursery.start(node.serve, [listener])
-    return evolve(here, variables={**env.variables, "GANTRY_NODED_PORT": str(port)})
+    return evolve(env, variables={**env.variables, "GANTRY_NODED_PORT": str(port)})
 
 
 def _certificates(env: Environment) -> tuple[SecurityFile, ...]:
@@ -144,21 +164,17 @@ def _configuration(now: float) -> Configuration:
     return first_configuration(parse_request({"cluster_name": "cluster.rehearsal"}), facts)
 
 
-async def _play(env: Environment, main: Main, job: JobId) -> None:
+async def _conduct(env: Environment, spawn: SpawnRequest) -> None:
     """Play LuxiD for one job."""
-    spawn = SpawnRequest(job, Attempt(1), str(env.paths.socket(f"job-{job}")))
-    async with trio.open_nursery() as nursery:
-        listener = await env.network.listen_unix(Path(spawn.socket), 0o600)
-        nursery.start_soon(main, env, listener, spawn)
-        async with connect(JOB_PROCESS, env.network, Path(spawn.socket)) as process:
-            await process.assign(_assignment(spawn))
-            after, is_over = EventNumber(0), False
-            while not is_over:
-                said = await process.events(after)
-                after = said[-1].number
-                is_over = any(isinstance(each.event, Ended) for each in said)
-            with suppress(ConnectionLost):
-                await process.events(after)
+    async with connect(JOB_PROCESS, env.network, Path(spawn.socket)) as process:
+        await process.assign(_assignment(spawn))
+        after, is_over = EventNumber(0), False
+        while not is_over:
+            said = await process.events(after)
+            after = said[-1].number
+            is_over = any(isinstance(each.event, Ended) for each in said)
+        with suppress(ConnectionLost):
+            await process.events(after)
 
 
 def _assignment(spawn: SpawnRequest) -> Assignment:
