@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 import setproctitle
-from attrs import frozen
+from attrs import define, field
 
 from gantry.daemons.forkserver.preload import JobMain
 from gantry.protocols.jobproc import SpawnRequest
@@ -29,15 +29,40 @@ EXIT_CRASHED: Final = 70
 """The job's code raised: EX_SOFTWARE of sysexits(3)."""
 
 
-@frozen
+@define
 class Output:
-    """The file that jobs share for what should never be said: tracebacks, warnings."""
+    """The file that jobs share for what should never be said: tracebacks, warnings.
+
+    The server holds it open, so that no child has to.
+    """
 
     path: Path
     bytes_max: int
+    _fd: int = field(default=-1, init=False)
 
-    def open(self) -> int:
-        """Open the file for appending, after moving it aside if it has grown too long."""
+    def current(self) -> int:
+        """Return the open file, after moving it aside if it has grown too long."""
+        if self._fd < 0 or not self._may_stay():
+            self.close()
+            self._fd = self._open()
+        return self._fd
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _may_stay(self) -> bool:
+        """Whether the file is short, and still where people look for it."""
+        held = os.fstat(self._fd)
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            return False
+        return held.st_ino == found.st_ino and held.st_size <= self.bytes_max
+
+    def _open(self) -> int:
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         fd = os.open(self.path, flags, 0o600)
@@ -49,7 +74,7 @@ class Output:
 
 
 def become_job(
-    main: JobMain, request: SpawnRequest, listener: socket.socket, output: Output
+    main: JobMain, request: SpawnRequest, listener: socket.socket, output: int
 ) -> NoReturn:
     """Run a job in this process, which was just forked, and leave it.
 
@@ -84,21 +109,16 @@ def _become_independent() -> None:
 
 
 def _forget_logs() -> None:
-    """Close the server's log in this process; until the job opens its own, warnings go to stderr.
+    """Forget the server's log in this process; until the job opens its own, warnings go to stderr.
 
-    Left open, its handler would write to whatever gets its descriptor's number next.
+    Kept, its handler would write to whatever gets its descriptor's number next.
     """
-    root = logging.getLogger()
-    for handler in root.handlers:
-        handler.close()
-    root.handlers.clear()
+    logging.getLogger().handlers.clear()
 
 
-def _keep_only(listener: socket.socket, output: Output) -> None:
+def _keep_only(listener: socket.socket, written: int) -> None:
     """Keep nothing open but the job's socket and the three standard descriptors."""
-    with Path(os.devnull).open("rb") as nothing:
-        os.dup2(nothing.fileno(), 0)
-    written = output.open()
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(written, 1)
     os.dup2(written, 2)
     listening = listener.fileno()

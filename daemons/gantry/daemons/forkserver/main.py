@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from gantry.daemons.forkserver.child import Output
+from gantry.daemons.forkserver.gaps import fill_gaps
 from gantry.daemons.forkserver.preload import CannotPreload, preload
 from gantry.daemons.forkserver.server import ForkServer, Heartbeat
 from gantry.protocols.jobproc import FORK_SERVER_SOCKET
@@ -58,9 +59,11 @@ def serve(paths: Paths, job_main: str, readiness: NotifySocket) -> None:
     run_job = preload(job_main)
     paths.sockets.mkdir(parents=True, exist_ok=True, mode=0o750)
     output = Output(Path(paths.logs / "job-processes.log"), OUTPUT_BYTES_MAX)
+    filled = fill_gaps()
     server = ForkServer(run_job, paths.socket(FORK_SERVER_SOCKET), output)
     server.run(ready=lambda: readiness.notify("READY=1"), alive=_heartbeat(readiness))
     readiness.notify("STOPPING=1")
+    del filled
 
 
 def _heartbeat(readiness: NotifySocket) -> Heartbeat | None:

@@ -142,6 +142,7 @@ class ForkServer:
             each.close()
         for child in self._children.values():
             os.close(child.pidfd)
+        self.output.close()
 
     # --- LuxiDs ----------------------------------------------------------------------------------
 
@@ -215,7 +216,7 @@ class ForkServer:
             OSError: the socket can not be bound, or there is no room for a process.
         """
         path = Path(request.socket)
-        if _is_answered(path, socket.SOCK_STREAM):
+        if path.exists() and _is_answered(path, socket.SOCK_STREAM):
             raise OSError(errno.EADDRINUSE, "a process answers there already", request.socket)
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
@@ -229,15 +230,16 @@ class ForkServer:
             listening.close()  # the child alone holds it now: when it ends, the socket refuses
         self._children[child.pid] = child
         self._selector.register(child.pidfd, selectors.EVENT_READ, lambda: self._reap(child))
-        LOG.info("spawned", job=request.job, attempt=request.attempt, pid=child.pid)
+        LOG.debug("spawned", job=request.job, attempt=request.attempt, pid=child.pid)
         return child
 
     def _fork(self, request: SpawnRequest, listening: socket.socket) -> tuple[int, int]:
         sys.stdout.flush()  # else both processes would write what is buffered
         sys.stderr.flush()
+        output = self.output.current()
         pid = os.fork()
         if pid == 0:
-            become_job(self.main, request, listening, self.output)
+            become_job(self.main, request, listening, output)
         try:
             return pid, os.pidfd_open(pid)
         except OSError:
@@ -254,6 +256,7 @@ class ForkServer:
         Path(child.request.socket).unlink(missing_ok=True)
         code = os.waitstatus_to_exitcode(status)
         request = child.request
-        LOG.info("reaped", job=request.job, attempt=request.attempt, pid=child.pid, status=code)
+        told = LOG.debug if code == 0 and self._clients else LOG.info
+        told("reaped", job=request.job, attempt=request.attempt, pid=child.pid, status=code)
         for client in [*self._clients]:
             self._send(client, Reaped(request.job, request.attempt, child.pid, code))

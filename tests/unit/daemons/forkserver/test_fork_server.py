@@ -329,8 +329,19 @@ def test_an_unknown_entry_point_is_refused(reference: str) -> None:
 def test_the_output_file_is_moved_aside_when_it_is_long(tmp_path: Path) -> None:
     output = Output(tmp_path / "out.log", bytes_max=10)
     output.path.write_bytes(b"x" * 11)
-    fd = output.open()
-    os.write(fd, b"new")
-    os.close(fd)
+    assert os.write(output.current(), b"new") == 3
     assert output.path.read_bytes() == b"new"
     assert output.path.with_name("out.log.1").read_bytes() == b"x" * 11
+    assert os.write(output.current(), b"er and longer") == 13
+    assert os.write(output.current(), b"newest") == 6
+    assert output.path.read_bytes() == b"newest"
+    output.close()
+
+
+def test_an_output_file_that_was_taken_away_is_made_again(tmp_path: Path) -> None:
+    output = Output(tmp_path / "out.log", bytes_max=10)
+    output.current()
+    output.path.rename(tmp_path / "rotated")
+    assert os.write(output.current(), b"new") == 3
+    assert output.path.read_bytes() == b"new"
+    output.close()
