@@ -201,11 +201,14 @@ async def operations_of_work() -> int:
     return files.operations
 
 
+@pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("share", [0.0, 0.4, 1.0], ids=["lost", "torn", "kept"])
-async def test_power_lost_at_any_operation_loses_nothing_acknowledged(share: float) -> None:
+async def test_power_lost_at_any_operation_loses_nothing_acknowledged(
+    share: float, late: bool
+) -> None:
     for number in range(await operations_of_work()):
         files = machine()
-        files.power_lost_at = number
+        files.power_lost_at, files.power_lost_late = number, late
         acknowledged: list[int] = []
         with pytest.RaisesGroup(PowerLost, flatten_subgroups=True, allow_unwrapped=True):
             await work(files, acknowledged)

@@ -71,9 +71,11 @@ async def test_records_that_do_not_follow_are_not_written() -> None:
     assert await found(files) == ()
 
 
+@pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("operation", range(12))
-async def test_power_is_lost_at_any_operation(operation: int) -> None:
+async def test_power_is_lost_at_any_operation(operation: int, late: bool) -> None:
     files, new = machine(operation), records(6)
+    files.power_lost_late = late
     answered: tuple[Record, ...] = ()
     try:
         log, _ = await ReplicaLog.open(files, PATH, ORIGIN)

@@ -52,6 +52,9 @@ class MemoryFiles(Files):
     fault: Fault | None = None
     power_lost_at: int | None = None
     """The number of the changing operation, from 0, during which the power goes."""
+    power_lost_late: bool = False
+    """Whether that operation had taken effect by then, though nobody heard of it: a file may have
+    been replaced already while its folder was being flushed."""
     operations: int = field(default=0, init=False)
     """How many changing operations were begun."""
     _entries: dict[Path, _Entry] = field(factory=lambda: {Path("/"): "folder"}, init=False)
@@ -99,7 +102,7 @@ class MemoryFiles(Files):
         if not lost:  # the power went before the rename: the old content is still there
             self._entries[self._resolve(path)] = _Inode(bytearray(data), len(data))
             self._tell(path)
-        self.end(lost=lost)
+        self.end()
 
     @override
     async def read_part(self, path: Path, offset: int, size: int) -> bytes:
@@ -108,7 +111,7 @@ class MemoryFiles(Files):
 
     @override
     async def overwrite(self, path: Path, data: bytes, mode: int = 0o640) -> None:
-        lost = await self.begin("overwrite", path)
+        await self.begin("overwrite", path)
         self._folder_of(path)
         entry = self._entries.setdefault(self._resolve(path), _Inode(bytearray(), 0))
         if not isinstance(entry, _Inode):
@@ -116,16 +119,16 @@ class MemoryFiles(Files):
         entry.content[: len(data)] = data
         entry.durable = 0
         self._tell(path)
-        self.end(lost=lost)
+        self.end()
 
     @override
     async def append_to(self, path: Path, mode: int = 0o640) -> AppendFile:
-        lost = await self.begin("open", path)
+        await self.begin("open", path)
         self._folder_of(path)
         entry = self._entries.setdefault(self._resolve(path), _Inode(bytearray(), 0))
         if not isinstance(entry, _Inode):
             raise IsADirectoryError(21, "is a directory", str(path))
-        self.end(lost=lost)
+        self.end()
         return _MemoryAppendFile(self, path, entry)
 
     @override
@@ -134,7 +137,7 @@ class MemoryFiles(Files):
         if not lost:
             self._entries.pop(path, None)
             self._tell(path)
-        self.end(lost=lost)
+        self.end()
 
     @override
     async def rename(self, old: Path, new: Path) -> None:
@@ -145,15 +148,15 @@ class MemoryFiles(Files):
         if not lost:
             self._entries[new] = self._entries.pop(old)
             self._tell(old, new)
-        self.end(lost=lost)
+        self.end()
 
     @override
     async def make_folder(self, path: Path, mode: int = 0o750) -> None:
-        lost = await self.begin("folder", path)
+        await self.begin("folder", path)
         for each in (path, *path.parents):
             if self._entries.setdefault(each, "folder") != "folder":
                 raise FileExistsError(17, "not a folder", str(each))
-        self.end(lost=lost)
+        self.end()
 
     @override
     async def remove_tree(self, path: Path) -> None:
@@ -162,7 +165,7 @@ class MemoryFiles(Files):
             if not lost:
                 del self._entries[each]
                 self._tell(each)
-        self.end(lost=lost)
+        self.end()
 
     @override
     async def list(self, path: Path) -> tuple[str, ...]:
@@ -181,7 +184,7 @@ class MemoryFiles(Files):
         if not lost:
             self._entries[path] = _Link(target)
             self._tell(path)
-        self.end(lost=lost)
+        self.end()
 
     @override
     @asynccontextmanager
@@ -215,7 +218,7 @@ class MemoryFiles(Files):
             raise FileNotFoundError(2, "no such folder", str(path.parent))
 
     async def begin(self, operation: Operation, path: Path) -> bool:
-        """Count an operation; return whether the power goes while it is under way."""
+        """Count an operation; return whether the power goes before it has taken effect."""
         await trio.lowlevel.checkpoint()
         lost_before = self.power_lost_at is not None and self.operations > self.power_lost_at
         if lost_before:
@@ -224,11 +227,11 @@ class MemoryFiles(Files):
         error = self.fault(operation, path) if self.fault is not None else None
         if error is not None:
             raise error
-        return number == self.power_lost_at
+        return number == self.power_lost_at and not self.power_lost_late
 
-    def end(self, *, lost: bool) -> None:
-        """End an operation: with the power, if that goes."""
-        if lost:
+    def end(self) -> None:
+        """End the operation that was begun last: with the power, if that goes."""
+        if self.operations - 1 == self.power_lost_at:
             raise PowerLost
 
 
@@ -253,19 +256,19 @@ class _MemoryAppendFile(AppendFile):
     @override
     async def append(self, data: bytes) -> None:
         try:
-            lost = await self._begin("append")
+            await self._begin("append")
         except OSError:
             self._inode.content += data[: len(data) // 2]
             raise
         self._inode.content += data
-        self._files.end(lost=lost)
+        self._files.end()
 
     @override
     async def sync(self) -> None:
         lost = await self._begin("sync")
         if not lost:  # else it is not known how much was flushed: see MemoryFiles.survivors
             self._inode.durable = len(self._inode.content)
-        self._files.end(lost=lost)
+        self._files.end()
 
     @override
     async def truncate(self, size: int) -> None:
@@ -273,7 +276,7 @@ class _MemoryAppendFile(AppendFile):
         if not lost:
             del self._inode.content[size:]
             self._inode.durable = len(self._inode.content)
-        self._files.end(lost=lost)
+        self._files.end()
 
     @override
     async def aclose(self) -> None:

@@ -334,16 +334,17 @@ async def history(files: MemoryFiles, acknowledged: list[int]) -> None:
         await one(5)
 
 
+@pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0], ids=["lost", "torn", "kept"])
 async def test_power_lost_at_any_operation_loses_no_change_and_repeats_none(
-    share: float, monkeypatch: pytest.MonkeyPatch
+    share: float, late: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "cut_after", lambda _: 0)
     whole = master_files()
     await history(whole, [])
     for number in range(whole.operations):
         files = master_files()
-        files.power_lost_at = number
+        files.power_lost_at, files.power_lost_late = number, late
         acknowledged: list[int] = []
         with pytest.RaisesGroup(PowerLost, flatten_subgroups=True, allow_unwrapped=True):
             await history(files, acknowledged)

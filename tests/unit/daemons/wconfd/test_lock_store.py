@@ -299,14 +299,15 @@ def clashes(store: LockStore, jobs: Iterable[JobId]) -> bool:
     return len(names) != len(set(names))
 
 
+@pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0], ids=["lost", "torn", "kept"])
-async def test_power_lost_at_any_operation_takes_no_granted_lock(share: float) -> None:
+async def test_power_lost_at_any_operation_takes_no_granted_lock(share: float, late: bool) -> None:
     whole = master_files()
     await history(whole, Known())
     jobs = (ONE, TWO, THREE)
     for number in range(whole.operations):
         files, known = master_files(), Known()
-        files.power_lost_at = number
+        files.power_lost_at, files.power_lost_late = number, late
         with pytest.RaisesGroup(PowerLost, flatten_subgroups=True, allow_unwrapped=True):
             await history(files, known)
 
