@@ -38,6 +38,9 @@ COVERAGE: Final = 6
 EXPIRY_SECONDS: Final = 10.0
 """After this time no more answers are waited for; as in Ganeti."""
 
+LATE_SECONDS: Final = 1.0
+"""How long others are waited for after an answer: candidates may be down, of all times now."""
+
 CANDIDATES_FILE: Final = "ssconf_master_candidates_ips"
 
 
@@ -81,7 +84,8 @@ class ConfdClient:
             query: about what; see :data:`gantry.protocols.rconfd.REQUESTS`.
             order: whether answers are to be ordered by their place in the replicated log. Ganeti's
                 own servers do not answer such a request.
-            expiry_seconds: with fewer answers than wanted, those until then are enough.
+            expiry_seconds: with fewer answers than wanted, those until then are enough, or until
+                :data:`LATE_SECONDS` after the last one.
 
         Raises:
             NoAnswer: there was not one.
@@ -95,9 +99,11 @@ class ConfdClient:
             replies = _Replies(self.key, rsalt, frozenset(peers))
             for peer in peers:
                 await _send(socket, datagram, (peer, self.port))
-            with trio.move_on_after(expiry_seconds):
+            with trio.move_on_after(expiry_seconds) as scope:
                 while len(replies.received) < wanted_replies(len(peers)):
-                    replies.take(*await socket.receive())
+                    if replies.take(*await socket.receive()):
+                        late = trio.current_time() + LATE_SECONDS
+                        scope.deadline = min(scope.deadline, late)
         finally:
             socket.close()
         if not replies.received:
@@ -124,18 +130,20 @@ class _Replies:
     peers: frozenset[str]
     received: dict[str, Reply] = field(factory=dict, init=False)
 
-    def take(self, datagram: bytes, sender: tuple[str, int]) -> None:
-        """Keep a datagram if it is a reply to the request, of somebody who was asked."""
+    def take(self, datagram: bytes, sender: tuple[str, int]) -> bool:
+        """Keep a datagram, and say so, if it is a reply to the request, of somebody asked."""
         if sender[0] not in self.peers:
-            return
+            return False
         try:
             envelope = parse_envelope(datagram)
             if envelope.salt == self.rsalt and is_signed(
                 self.key, envelope.salt, envelope.msg, envelope.hmac
             ):
                 self.received.setdefault(sender[0], parse_reply(envelope.msg))
+                return True
         except Malformed:
-            return
+            pass
+        return False
 
 
 async def _send(socket: DatagramSocket, datagram: bytes, to: tuple[str, int]) -> None:

@@ -157,7 +157,7 @@ class ConfigStore:
         journal, records = await Journal.open(
             env.files, env.paths.data / JOURNAL, state.epoch, position
         )
-        deltas = DeltaBuffer(position.index)
+        deltas = _delta_buffer(position, state)
         for record in records:
             state = _replayed(state, record)
             deltas.add(delta_of(record.index, load_record(record.payload)))
@@ -283,7 +283,7 @@ class ConfigStore:
         if self._found and not log.is_alone:
             self.durable, self._position = saved.state, saved.position
             self._recovering, deltas = head, self.deltas
-            self.deltas = DeltaBuffer(saved.position.index)
+            self.deltas = _delta_buffer(saved.position, saved.state)
             log.recover(head.index, lambda _: self._recovered(deltas))
         return log
 
@@ -473,6 +473,11 @@ class ConfigStore:
                 await self.journal.start_over(position.index)
             except AppendFailed as error:
                 LOG.error("journal not cut", reason=str(error))
+
+
+def _delta_buffer(position: Position, state: State) -> DeltaBuffer:
+    configuration = state.configuration
+    return DeltaBuffer.of(position.index, len(configuration.instances) + len(configuration.disks))
 
 
 def cut_after(snapshot_bytes: int) -> int:

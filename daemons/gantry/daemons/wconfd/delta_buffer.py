@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import islice
 from typing import Final
 
 import trio
@@ -11,8 +12,10 @@ from attrs import define, field
 from gantry.protocols.records import Index
 from gantry.protocols.wconfd import Delta
 
-KEPT_MAX: Final = 1000
-"""Deltas kept; whoever missed more gets a snapshot, which is then about as cheap."""
+KEPT_MIN: Final = 1000
+OBJECTS_FOR_EACH_KEPT: Final = 8
+"""Of a large configuration more deltas are kept: whoever missed more of them gets a snapshot, and
+that should be about as cheap then."""
 
 ANSWER_MAX: Final = 200
 """Deltas in one answer; the subscriber asks at once for the rest."""
@@ -24,8 +27,13 @@ class DeltaBuffer:
 
     newest: Index
     """The index of the last delta, or of the state that this began with."""
-    _kept: deque[Delta] = field(factory=lambda: deque(maxlen=KEPT_MAX), init=False)
+    _kept: deque[Delta]
     _news: trio.Event = field(factory=trio.Event, init=False)
+
+    @classmethod
+    def of(cls, newest: Index, objects: int) -> DeltaBuffer:
+        """Begin after a record, beside a configuration of so many objects."""
+        return cls(newest, deque(maxlen=max(KEPT_MIN, objects // OBJECTS_FOR_EACH_KEPT)))
 
     def add(self, delta: Delta) -> None:
         """Add the next delta and wake everybody who waits for it."""
@@ -41,5 +49,5 @@ class DeltaBuffer:
         oldest = self._kept[0].index if self._kept else self.newest + 1
         if since > self.newest or since + 1 < oldest:
             return None
-        later = [delta for delta in self._kept if delta.index > since]
-        return tuple(later[:ANSWER_MAX])
+        first = since + 1 - oldest
+        return tuple(islice(self._kept, first, first + ANSWER_MAX))
