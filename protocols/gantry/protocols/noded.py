@@ -179,6 +179,10 @@ class NodeD(Protocol):
         """Return the OS definitions found here, valid or not."""
 
     @raises(*READING)
+    async def exports(self) -> tuple[str, ...]:
+        """Return the names of the instance exports that are kept here."""
+
+    @raises(*READING)
     async def console(self, instance: InstanceSpec) -> ConsoleAccess:
         """Say how the console of an instance is reached."""
 

@@ -237,6 +237,9 @@ class TwinNode:
         parameters = (("password", "of root"),)
         return (OsDefinition("noop", "/srv/ganeti/os/noop", "", parameters=parameters),)
 
+    async def exports(self) -> tuple[str, ...]:
+        return ()
+
     async def console(self, instance: InstanceSpec) -> ConsoleAccess:
         return MessageConsole("no console here")
 

@@ -19,7 +19,8 @@ from attrs import define, field, frozen
 from gantry.protocols.codec import Malformed, from_bytes, rendered
 from gantry.protocols.errors import BadCall, GanetiError, GenericError, ServiceError
 from gantry.protocols.framing import ETX, FrameDecoder, FramingError
-from gantry.protocols.luxi import LUXI, Luxi
+from gantry.protocols.luxi import LUXI, Luxi, OpcodeJson
+from gantry.protocols.opcodes.dialects import Dialect, dialect_of, in_normal_form
 from gantry.protocols.service import Method
 from gantry.runtime.logs import Log
 
@@ -246,6 +247,8 @@ def parse_request(value: object) -> tuple[Method, dict[str, object]]:
 
     Raises:
         BadCall: it is none; the text says what is wrong.
+        Malformed: an opcode has parameters that its dialect does not have.
+        OpPrereqError: an opcode is one that only other versions have.
     """
     if not isinstance(value, dict):
         raise BadCall("request", "it must be an object")
@@ -258,7 +261,21 @@ def parse_request(value: object) -> tuple[Method, dict[str, object]]:
         return method, {}
     if not isinstance(args, list):
         raise BadCall(method.name, "args must be a list")
-    return method, method.load_positional(args)
+    loaded = method.load_positional(args)
+    dialect = dialect_of(request.get("version"))
+    return method, loaded if dialect == "3.0" else _translated(loaded, dialect)
+
+
+def _translated(args: dict[str, object], dialect: Dialect) -> dict[str, object]:
+    """Bring the opcodes among the arguments into normal form."""
+    translated = dict(args)
+    if "ops" in args:
+        ops = cast("tuple[OpcodeJson, ...]", args["ops"])
+        translated["ops"] = tuple(in_normal_form(op, dialect) for op in ops)
+    if "jobs" in args:
+        jobs = cast("tuple[tuple[OpcodeJson, ...], ...]", args["jobs"])
+        translated["jobs"] = tuple(tuple(in_normal_form(op, dialect) for op in j) for j in jobs)
+    return translated
 
 
 async def _call(front: Luxi, method: Method, args: dict[str, object]) -> object:

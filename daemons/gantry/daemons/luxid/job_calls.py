@@ -9,6 +9,7 @@ import trio
 from attrs import frozen
 
 from gantry.core.query.older import job_values
+from gantry.core.query.slices import parts
 from gantry.core.queue.happenings import (
     Accepted,
     Answer,
@@ -26,7 +27,7 @@ from gantry.core.queue.happenings import (
 )
 from gantry.core.queue.machine import may_archive
 from gantry.core.queue.state import Entry
-from gantry.core.queue.submission import check, sending_of
+from gantry.core.queue.submission import Opcodes, check, sending_of
 from gantry.core.queue.transitions import moment
 from gantry.daemons.luxid.calls import Calls, job_id
 from gantry.operations.registry import is_available
@@ -38,6 +39,9 @@ from gantry.protocols.luxi import WAIT_SECONDS_MAX, OpcodeJson
 
 CANCEL_SECONDS_MAX: Final = 44
 """How long CancelJob waits for a waiting job to end, as in Ganeti (LUXI_CANCEL_JOB_TIMEOUT)."""
+
+CHECKED_AT_ONCE: Final = 10
+"""Jobs whose opcodes are parsed in one go: about a millisecond."""
 
 ARCHIVE_BATCH: Final = 20
 """Jobs that are archived at once, so that they share flushes."""
@@ -76,7 +80,7 @@ class JobCalls(Calls):
         self, method: str, jobs: tuple[tuple[OpcodeJson, ...], ...], *, though_drained: bool
     ) -> Accepted:
         self.view()
-        checked = tuple(check(ops, is_available) for ops in jobs)
+        checked = await _checked(jobs)
         sending = sending_of(method, self.caller.user, self.caller.connection, jobs)
         event = Submit(checked, self.parts.store.now(), sending, though_drained)
         answer = await self.parts.store.do(event)
@@ -252,6 +256,15 @@ class JobCalls(Calls):
         answer = await self.parts.store.do(Archive(entry.id))
         await self.parts.files.remove_live(entry.id)
         return _said(answer)[0]
+
+
+async def _checked(jobs: tuple[tuple[OpcodeJson, ...], ...]) -> tuple[Opcodes, ...]:
+    """Parse the opcodes of all jobs; others get a turn in between."""
+    checked: list[Opcodes] = []
+    for part in parts(jobs, CHECKED_AT_ONCE):
+        checked += [check(ops, is_available) for ops in part]
+        await trio.lowlevel.checkpoint()
+    return tuple(checked)
 
 
 _number = job_id

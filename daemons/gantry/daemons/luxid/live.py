@@ -41,6 +41,7 @@ class Inquiry:
     links: NodeLinks
     _infos: dict[NodeUuid, NodeInfo] = field(factory=dict, init=False)
     _instances: dict[NodeUuid, tuple[InstanceRuntime, ...]] = field(factory=dict, init=False)
+    _exports: dict[NodeUuid, tuple[str, ...]] = field(factory=dict, init=False)
     _consoles: dict[InstanceUuid, ConsoleAccess] = field(factory=dict, init=False)
 
     async def ask(self, needs: Needs) -> LiveData:
@@ -56,11 +57,15 @@ class Inquiry:
                     nursery.start_soon(
                         self._one, node, lambda n: n.instances(hypervisors), self._instances, node
                     )
+                for node in needs.exports:
+                    nursery.start_soon(self._one, node, lambda n: n.exports(), self._exports, node)
                 for instance in needs.consoles:
                     nursery.start_soon(self._console, instance)
         nodes = {
-            node: NodeLive(self._infos.get(node), self._instances.get(node))
-            for node in {*self._infos, *self._instances}
+            node: NodeLive(
+                self._infos.get(node), self._instances.get(node), self._exports.get(node)
+            )
+            for node in {*self._infos, *self._instances, *self._exports}
         }
         return LiveData(nodes=nodes, consoles=self._consoles)
 

@@ -198,7 +198,7 @@ class QueryCalls(Calls):
         if not needs:
             return LiveData()
         live = LiveData()
-        if needs.info or needs.instances or needs.consoles:
+        if needs.of_nodes:
             live = await Inquiry(view, self.parts.links).ask(needs)
         if needs.archived:
             archived = await self.parts.files.archived(needs.archived)

@@ -59,6 +59,10 @@ FILE_STORAGE_KEY: Final = "file_storage_dir"
 MASTER_KEY: Final = "master_node"
 
 
+EXPORTS_FOLDER: Final = "/srv/ganeti/export"
+"""Where exports of instances are kept, one folder each (Ganeti's EXPORT_DIR)."""
+
+
 @asynccontextmanager
 async def _told() -> AsyncIterator[None]:
     """Let a reading call fail only as the protocol says."""
@@ -139,6 +143,12 @@ class NodeService(NodeD):
     async def os_definitions(self) -> tuple[OsDefinition, ...]:
         async with _told():
             return await self._os.definitions.diagnose()
+
+    @override
+    async def exports(self) -> tuple[str, ...]:
+        async with _told():
+            names = await self._env.files.list(self._env.paths.below(EXPORTS_FOLDER))
+            return tuple(sorted(name for name in names if not name.startswith(".")))
 
     @override
     async def console(self, instance: InstanceSpec) -> ConsoleAccess:

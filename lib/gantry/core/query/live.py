@@ -41,6 +41,11 @@ class Needs:
     def __bool__(self) -> bool:
         return self != NOTHING
 
+    @property
+    def of_nodes(self) -> bool:
+        """Whether any node has to be asked."""
+        return bool(self.info or self.instances or self.consoles or self.exports)
+
     def __or__(self, other: Needs) -> Needs:
         """Return what one or the other needs."""
         if other is NOTHING or self == other:

@@ -25,9 +25,12 @@ async def ask_nodes(needs: Needs, view: View, part: ConfigPart, world: World) ->
     running = await world.ask_all(
         _nodes(view, needs.instances), lambda _, n: n.instances(hypervisors)
     )
+    exports = await world.ask_all(_nodes(view, needs.exports), lambda _, n: n.exports())
     nodes = {
-        uuid: NodeLive(_answer(infos.get(uuid)), _answer(running.get(uuid)))
-        for uuid in {*infos, *running}
+        uuid: NodeLive(
+            _answer(infos.get(uuid)), _answer(running.get(uuid)), _answer(exports.get(uuid))
+        )
+        for uuid in {*infos, *running, *exports}
     }
     consoles = {uuid: await _console(uuid, part, world) for uuid in needs.consoles}
     return LiveData(nodes, {u: each for u, each in consoles.items() if each is not None})

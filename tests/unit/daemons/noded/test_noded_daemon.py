@@ -66,6 +66,15 @@ async def test_the_first_node_answers_itself(machines: Machines) -> None:
         assert info.hypervisor_versions == {"fake": "1"}
 
 
+async def test_exports_are_the_folders_where_ganeti_keeps_them(machines: Machines) -> None:
+    env = await machines.founded()
+    async with running(env), calling(env, env) as node:
+        assert await node.exports() == ()
+        for name in ("web2.test", "web1.test", ".hidden"):
+            env.paths.below(f"/srv/ganeti/export/{name}").mkdir(parents=True)
+        assert await node.exports() == ("web1.test", "web2.test")
+
+
 async def test_an_instance_lives_through_a_restart_of_noded(machines: Machines) -> None:
     env = await machines.founded()
     async with running(env), calling(env, env) as node:
