@@ -91,6 +91,7 @@ def _step(value: object) -> StepView:
                 name, kind, action, tuple(map(str, nodes)), undo, is_undone, state,
                 attempt if isinstance(attempt, int) else None,
                 _seconds(rest.get("began")), _seconds(rest.get("ended")),
+                progress_text(rest.get("progress")),
             )  # fmt: skip
         case other:
             raise PeerMisuse(f"a step {other!r}")
@@ -98,6 +99,24 @@ def _step(value: object) -> StepView:
 
 def _seconds(value: object) -> float | None:
     return float(value) if isinstance(value, (int, float)) else None
+
+
+def progress_text(value: object) -> str:
+    """Return how far a long step is; empty if it does not tell."""
+    match value:
+        case {"done": int() | float() as done, "total": int() | float() as total, "unit": unit}:
+            share = f"{min(100.0, 100 * done / total):.0f} %" if total > 0 else ""
+            known = f"{_amount(done, unit)} of {_amount(total, unit)}"
+            return " ".join(filter(None, (share, f"({known})")))
+        case _:
+            return ""
+
+
+def _amount(value: float, unit: object) -> str:
+    if unit == "seconds":
+        return f"{value:.0f} s"
+    size = value / 2**20
+    return f"{size:.0f} MiB" if size < 10240 else f"{size / 1024:.1f} GiB"
 
 
 # --- text ----------------------------------------------------------------------------------------

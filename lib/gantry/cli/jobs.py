@@ -50,7 +50,7 @@ class JobProgress:
         if self._quiet or (self._hides and str(payload).startswith(self._hides)):
             return
         self._line.clear()
-        print(f"{_clock_text(timestamp)} {log_text(kind, payload)}", flush=True)
+        print(log_line(timestamp, kind, payload), flush=True)
 
     def status(self, job: int, status: str) -> None:
         """Show the status that the job has now."""
@@ -72,6 +72,11 @@ class JobProgress:
     def end(self) -> None:
         """Take the progress away from the terminal."""
         self._line.clear()
+
+
+def log_line(timestamp: object, kind: str, payload: object) -> str:
+    """Return a log entry as it is printed."""
+    return f"{_clock_text(timestamp)} {log_text(kind, payload)}"
 
 
 def log_text(kind: str, payload: object) -> str:

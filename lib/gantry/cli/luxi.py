@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from gantry.cli.errors import CommandError, PeerMisuse, Unreachable, server_failure
@@ -196,10 +196,16 @@ class LuxiClient:
         return results
 
     def wait_for_job_change(
-        self, job: int, previous: Row | None, serial: int, timeout_seconds: int
+        self,
+        job: int,
+        previous: Row | None,
+        serial: int,
+        timeout_seconds: int,
+        fields: Sequence[str] = ("status",),
     ) -> JobChange:
-        """Wait until the job's status is not ``previous`` or its log goes beyond ``serial``."""
-        answer = self.call("WaitForJobChange", job, ["status"], previous, serial, timeout_seconds)
+        """Wait until the job's fields are not ``previous`` or its log goes beyond ``serial``."""
+        wanted = list(fields)
+        answer = self.call("WaitForJobChange", job, wanted, previous, serial, timeout_seconds)
         match answer:
             case [[*values], [*entries]]:
                 return JobChange(values, [_log_entry(entry) for entry in entries])

@@ -68,12 +68,17 @@ def confirm(question: str, option: str = "--force") -> bool:
                 sys.stdout.write("Please answer y or n.\n")
 
 
+def is_live(stream: TextIO) -> bool:
+    """Whether there is a terminal on which lines can be rewritten."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
 class ProgressLine:
     """One line on a terminal that is rewritten in place; elsewhere it shows nothing."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._live = stream.isatty() and os.environ.get("TERM") != "dumb"
+        self._live = is_live(stream)
         self._shown = False
 
     @property

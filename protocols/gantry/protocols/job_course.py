@@ -57,6 +57,18 @@ class StepCourse:
 
 
 @frozen
+class StepProgress:
+    """How far a step is that takes long."""
+
+    done: float
+    total: float
+    """Of what is known to be to do now: it may still grow."""
+    unit: Literal["bytes", "seconds"]
+    note: str = ""
+    """What it is at, in the words of whoever does it."""
+
+
+@frozen
 class OpcodeCourse:
     """The plan of one opcode and how far it is."""
 

@@ -17,7 +17,7 @@ from typing_extensions import override
 from gantry.protocols.codec import Json
 from gantry.protocols.errors import ServiceError
 from gantry.protocols.identity import Attempt, Epoch, JobId, Key
-from gantry.protocols.job_course import LockWait, PlanOutline
+from gantry.protocols.job_course import LockWait, PlanOutline, StepProgress
 from gantry.protocols.jobs import LogType
 from gantry.protocols.locks import Held
 from gantry.protocols.service import Service, raises
@@ -124,6 +124,15 @@ class BlockedBy:
 
 
 @frozen
+class Advanced:
+    """How far the step at work is, if it takes long; of the moment, and no part of the queue."""
+
+    opcode: int
+    step: int
+    progress: StepProgress
+
+
+@frozen
 class Halted:
     """The process leaves in the middle, since for now nobody may act; another one goes on."""
 
@@ -135,7 +144,18 @@ class Ended:
     """The job has ended: when this is committed, its locks go and the process leaves."""
 
 
-Event = OpcodeChanged | Logged | Recorded | Shown | Waited | JobsWanted | BlockedBy | Halted | Ended
+Event = (
+    OpcodeChanged
+    | Logged
+    | Recorded
+    | Shown
+    | Waited
+    | JobsWanted
+    | BlockedBy
+    | Advanced
+    | Halted
+    | Ended
+)
 
 
 @frozen

@@ -22,6 +22,7 @@ from gantry.protocols.errors import (
     StaleEpoch,
 )
 from gantry.protocols.identity import Attempt, Epoch, JobId, Key, NodeUuid, Ticket
+from gantry.protocols.job_course import StepProgress
 from gantry.protocols.runtime_types import (
     ConsoleAccess,
     DiskSpec,
@@ -54,6 +55,15 @@ class NodeVersion:
     epoch: Epoch
     certificate_digest: str
     """Of the node's certificate, in the form of ``candidate_certs``."""
+
+
+@frozen
+class ProgressReport:
+    """How far a call in flight is."""
+
+    number: int
+    """Reports are counted from 1; 0 if there was none yet."""
+    progress: StepProgress | None
 
 
 @frozen
@@ -286,6 +296,15 @@ class NodeD(Protocol):
     @raises(*CHANGING)
     async def delay(self, ticket: Ticket, seconds: float) -> None:
         """Wait, for tests of the job queue."""
+
+    @raises(*READING)
+    async def progress(self, key: Key, after: int) -> ProgressReport | None:
+        """Wait until the call in flight under a key has told more than ``after`` reports.
+
+        Returns:
+            The newest report; ``None`` if no such call is in flight. After some seconds without
+            a new one it returns the one that is known.
+        """
 
     @raises(*CHANGING)
     async def leave_cluster(self, ticket: Ticket) -> None:

@@ -13,7 +13,9 @@ from gantry.daemons.job.process import JobServer
 from gantry.daemons.job.work import Work
 from gantry.protocols.codec import Json
 from gantry.protocols.identity import Attempt, Epoch, JobId
+from gantry.protocols.job_course import StepProgress
 from gantry.protocols.jobproc import (
+    Advanced,
     Assignment,
     BlockedBy,
     Ended,
@@ -48,6 +50,7 @@ class Ran:
     submitted: list[tuple[Mapping[str, Json], ...]] = field(factory=list)
     shown: list[Shown] = field(factory=list)
     """The plans of dry runs."""
+    progress: list[StepProgress] = field(factory=list)
     killed: bool = False
     cancelled: bool = False
 
@@ -193,6 +196,8 @@ class Listener:
                 await self.server.submitted(key, ids)
             case Shown():
                 self.ran.shown.append(numbered.event)
+            case Advanced(progress=progress):
+                self.ran.progress.append(progress)
             case Waited() | BlockedBy() | Halted() | Ended():
                 pass
 

@@ -14,6 +14,7 @@ from gantry.daemons.job.replies import Replies
 from gantry.protocols.codec import Json, dump
 from gantry.protocols.errors import (
     ConnectionLost,
+    GanetiError,
     HooksAbort,
     NoLease,
     OpExecError,
@@ -23,8 +24,8 @@ from gantry.protocols.errors import (
     Unreachable,
 )
 from gantry.protocols.identity import Attempt, Epoch, JobId, Key, NodeUuid, Ticket, digest_of
-from gantry.protocols.jobproc import JobsWanted, Logged, NotSubmitted, Submitted
-from gantry.protocols.noded import Interrupted, NothingToUndo
+from gantry.protocols.jobproc import Advanced, JobsWanted, Logged, NotSubmitted, Submitted
+from gantry.protocols.noded import Interrupted, NothingToUndo, ProgressReport
 from gantry.protocols.runtime_types import HookResult
 from gantry.protocols.steps import (
     Action,
@@ -42,6 +43,12 @@ from gantry.protocols.wconfd import Committed, NeverSeen, Refused, WConfD
 from gantry.runtime.link import Link
 from gantry.runtime.node_links import NodeLinks
 from gantry.runtime.nursery import open_plain_nursery
+
+PROGRESS_SECONDS: Final = 1.0
+"""A call that takes longer is asked how far it is, and then no more often than this."""
+
+PROGRESS_SECONDS_MAX: Final = 30.0
+"""A node answers such a question within 20 s, with news or without."""
 
 HOOKS_SECONDS_MAX: Final = 300.0
 """A hooks directory that takes longer counts as not run."""
@@ -233,6 +240,33 @@ class Performer:
         return dict(self.secrets)
 
     async def _ask_node(self, call: NodeCall, args: Mapping[str, Json], ticket: Ticket) -> Json:
+        """Make a call, and tell how far it is if it takes long."""
+        results: list[Json] = []
+        async with open_plain_nursery() as nursery:
+            nursery.start_soon(self._tell_progress, call.node, ticket.key)
+            results.append(await self._call_once(call, args, ticket))
+            nursery.cancel_scope.cancel()
+        return results[0]
+
+    async def _tell_progress(self, node: NodeUuid, key: Key) -> None:
+        """Tell LuxiD how far a call is, as long as it is in flight and its node tells."""
+        seen = 0
+        while True:
+            await trio.sleep(PROGRESS_SECONDS)
+            try:
+                report = await self._progress(node, key, seen)
+            except (ServiceError, ConnectionLost, GanetiError):
+                return  # the call itself says what is wrong
+            if report is None:
+                return
+            if report.number > seen and report.progress is not None:
+                seen = report.number
+                self.outbox.put(Advanced(self.opcode, key.step, report.progress), lingers=True)
+
+    async def _progress(self, node: NodeUuid, key: Key, after: int) -> ProgressReport | None:
+        return await self.nodes.ask(node, lambda n: n.progress(key, after), PROGRESS_SECONDS_MAX)
+
+    async def _call_once(self, call: NodeCall, args: Mapping[str, Json], ticket: Ticket) -> Json:
         sent = {**args, "ticket": dump(ticket)}
         try:
             return await self.nodes.call(call.node, call.method, sent, call.deadline_seconds)

@@ -12,7 +12,7 @@ from attrs import define, evolve, field
 from gantry.core.query.jobs import Doing, JobInside
 from gantry.daemons.luxid.store import QueueStore
 from gantry.protocols.identity import JobId
-from gantry.protocols.jobproc import BlockedBy, Numbered
+from gantry.protocols.jobproc import Advanced, BlockedBy, Numbered, OpcodeChanged, Recorded
 
 IDLE = Doing()
 
@@ -31,6 +31,10 @@ class AtWork:
             match each.event:
                 case BlockedBy(jobs):
                     after = evolve(after, blocked_by=jobs)
+                case Advanced():
+                    after = evolve(after, advanced=each.event)
+                case Recorded() | OpcodeChanged():  # another step is at work, or none
+                    after = evolve(after, advanced=None)
                 case _:
                     pass
         if after != before:

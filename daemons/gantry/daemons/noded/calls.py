@@ -21,7 +21,8 @@ from gantry.daemons.noded.key_journal import KeyJournal
 from gantry.protocols.codec import Json, dump, load
 from gantry.protocols.errors import StaleEpoch
 from gantry.protocols.identity import Epoch, JobId, Key, Ticket
-from gantry.protocols.noded import StepFailed
+from gantry.protocols.job_course import StepProgress
+from gantry.protocols.noded import ProgressReport, StepFailed
 from gantry.runtime.journal import AppendFailed
 from gantry.runtime.logs import Log
 
@@ -29,6 +30,9 @@ T = TypeVar("T")
 
 DEADLINE_SECONDS_MAX: Final = 24 * 3600.0
 """No call lasts longer, whatever its caller allows: Ganeti's longest class of calls."""
+
+PROGRESS_SECONDS_MAX: Final = 20.0
+"""How long a question for progress waits for some; its asker hears that there is none."""
 
 LOG: Final = Log("noded.calls")
 
@@ -41,11 +45,19 @@ class _Call:
     ended: trio.Event = field(factory=trio.Event)
     not_begun: StepFailed | None = None
     """Why it could not even begin: the key was taken back."""
+    report: ProgressReport = field(default=ProgressReport(0, None))
+    news: trio.Event = field(factory=trio.Event)
+    """Set by the next report, and by the end."""
 
     def last_until(self, deadline: float) -> None:
         """Give the call up at a moment of trio's clock, or later if another caller allows it."""
         latest = min(deadline, trio.current_time() + DEADLINE_SECONDS_MAX)
         self.scope.deadline = max(self.scope.deadline, latest)
+
+    def tell(self) -> None:
+        """Wake whoever waits for news."""
+        self.news.set()
+        self.news = trio.Event()
 
 
 @define
@@ -104,6 +116,23 @@ class KeyedCalls:
                 raise call.not_begun
             ticket = evolve(ticket, redo=False)  # from here on this caller only asks how it went
 
+    def report(self, key: Key, progress: StepProgress) -> None:
+        """Note how far the call in flight under a key is."""
+        call = self._running.get(key)
+        if call is not None:
+            call.report = ProgressReport(call.report.number + 1, progress)
+            call.tell()
+
+    async def progress(self, key: Key, after: int) -> ProgressReport | None:
+        """Wait for news of the call in flight under a key; ``None`` if there is none."""
+        call = self._running.get(key)
+        if call is None:
+            return None
+        with trio.move_on_after(PROGRESS_SECONDS_MAX):
+            while call.report.number <= after and not call.ended.is_set():
+                await call.news.wait()
+        return None if call.ended.is_set() else call.report
+
     async def _attach(self, key: Key, decision: Attach) -> _Call:
         call = self._running[key]
         await self._end(decision.superseded)
@@ -131,6 +160,7 @@ class KeyedCalls:
             self._keys.book = keys.abort(self._keys.book, key)
             del self._running[key]
             call.ended.set()
+            call.tell()
 
     def _not_written(self, call: _Call, begin: Begin, error: StepFailed) -> None:
         """Either nothing was done yet, or what was done is known to this process only."""

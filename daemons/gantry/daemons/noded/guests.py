@@ -9,7 +9,7 @@ from attrs import frozen
 
 from gantry.drivers.hypervisor.fake import FakeHypervisor
 from gantry.drivers.hypervisor.kvm.driver import KvmHypervisor
-from gantry.drivers.hypervisor.port import Hypervisor
+from gantry.drivers.hypervisor.port import Hypervisor, OnProgress, no_progress
 from gantry.protocols.noded import Missing, RebootKind
 from gantry.protocols.runtime_types import (
     ConsoleAccess,
@@ -106,10 +106,16 @@ class Guests:
         return await self.hypervisor(spec.hypervisor).accept(spec, source)
 
     async def migrate(
-        self, spec: InstanceSpec, target: MigrationTarget, *, live: bool
+        self,
+        spec: InstanceSpec,
+        target: MigrationTarget,
+        *,
+        live: bool,
+        progress: OnProgress = no_progress,
     ) -> MigrationReport:
         """Send an instance away."""
-        return await self.hypervisor(spec.hypervisor).migrate(spec, target, live=live)
+        hypervisor = self.hypervisor(spec.hypervisor)
+        return await hypervisor.migrate(spec, target, live=live, progress=progress)
 
     async def finish(
         self, spec: InstanceSpec, role: Literal["source", "target"], *, success: bool

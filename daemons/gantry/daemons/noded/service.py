@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from functools import partial
 from importlib.metadata import version as installed_version
 from typing import Final, Literal, TypeVar
 
@@ -27,7 +26,8 @@ from gantry.daemons.noded.machine import Machine
 from gantry.drivers.scripts.hooks import Hooks
 from gantry.drivers.scripts.os_scripts import OsScripts
 from gantry.protocols.errors import StaleEpoch
-from gantry.protocols.identity import Epoch, JobId, NodeUuid, Ticket
+from gantry.protocols.identity import Epoch, JobId, Key, NodeUuid, Ticket
+from gantry.protocols.job_course import StepProgress
 from gantry.protocols.noded import (
     NODED,
     Check,
@@ -36,6 +36,7 @@ from gantry.protocols.noded import (
     NodeD,
     NodeInfo,
     NodeVersion,
+    ProgressReport,
     RebootKind,
     StepFailed,
 )
@@ -45,6 +46,7 @@ from gantry.protocols.runtime_types import (
     HookResult,
     InstanceRuntime,
     InstanceSpec,
+    MigrationProgress,
     MigrationReport,
     MigrationSource,
     MigrationTarget,
@@ -61,6 +63,9 @@ MASTER_KEY: Final = "master_node"
 
 EXPORTS_FOLDER: Final = "/srv/ganeti/export"
 """Where exports of instances are kept, one folder each (Ganeti's EXPORT_DIR)."""
+
+DELAY_REPORT_SECONDS: Final = 1.0
+"""Between two reports of how long a delay has lasted."""
 
 
 @asynccontextmanager
@@ -254,8 +259,15 @@ class NodeService(NodeD):
     async def migrate_instance(
         self, ticket: Ticket, instance: InstanceSpec, target: MigrationTarget, live: bool
     ) -> MigrationReport:
+        def tell(so_far: MigrationProgress) -> None:
+            done, total = float(so_far.transferred_bytes), float(so_far.total_bytes)
+            note = f"{so_far.status}, {so_far.remaining_bytes} bytes left"
+            self._calls.report(ticket.key, StepProgress(done, total, "bytes", note))
+
         return await self._change(
-            ticket, MigrationReport, lambda: self._guests.migrate(instance, target, live=live)
+            ticket,
+            MigrationReport,
+            lambda: self._guests.migrate(instance, target, live=live, progress=tell),
         )
 
     @override
@@ -274,7 +286,18 @@ class NodeService(NodeD):
 
     @override
     async def delay(self, ticket: Ticket, seconds: float) -> None:
-        await self._change(ticket, type(None), partial(trio.sleep, seconds))
+        async def wait() -> None:
+            begun = trio.current_time()
+            while (gone := trio.current_time() - begun) < seconds:
+                self._calls.report(ticket.key, StepProgress(gone, seconds, "seconds"))
+                await trio.sleep(min(seconds - gone, DELAY_REPORT_SECONDS))
+
+        await self._change(ticket, type(None), wait)
+
+    @override
+    async def progress(self, key: Key, after: int) -> ProgressReport | None:
+        async with _told():
+            return await self._calls.progress(key, after)
 
     @override
     async def leave_cluster(self, ticket: Ticket) -> None:

@@ -22,7 +22,7 @@ PROGRAM = Program(
         Known("pause", "Keeps jobs from beginning, or from their next step", "change"),
         Known("resume", "Lets paused jobs go on", "change"),
         Known("wait", "Waits until a job ends", "follow"),
-        Known("watch", "Follows a job and prints its log", "follow"),
+        Known("watch", "Follows a job: its log, and its steps live", "follow"),
     ),
     {"show": "info"},
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 from attrs import evolve, frozen
 
@@ -12,6 +12,7 @@ from gantry.core.query.summaries import stored_summary
 from gantry.protocols.codec import Json, dump
 from gantry.protocols.identity import JobId
 from gantry.protocols.job_course import NOTHING_YET, JobCourse
+from gantry.protocols.jobproc import Advanced
 from gantry.protocols.jobs import Job, QueuedOpcode, log_entry_to_json
 from gantry.protocols.query import Cell, Kind
 
@@ -21,6 +22,8 @@ class Doing:
     """What a job's process does at this moment; it is in no record."""
 
     blocked_by: tuple[JobId, ...] = ()
+    advanced: Advanced | None = None
+    """How far the step at work is, if it tells."""
 
 
 @frozen
@@ -127,7 +130,12 @@ def _ours(
 
 def _steps(job: Job, inside: JobInside) -> list[Json]:
     known = {each.opcode: each for each in inside.course.opcodes}
-    return [dump(known[n]) if n in known else None for n in range(len(job.ops))]
+    shown: list[Json] = [dump(known[n]) if n in known else None for n in range(len(job.ops))]
+    at = inside.doing.advanced
+    if at is not None and at.opcode in known and at.step < len(known[at.opcode].steps):
+        steps = cast("dict[str, list[dict[str, Json]]]", shown[at.opcode])["steps"]
+        steps[at.step]["progress"] = dump(at.progress)
+    return shown
 
 
 _OURS: Final[tuple[Field[JobRow], ...]] = (

@@ -30,6 +30,7 @@ from gantry.core.queue.submission import (
 )
 from gantry.protocols.identity import Attempt, Epoch, JobId, Key
 from gantry.protocols.jobproc import (
+    Advanced,
     Assignment,
     BlockedBy,
     Ended,
@@ -61,6 +62,9 @@ ROLL_BACKS_MAX: Final = 3
 
 STARTS_MAX: Final = 3
 """How many processes may die before they were given their work."""
+
+_OF_THE_MOMENT: Final = (JobsWanted, BlockedBy, Advanced, Halted)
+"""Events that are answered or shown, and in no record."""
 
 LOST_MESSAGE: Final = "job process died"
 DEATH_SOURCE: Final = "gnt:daemon:luxid:deathdetection"
@@ -133,7 +137,7 @@ def reported(queue: Queue, event: Reported, rules: Rules) -> Step:
     if known.closed or not new:
         return Step(queue)
     wanted = _answer_wanted(queue, known, new, rules, event)
-    kept = tuple(each for each in new if not isinstance(each, JobsWanted | BlockedBy | Halted))
+    kept = tuple(each for each in new if not isinstance(each, _OF_THE_MOMENT))
     records: list[QueueRecord] = [*wanted.records]
     if kept or wanted.records:
         records.append(JobReported(job, attempt, last, kept))

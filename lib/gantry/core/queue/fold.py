@@ -14,6 +14,7 @@ from gantry.core.queue.state import NO_ATTEMPT, NO_EVENT, Entry, Queue, dependen
 from gantry.protocols.identity import Attempt, JobId, Key
 from gantry.protocols.job_course import AttemptCourse
 from gantry.protocols.jobproc import (
+    Advanced,
     BlockedBy,
     Ended,
     Event,
@@ -183,7 +184,9 @@ def _with_event(entry: Entry, event: Event) -> Entry:
             return attrs.evolve(entry, course=course.with_wait(entry.course, wait))
         case Ended():
             return attrs.evolve(entry, closed=True, records=(), wanted=Map())
-        case JobsWanted() | BlockedBy() | Halted():  # of the moment, and no part of the queue
+        case (
+            JobsWanted() | BlockedBy() | Advanced() | Halted()
+        ):  # of the moment, and no part of the queue
             return entry
     assert_never(event)
 

@@ -8,9 +8,11 @@ from typing import cast
 import trio
 from tests.unit.daemons.luxid.luxid_bench import NOW, Bench, Client, bench, delay
 
+from gantry.daemons.luxid.store import journal_path
 from gantry.protocols.identity import Attempt, JobId
-from gantry.protocols.jobproc import BlockedBy, Recorded
-from gantry.protocols.steps import Delay, NoUndo, Plan, Planned, Started, Step, StepName
+from gantry.protocols.job_course import StepProgress
+from gantry.protocols.jobproc import Advanced, BlockedBy, Recorded
+from gantry.protocols.steps import Delay, Done, NoUndo, Plan, Planned, Started, Step, StepName
 
 TOLD = "Job 1 stops before its next step, and keeps its locks, until it is resumed"
 
@@ -161,3 +163,16 @@ PLAN = Plan(
 
 async def rows(client: Client, *fields: str) -> list[list[object]]:
     return cast("list[list[object]]", await client.call("QueryJobs", [1], fields))
+
+
+async def test_how_far_a_long_step_is_stands_with_it_until_the_next_record(tmp_path: Path) -> None:
+    async with bench(tmp_path) as world, world.running() as client:
+        await at_work(world, client)
+        process = await world.launcher.process(1)
+        await process.say_all(Recorded(Planned(0, PLAN), NOW), Recorded(Started(0, 0, ONE), NOW))
+        journal = await world.files.read(journal_path(world.env))
+        await process.say_all(Advanced(0, 0, StepProgress(1.0, 4.0, "seconds")))
+        assert await world.files.read(journal_path(world.env)) == journal
+        assert "'done': 1.0, 'total': 4.0" in str(await rows(client, "opsteps"))
+        await process.say_all(Recorded(Done(0, 0, None), NOW))
+        assert "'total'" not in str(await rows(client, "opsteps"))

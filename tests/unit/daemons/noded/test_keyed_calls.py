@@ -15,7 +15,8 @@ from gantry.daemons.noded.calls import KeyedCalls
 from gantry.daemons.noded.key_journal import KeyJournal
 from gantry.protocols.errors import Fault, KeyConflict, StaleAttempt, StaleEpoch
 from gantry.protocols.identity import Attempt, Epoch, JobId, Key, Ticket
-from gantry.protocols.noded import Interrupted, Missing, StepFailed
+from gantry.protocols.job_course import StepProgress
+from gantry.protocols.noded import Interrupted, Missing, ProgressReport, StepFailed
 from gantry.protocols.runtime_types import DriverFailed, MachineLacks, MissingPart
 from gantry.runtime.environment import Files
 from gantry.runtime.testing.files import MemoryFiles
@@ -268,3 +269,31 @@ async def test_a_long_journal_becomes_a_snapshot(monkeypatch: pytest.MonkeyPatch
     async with noded(files.survivors(lambda unflushed: 0)) as calls:
         for step in range(30):
             assert await calls.do(ticket(step=step), int, fails) == 7
+
+
+# --- progress ------------------------------------------------------------------------------------
+
+
+async def test_who_asks_how_far_a_call_is_hears_each_report_once(autojump_clock: object) -> None:
+    async with noded(MemoryFiles()) as calls, trio.open_nursery() as nursery:
+        work, key = Work(), ticket().key
+        nursery.start_soon(calls.do, ticket(), int, work)
+        await work.entered.wait()
+        heard: list[ProgressReport | None] = []
+
+        async def ask(after: int) -> None:
+            heard.append(await calls.progress(key, after))
+
+        nursery.start_soon(ask, 0)
+        await trio.testing.wait_all_tasks_blocked()
+        half = StepProgress(1.0, 2.0, "seconds")
+        calls.report(key, half)
+        await trio.testing.wait_all_tasks_blocked()
+        assert heard == [ProgressReport(1, half)]
+        assert await calls.progress(key, 1) == ProgressReport(1, half)  # after a while, no news
+        nursery.start_soon(ask, 1)
+        await trio.testing.wait_all_tasks_blocked()
+        work.may_end.set()
+        await trio.testing.wait_all_tasks_blocked()
+        assert heard[1:] == [None]
+        assert await calls.progress(key, 0) is None
