@@ -66,6 +66,12 @@ def stands_down(cluster: DevCluster, program: str) -> None:
     assert "see gnt-cluster getmaster" in log.read_text().splitlines()[-1]
 
 
+def rapi_answers(cluster: DevCluster) -> bool:
+    """Whether somebody serves RAPI on the cluster's own address."""
+    url = f"https://{cluster.layout.cluster_address}:5080/version"
+    return cluster.execute("curl", "-sk", url, node="node2").stdout.strip() == "2"
+
+
 def tags(cluster: DevCluster, node: str) -> set[str]:
     return set(cluster.run("gnt-cluster", "list-tags", node=node).split())
 
@@ -113,6 +119,7 @@ def test_a_living_master_hands_over_and_can_come_back(new_cluster: NewCluster) -
     assert cluster.run("gnt-cluster", "getmaster", node="node2").strip() == "node2.gantry.test"
     assert tags(cluster, "node2") == {"before"}
     cluster.run("gnt-cluster", "add-tags", "after", node="node2")
+    eventually(lambda: rapi_answers(cluster), "the cluster's address is the new master's")
     running = {(each.node, each.program) for each in cluster.status() if each.state == "ready"}
     assert ("node2.gantry.test", "gantry-luxid") in running
     assert ("node1.gantry.test", "gantry-luxid") not in running

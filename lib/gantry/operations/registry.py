@@ -16,7 +16,9 @@ from gantry.protocols.errors import OpPrereqError
 _HERE: Final = "gantry.operations"
 
 OPERATIONS: Final[Mapping[str, str]] = {
+    "OP_CLUSTER_ACTIVATE_MASTER_IP": f"{_HERE}.cluster.activate_master_ip",
     "OP_CLUSTER_CONFIG_QUERY": f"{_HERE}.cluster.config_query",
+    "OP_CLUSTER_DEACTIVATE_MASTER_IP": f"{_HERE}.cluster.deactivate_master_ip",
     "OP_CLUSTER_DESTROY": f"{_HERE}.cluster.destroy",
     "OP_CLUSTER_QUERY": f"{_HERE}.cluster.query",
     "OP_CLUSTER_SET_PARAMS": f"{_HERE}.cluster.modify",

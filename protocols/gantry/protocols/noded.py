@@ -23,6 +23,7 @@ from gantry.protocols.errors import (
 )
 from gantry.protocols.identity import Attempt, Epoch, JobId, Key, NodeUuid, Ticket
 from gantry.protocols.job_course import StepProgress
+from gantry.protocols.objects.cluster import Cluster
 from gantry.protocols.runtime_types import (
     ConsoleAccess,
     DiskSpec,
@@ -38,6 +39,9 @@ from gantry.protocols.service import Method, Service, raises, stub
 from gantry.protocols.steps import NodeCall, StepName
 
 PORT: Final = 1811
+
+FAMILY_IP6: Final = 10
+"""AF_INET6, Linux's number of the address family."""
 
 HookPhase = Literal["pre", "post"]
 RebootKind = Literal["soft", "hard", "full"]
@@ -106,6 +110,30 @@ class CheckReport:
     """UUIDs of disks whose data is not there."""
     instances: tuple[InstanceRuntime, ...]
     storage_problems: tuple[str, ...]
+
+
+@frozen
+class MasterAddress:
+    """The cluster's own address, which is wherever the master is."""
+
+    address: str
+    interface: str
+    netmask: int
+    """Its number of bits."""
+    ip_version: Literal[4, 6]
+    external_script: bool
+    """Whether ``/etc/ganeti/scripts/master-ip-setup`` sets it up."""
+
+    @classmethod
+    def of(cls, cluster: Cluster) -> MasterAddress:
+        """Return what the configuration says about it."""
+        return cls(
+            cluster.master_ip,
+            cluster.master_netdev,
+            cluster.master_netmask,
+            6 if cluster.primary_ip_family == FAMILY_IP6 else 4,
+            cluster.use_external_mip_script,
+        )
 
 
 @frozen
@@ -305,6 +333,14 @@ class NodeD(Protocol):
             The newest report; ``None`` if no such call is in flight. After some seconds without
             a new one it returns the one that is known.
         """
+
+    @raises(*CHANGING)
+    async def activate_master_ip(self, ticket: Ticket, address: MasterAddress) -> None:
+        """Bring the cluster's address up on this node."""
+
+    @raises(*CHANGING)
+    async def deactivate_master_ip(self, ticket: Ticket, address: MasterAddress) -> None:
+        """Take the cluster's address down on this node."""
 
     @raises(*CHANGING)
     async def leave_cluster(self, ticket: Ticket) -> None:

@@ -13,7 +13,7 @@ from attrs import frozen
 from gantry.protocols.codec import Json
 from gantry.protocols.errors import StaleEpoch
 from gantry.protocols.identity import Epoch, NodeUuid
-from gantry.protocols.noded import StepFailed
+from gantry.protocols.noded import MasterAddress, StepFailed
 from gantry.protocols.records import ORIGIN, Checksum, Index, Position, Record
 from gantry.protocols.service import Service, raises
 
@@ -154,6 +154,10 @@ class Replicas(Protocol):
     @raises(StaleEpoch, StepFailed)
     async def tell_epoch(self, epoch: Epoch) -> None:
         """Refuse changes under older epochs from now on."""
+
+    @raises(StaleEpoch, StepFailed)
+    async def hold_address(self, epoch: Epoch, address: MasterAddress) -> None:
+        """Bring the cluster's address up on this node, which leads the epoch."""
 
     @raises(StaleEpoch, StepFailed)
     async def stop_master(self, epoch: Epoch) -> None:

@@ -12,6 +12,7 @@ from gantry.core.replication import replica as pure
 from gantry.core.replication.replica import Append, Install, Replica, Stale
 from gantry.protocols.errors import ConnectionLost, StaleEpoch
 from gantry.protocols.identity import Epoch, NodeUuid
+from gantry.protocols.noded import MasterAddress
 from gantry.protocols.records import ORIGIN, Index, Position, Record
 from gantry.protocols.replication import (
     AppendAnswer,
@@ -77,6 +78,10 @@ class Node(Replicas):
 
     @override
     async def tell_epoch(self, epoch: Epoch) -> None:
+        raise NotImplementedError
+
+    @override
+    async def hold_address(self, epoch: Epoch, address: MasterAddress) -> None:
         raise NotImplementedError
 
     @override

@@ -107,7 +107,9 @@ async def _services(
     tls = await env.tls.client(authority, env.paths.data / SERVER_PEM)
     checking = Checking(env, guests, disks, tls, port)
     scripts, hooks = OsScripts(env, OsDefinitions(env)), Hooks(env)
-    service = NodeService(env, access, calls, guests, disks, scripts, hooks, files, checking)
+    service = NodeService(
+        env, access, calls, guests, disks, scripts, hooks, files, checking, replicas.address
+    )
 
     def may_join(request: Request, method: Method) -> Forbidden | None:
         return None if method.name in OPEN_METHODS else access.authorize_change(request, method)

@@ -21,12 +21,14 @@ from gantry.daemons.noded.access import Access
 from gantry.daemons.noded.cluster_files import ClusterFiles
 from gantry.daemons.noded.failures import as_failure
 from gantry.daemons.noded.job_processes import end_job_processes
+from gantry.daemons.noded.master_address import ClusterAddress
 from gantry.daemons.noded.master_services import MasterServices
 from gantry.daemons.noded.replica_files import FORMS, Looked, ReplicaFiles, look
+from gantry.drivers.scripts.hooks import Hooks
 from gantry.protocols.codec import Json, Malformed
 from gantry.protocols.errors import GantryError, StaleEpoch
 from gantry.protocols.identity import Epoch, NodeUuid
-from gantry.protocols.noded import StepFailed
+from gantry.protocols.noded import MasterAddress, StepFailed
 from gantry.protocols.records import CorruptRecord, Index, Position, Record
 from gantry.protocols.replication import (
     STREAMS,
@@ -70,6 +72,7 @@ class ReplicaService(Replicas):
     _allegiance: Allegiance
     _access: Access
     _marks: MarkKeeper
+    address: ClusterAddress
     _held: dict[Stream, ReplicaFiles] = field(factory=dict, init=False)
     """The streams whose files are NodeD's now."""
     _node: trio.Lock = field(factory=trio.Lock, init=False)
@@ -94,7 +97,8 @@ class ReplicaService(Replicas):
         """Read whom the node follows."""
         allegiance = await read_allegiance(env.files, env.paths)
         marks = MarkKeeper.of(env, CONFIG_MARK)
-        service = cls(env, files, services, see_epoch, allegiance, access, marks)
+        address = ClusterAddress(env, Hooks(env))
+        service = cls(env, files, services, see_epoch, allegiance, access, marks, address)
         try:
             found = await look(env, "config", allegiance.promised)
             service._admit(found.data, found.replica.after(found.replica.base.index))
@@ -194,6 +198,7 @@ class ReplicaService(Replicas):
         """End everything that acts for a master on this node."""
         await self._services.stop()
         await end_job_processes(self._env)
+        await self.address.let_go()
 
     async def _is_master(self) -> bool:
         return await self._files.ssconf(MASTER_KEY) == self._env.node
@@ -254,6 +259,15 @@ class ReplicaService(Replicas):
                 async with self._node:
                     await self._pledge(epoch)
             await self._see_epoch(epoch)
+
+    @override
+    async def hold_address(self, epoch: Epoch, address: MasterAddress) -> None:
+        async with _told(), self._node:
+            if epoch != self._allegiance.promised:
+                raise StaleEpoch(epoch, self._allegiance.promised)
+            if not self._allegiance.may_lead:
+                raise StepFailed(f"{self._env.node} does not lead epoch {epoch}")
+            await self.address.bring_up(address)
 
     # --- the master daemons ----------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from gantry.daemons.noded.disks import Disks
 from gantry.daemons.noded.failures import as_failure
 from gantry.daemons.noded.guests import Guests
 from gantry.daemons.noded.machine import Machine
+from gantry.daemons.noded.master_address import ClusterAddress
 from gantry.drivers.scripts.hooks import Hooks
 from gantry.drivers.scripts.os_scripts import OsScripts
 from gantry.protocols.errors import StaleEpoch
@@ -33,6 +34,7 @@ from gantry.protocols.noded import (
     Check,
     CheckReport,
     HookPhase,
+    MasterAddress,
     NodeD,
     NodeInfo,
     NodeVersion,
@@ -92,6 +94,7 @@ class NodeService(NodeD):
     _hooks: Hooks
     _files: ClusterFiles
     _checking: Checking
+    _address: ClusterAddress
     left: trio.Event = field(factory=trio.Event, init=False)
     """Set when the node has left the cluster, and NodeD is to end."""
 
@@ -298,6 +301,14 @@ class NodeService(NodeD):
     async def progress(self, key: Key, after: int) -> ProgressReport | None:
         async with _told():
             return await self._calls.progress(key, after)
+
+    @override
+    async def activate_master_ip(self, ticket: Ticket, address: MasterAddress) -> None:
+        await self._change(ticket, type(None), lambda: self._address.bring_up(address))
+
+    @override
+    async def deactivate_master_ip(self, ticket: Ticket, address: MasterAddress) -> None:
+        await self._change(ticket, type(None), lambda: self._address.take_down(address))
 
     @override
     async def leave_cluster(self, ticket: Ticket) -> None:

@@ -31,6 +31,9 @@ SERVER: Final = f"Ganeti {RELEASE}"
 LIMITS: Final = Limits(connections=CONNECTIONS_MAX, body_bytes=16 * 1024 * 1024)
 """The largest request that makes sense creates some thousand instances at once."""
 
+ADDRESS_RETRY_SECONDS: Final = 2.0
+"""The cluster's address comes up once WConfD leads, or when somebody activates it."""
+
 AUTHENTICATE_VARIABLE: Final = "GANTRY_RAPI_REQUIRE_AUTHENTICATION"
 """Set to 1 it does what Ganeti's option ``--require-authentication`` does."""
 
@@ -56,8 +59,35 @@ async def main(env: Environment) -> None:
         server = HttpServer(api.handle, env.clock, env.random, options, tls)
         await nursery.start(users.follow)
         await nursery.start(partial(server.serve, [listener]))
+        if env.options.bind is None:
+            nursery.start_soon(_serve_cluster_address, env, server, port)
         LOG.info("serving", port=env.network.port_of(listener))
         env.readiness.notify("READY=1")
+
+
+async def _serve_cluster_address(env: Environment, server: HttpServer, port: int) -> None:
+    """Serve on the cluster's address too, as soon as it is up on this node."""
+    while True:
+        address = await _cluster_address(env)
+        if address is None or address == await env.address():
+            return
+        try:
+            listener = await env.network.listen_tcp(address, port)
+        except OSError as error:
+            LOG.debug("not on the cluster's address yet", address=address, reason=str(error))
+            await trio.sleep(ADDRESS_RETRY_SECONDS)
+            continue
+        LOG.info("serving on the cluster's address", address=address)
+        async with listener:
+            await trio.serve_listeners(server.serve_stream, [listener])
+
+
+async def _cluster_address(env: Environment) -> str | None:
+    try:
+        text = await env.files.read(env.paths.data / "ssconf_master_ip")
+    except FileNotFoundError:
+        return None
+    return text.decode().strip() or None
 
 
 async def _tls(env: Environment) -> ssl.SSLContext:

@@ -7,6 +7,7 @@ from typing import Final, NoReturn
 
 import trio
 
+from gantry.daemons.wconfd.address import hold_address
 from gantry.daemons.wconfd.config_store import ConfigStore
 from gantry.daemons.wconfd.distribution import Distribution
 from gantry.daemons.wconfd.lock_store import LockStore
@@ -81,6 +82,7 @@ async def main(env: Environment) -> None:
         await config.begin_reign()
         nursery.start_soon(held.keep_short)
         nursery.start_soon(Distribution(config, nodes, env.offload).run)
+        nursery.start_soon(hold_address, config, nodes)
         env.readiness.notify("READY=1")
         await serve(WCONFD, WConfDServer(config, held), listener)
 

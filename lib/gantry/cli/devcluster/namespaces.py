@@ -98,15 +98,6 @@ def _make_node(layout: Layout, number: int, node: DevNode) -> None:
         ["ip", "link", "set", BRIDGE, "up"],
     ):
         _run(entered(layout, node, command))
-    if node == layout.master:
-        # The cluster's own address, which a master on real machines sets up by its script.
-        _run(
-            entered(
-                layout,
-                node,
-                ["ip", "address", "add", f"{layout.cluster_address}/24", "dev", BRIDGE],
-            )
-        )
 
 
 def _hold(layout: Layout, name: str, unshare: Sequence[str]) -> None:

@@ -11,11 +11,11 @@ PROGRAM = Program(
     "gnt-cluster",
     "gantry.cli.gnt_cluster",
     (
-        Known("activate-master-ip", "Brings the master address up"),
+        Known("activate-master-ip", "Brings the master address up", "master_ip"),
         Known("add-tags", "Adds tags to the cluster", "tags"),
         Known("command", "Runs a command on all nodes"),
         Known("copyfile", "Copies a file to all nodes"),
-        Known("deactivate-master-ip", "Takes the master address down"),
+        Known("deactivate-master-ip", "Takes the master address down", "master_ip"),
         Known("destroy", "Ends the cluster", "lifecycle"),
         Known("epo", "Switches all nodes off in an emergency"),
         Known("getmaster", "Prints the name of the master node", "info"),
