@@ -18,7 +18,18 @@ from pathlib import Path
 from typing import Final
 
 import attrs
-from bench import changes, commands, instances, jobs, locks, memory, queries, scale, waiting
+from bench import (
+    changes,
+    commands,
+    failover,
+    instances,
+    jobs,
+    locks,
+    memory,
+    queries,
+    scale,
+    waiting,
+)
 from bench.figures import Section, machine, rendered
 from bench.yardsticks import yardsticks
 from tests.cluster.development import DevCluster, down, up
@@ -50,6 +61,7 @@ ON_ONE_NODE: Final[dict[str, Measure]] = {
 ON_THREE_NODES: Final[dict[str, Measure]] = {
     "latency-3": partial(jobs.latency, with_target=False),
     "rate-3": partial(jobs.rate, with_target=False),
+    "failover": failover.failover,
 }
 
 NAMES: Final = (MACHINE, *ON_ONE_NODE, *ON_THREE_NODES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
@@ -103,6 +104,19 @@ class DevCluster:
             return await supervisor.restarted(node, program, pid)
 
         return asked(self.layout, ask)
+
+    def kill_all(self, node: str) -> None:
+        """Kill every daemon of a node, and keep them from being started again."""
+        name = self.layout.node(node).name
+        for status in self.status():
+            if status.node == name and status.pid is not None:
+                os.kill(status.pid, signal.SIGKILL)
+
+        async def ask(supervisor: Supervisor) -> None:
+            known = [each.program for each in await supervisor.status() if each.node == name]
+            await supervisor.stop(name, tuple(known))
+
+        asked(self.layout, ask)
 
     def stop(self, program: str, node: str = "node1") -> None:
         """Stop a daemon; it stays down until :meth:`start`."""

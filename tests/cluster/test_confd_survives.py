@@ -6,7 +6,7 @@ import json
 
 from tests.cluster.conftest import NewCluster
 from tests.cluster.development import DevCluster
-from tests.cluster.test_failover import DATA, eventually, kill_all
+from tests.cluster.test_failover import DATA, eventually
 
 
 def tags_by_confd(cluster: DevCluster, node: str) -> set[str]:
@@ -27,8 +27,8 @@ def test_the_last_candidate_answers(new_cluster: NewCluster) -> None:
         lambda: committed(cluster, "node3") == committed(cluster, "node1") > 0,
         "the candidate hears what is committed",
     )
-    kill_all(cluster, "node1")
-    kill_all(cluster, "node2")
+    cluster.kill_all("node1")
+    cluster.kill_all("node2")
 
     eventually(lambda: tags_by_confd(cluster, "node3") == {"kept"}, "RConfD follows the log")
     role = cluster.run("gantry", "confd", "node-role", "node1.gantry.test", node="node3")

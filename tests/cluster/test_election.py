@@ -18,7 +18,7 @@ import pytest
 from attrs import define
 from tests.cluster.conftest import NewCluster
 from tests.cluster.development import DevCluster
-from tests.cluster.test_failover import eventually, kill_all, tags
+from tests.cluster.test_failover import eventually, tags
 
 NODES = ("node1", "node2", "node3")
 LEASE_SECONDS = 5
@@ -136,7 +136,7 @@ def test_a_killed_master_is_replaced_by_itself_and_nothing_flaps(
     assert masters(cluster) == ["node2"]
     assert not any(says(cluster, node, "trying to become the master") for node in NODES)
 
-    kill_all(cluster, "node2")
+    cluster.kill_all("node2")
     eventually(lambda: masters(cluster) not in ([], ["node2"]), "somebody is elected", 90)
     (winner,) = masters(cluster)
     assert tags(cluster, winner) == {"without-etcd"}

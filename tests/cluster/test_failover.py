@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,9 +11,9 @@ from typing import cast
 from urllib.request import urlopen
 
 from tests.cluster.conftest import NewCluster
-from tests.cluster.development import DevCluster, asked
+from tests.cluster.development import DevCluster
 
-from gantry.cli.devcluster.control import StartFailed, Supervisor
+from gantry.cli.devcluster.control import StartFailed
 from gantry.cli.devcluster.found import processes_of
 
 DATA = "var/lib/ganeti"
@@ -32,20 +30,6 @@ def eventually(
     while not holds():
         assert time.monotonic() < deadline, what
         time.sleep(0.1)  # files and answers of other processes have no event here
-
-
-def kill_all(cluster: DevCluster, node: str) -> None:
-    """Kill every daemon of a node, and keep them from being started again."""
-    name = cluster.layout.node(node).name
-    for status in cluster.status():
-        if status.node == name and status.pid is not None:
-            os.kill(status.pid, signal.SIGKILL)
-
-    async def stop(supervisor: Supervisor) -> None:
-        known = [each.program for each in await supervisor.status() if each.node == name]
-        await supervisor.stop(name, tuple(known))
-
-    asked(cluster.layout, stop)
 
 
 def stands_down(cluster: DevCluster, program: str) -> None:
@@ -135,7 +119,7 @@ def test_nothing_acknowledged_is_lost_with_the_master(new_cluster: NewCluster) -
         cluster.run("gnt-cluster", "add-tags", f"tag{number}")
     cluster.run("gnt-debug", "delay", "--submit", "60")
     known = jobs(cluster, "node1")
-    kill_all(cluster, "node1")
+    cluster.kill_all("node1")
 
     said = cluster.run("gnt-cluster", "master-failover", node="node3")
     assert "node1.gantry.test does not answer" in said
@@ -166,7 +150,7 @@ def test_nothing_acknowledged_is_lost_with_the_master(new_cluster: NewCluster) -
 
 def test_a_candidate_that_was_away_catches_up(new_cluster: NewCluster) -> None:
     cluster = new_cluster("--nodes", "3")
-    kill_all(cluster, "node2")
+    cluster.kill_all("node2")
     for number in range(5):
         cluster.run("gnt-cluster", "add-tags", f"tag{number}")
     for program in NODE_DAEMONS:
@@ -188,8 +172,8 @@ def test_a_candidate_that_was_away_catches_up(new_cluster: NewCluster) -> None:
 def test_a_lost_majority_changes_nothing_until_somebody_says_so(new_cluster: NewCluster) -> None:
     cluster = new_cluster("--nodes", "3")
     cluster.run("gnt-cluster", "add-tags", "kept")
-    kill_all(cluster, "node1")
-    kill_all(cluster, "node2")
+    cluster.kill_all("node1")
+    cluster.kill_all("node2")
     refused = cluster.execute("gnt-cluster", "master-failover", node="node3")
     assert refused.returncode == 1
     assert "only 1 of the 3 master candidates" in refused.stderr
@@ -208,9 +192,9 @@ def test_a_master_without_a_majority_acknowledges_nothing_and_has_a_way_out(
     new_cluster: NewCluster,
 ) -> None:
     cluster = new_cluster("--nodes", "3")
-    kill_all(cluster, "node2")
+    cluster.kill_all("node2")
     cluster.run("gnt-cluster", "add-tags", "two-of-three")
-    kill_all(cluster, "node3")
+    cluster.kill_all("node3")
     eventually(lambda: no_lease(cluster), "the lease ends")
     assert tags(cluster, "node1") == {"two-of-three"}  # reading goes on
     forced = ("gnt-node", "modify", "--offline=yes", "--force-quorum", "--force", "node3")
@@ -228,7 +212,7 @@ def no_lease(cluster: DevCluster) -> bool:
 def test_of_two_one_goes_on_alone_and_is_not_replaced_unasked(new_cluster: NewCluster) -> None:
     cluster = new_cluster("--nodes", "2")
     data = cluster.layout.node("node1").root / DATA
-    kill_all(cluster, "node2")
+    cluster.kill_all("node2")
     eventually(lambda: added(cluster, "alone"), "the master goes on alone")
     assert {path.name for path in data.glob("solo-*")} == {"solo-config.json", "solo-queue.json"}
     said = cluster.execute("gnt-cluster", "info")
@@ -242,7 +226,7 @@ def test_of_two_one_goes_on_alone_and_is_not_replaced_unasked(new_cluster: NewCl
         cluster.start(program, node="node2")
     eventually(lambda: not list(data.glob("solo-*")), "the other one has everything again")
     assert "Warning" not in cluster.execute("gnt-cluster", "info").stderr
-    kill_all(cluster, "node1")
+    cluster.kill_all("node1")
     refused = cluster.execute("gnt-cluster", "master-failover", node="node2")
     assert "only 1 of the 2 master candidates" in refused.stderr
     cluster.run("gnt-cluster", "master-failover", "--no-voting", "--yes-do-it", node="node2")

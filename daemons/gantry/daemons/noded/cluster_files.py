@@ -66,6 +66,11 @@ class ClusterFiles:
             return None
         return text.decode().removesuffix("\n")
 
+    async def position(self) -> Position:
+        """Return how new the values are that the node keeps."""
+        async with self._lock:
+            return await self._known()
+
     async def _known(self) -> Position:
         if self._position is None:
             path = self._env.paths.data / POSITION

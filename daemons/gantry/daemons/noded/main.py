@@ -73,6 +73,7 @@ async def main(env: Environment, services: MasterServices | None = None) -> None
             replicas = await ReplicaService.of(
                 env, files, services or master_services(env), keyed.see_epoch, access
             )
+            await replicas.retire()
             calls.start_soon(replicas.run)
             service, handler = await _services(env, access, keyed, files, replicas, port)
             server = await _server(env, handler)
@@ -108,7 +109,7 @@ async def _services(
     checking = Checking(env, guests, disks, tls, port)
     scripts, hooks = OsScripts(env, OsDefinitions(env)), Hooks(env)
     service = NodeService(
-        env, access, calls, guests, disks, scripts, hooks, files, checking, replicas.address
+        env, access, calls, guests, disks, scripts, hooks, files, checking, replicas
     )
 
     def may_join(request: Request, method: Method) -> Forbidden | None:

@@ -16,6 +16,7 @@ from gantry.core.queue.snapshot import restore, take
 from gantry.core.replication import replica as pure
 from gantry.core.replication.replica import Effect, Replica
 from gantry.protocols.codec import Json, dump, from_bytes, load, to_bytes
+from gantry.protocols.config_records import load_record as load_config_record
 from gantry.protocols.identity import Epoch
 from gantry.protocols.noded import StepFailed
 from gantry.protocols.queue_records import StoredQueue, load_record
@@ -233,6 +234,25 @@ async def look(env: Environment, stream: Stream, promised: Epoch) -> Looked:
             kept = Map({each.index: each for each in decoded.records if each.index > base.index})
             return Looked(Replica(promised, base, kept, base.position), data)
     raise StepFailed(f"the log of stream {stream} on {env.node} does not continue its snapshot")
+
+
+def newest_serial(found: ReplicaFiles | Looked) -> tuple[Epoch, int] | None:
+    """Return epoch and serial number of the newest configuration in a replica, counting or not.
+
+    ``None``: there is none.
+    """
+    replica, data = found.replica, found.data
+    last = replica.records.get(replica.end.index)
+    if last is not None:
+        return last.epoch, load_config_record(last.payload).serial_no
+    serial = data.get("serial_no") if isinstance(data, dict) else None
+    return (replica.end.epoch, serial) if isinstance(serial, int) else None
+
+
+async def remove_replica(env: Environment, stream: Stream) -> None:
+    """Remove a stream's files, the snapshot first: without it there is no replica."""
+    for name in FILES[stream]:
+        await env.files.remove(env.paths.data / name)
 
 
 async def _snapshot(env: Environment, stream: Stream) -> Json:

@@ -23,7 +23,14 @@ from gantry.daemons.noded.failures import as_failure
 from gantry.daemons.noded.job_processes import end_job_processes
 from gantry.daemons.noded.master_address import ClusterAddress
 from gantry.daemons.noded.master_services import MasterServices
-from gantry.daemons.noded.replica_files import FORMS, Looked, ReplicaFiles, look
+from gantry.daemons.noded.replica_files import (
+    FORMS,
+    Looked,
+    ReplicaFiles,
+    look,
+    newest_serial,
+    remove_replica,
+)
 from gantry.drivers.scripts.hooks import Hooks
 from gantry.protocols.codec import Json, Malformed
 from gantry.protocols.errors import GantryError, StaleEpoch
@@ -57,6 +64,7 @@ QUEUE_LOG_BYTES: Final = 4 * 1024 * 1024
 """Nobody reads the queue's snapshot but a starting LuxiD: it is rewritten when its log is long."""
 
 MASTER_KEY: Final = "master_node"
+CANDIDATES_KEY: Final = "master_candidates"
 
 LOG: Final = Log("noded.replicas")
 
@@ -296,6 +304,36 @@ class ReplicaService(Replicas):
                 self._allegiance = reign
             await self._services.start()
             LOG.info("master daemons started", epoch=epoch)
+
+    # --- a node that is no candidate any more ----------------------------------------------------
+
+    async def retire(self) -> None:
+        """Drop the replica if the node is told that it is no candidate, and knows nothing newer.
+
+        A candidate that is being made hears of it by the log first: an older word about it can
+        still be on its way then, and must not cost what the node has already confirmed.
+        """
+        candidates = await self._files.ssconf(CANDIDATES_KEY)
+        if candidates is None or self._env.node in candidates.split() or await self._is_master():
+            return
+        told = await self._files.position()
+        async with _told(), self._node, self._locks["config"], self._locks["queue"]:
+            held = self._held.get("config")
+            newest = newest_serial(held or await look(self._env, "config", self._promised))
+            if newest is None or newest > (told.epoch, told.serial):
+                return
+            for stream in STREAMS:
+                files = self._held.pop(stream, None)
+                if files is not None:
+                    await files.aclose()
+                await remove_replica(self._env, stream)
+            await self._env.files.remove(self._env.paths.data / CONFIG_MARK)
+            self._access.replicated = {}
+        LOG.info("no candidate any more: the replica is dropped", serial=told.serial)
+
+    @property
+    def _promised(self) -> Epoch:
+        return self._allegiance.promised
 
     # --- snapshots -------------------------------------------------------------------------------
 

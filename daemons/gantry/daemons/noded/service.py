@@ -23,7 +23,7 @@ from gantry.daemons.noded.disks import Disks
 from gantry.daemons.noded.failures import as_failure
 from gantry.daemons.noded.guests import Guests
 from gantry.daemons.noded.machine import Machine
-from gantry.daemons.noded.master_address import ClusterAddress
+from gantry.daemons.noded.replicas import ReplicaService
 from gantry.drivers.scripts.hooks import Hooks
 from gantry.drivers.scripts.os_scripts import OsScripts
 from gantry.protocols.errors import StaleEpoch
@@ -94,7 +94,7 @@ class NodeService(NodeD):
     _hooks: Hooks
     _files: ClusterFiles
     _checking: Checking
-    _address: ClusterAddress
+    _replicas: ReplicaService
     left: trio.Event = field(factory=trio.Event, init=False)
     """Set when the node has left the cluster, and NodeD is to end."""
 
@@ -304,11 +304,11 @@ class NodeService(NodeD):
 
     @override
     async def activate_master_ip(self, ticket: Ticket, address: MasterAddress) -> None:
-        await self._change(ticket, type(None), lambda: self._address.bring_up(address))
+        await self._change(ticket, type(None), lambda: self._replicas.address.bring_up(address))
 
     @override
     async def deactivate_master_ip(self, ticket: Ticket, address: MasterAddress) -> None:
-        await self._change(ticket, type(None), lambda: self._address.take_down(address))
+        await self._change(ticket, type(None), lambda: self._replicas.address.take_down(address))
 
     @override
     async def leave_cluster(self, ticket: Ticket) -> None:
@@ -326,6 +326,7 @@ class NodeService(NodeD):
             await self._calls.see_epoch(epoch)
             await self._files.store_ssconf(epoch, serial, values)
             await self._access.refresh(self._env.files, self._env.paths)
+            await self._replicas.retire()
 
     @override
     async def forget_keys(self, job: JobId) -> None:

@@ -13,7 +13,7 @@ from gantry.protocols.codec import from_bytes
 from gantry.protocols.config_records import ConfigRecord, dump_record
 from gantry.protocols.errors import StaleEpoch
 from gantry.protocols.identity import Attempt, Epoch, JobId, Key
-from gantry.protocols.noded import PORT, StepFailed
+from gantry.protocols.noded import NODED, PORT, StepFailed
 from gantry.protocols.records import Index, Position, Record, encode_records
 from gantry.protocols.replication import (
     REPLICAS,
@@ -38,6 +38,17 @@ async def leading(caller: Environment, called: Environment) -> AsyncIterator[Rep
     tls = client_context((data / AUTHORITY_PEM).read_bytes(), data / CLIENT_PEM)
     async with HttpClient(caller.network, await called.address(), PORT, tls) as client:
         yield stub(REPLICAS, http_call(client, REPLICAS, DEADLINE_SECONDS))
+
+
+async def tell_candidates(
+    caller: Environment, called: Environment, names: str, serial: int
+) -> None:
+    """Store an ssconf value on a node, as of a configuration's serial number."""
+    data = caller.paths.data
+    tls = client_context((data / AUTHORITY_PEM).read_bytes(), data / CLIENT_PEM)
+    async with HttpClient(caller.network, await called.address(), PORT, tls) as client:
+        noded = stub(NODED, http_call(client, NODED, DEADLINE_SECONDS))
+        await noded.store_ssconf(ONE, serial, {"master_candidates": names})
 
 
 def changes(after: Position, count: int, epoch: Epoch = ONE) -> tuple[Record, ...]:
@@ -124,3 +135,29 @@ async def test_a_leader_takes_nothing_from_its_own_epoch(machines: Machines) -> 
     async with running(master), leading(master, master) as replicas:
         with pytest.raises(StepFailed):
             await replicas.install_snapshot("config", ONE, snapshot_of(master))
+
+
+async def test_who_is_no_candidate_any_more_drops_its_replica(machines: Machines) -> None:
+    master = await machines.founded()
+    async with running(master):
+        node = await machines.joined(2)
+    snapshot = snapshot_of(master)
+    records = changes(snapshot.end.position, 3)  # with the serial numbers 100 to 102
+    files = ("config.data", "config.log", "queue.snapshot", "queue.journal")
+    async with running(node), leading(master, node) as replicas:
+        await replicas.install_snapshot("config", ONE, snapshot)
+        await replicas.append_records("config", ONE, snapshot.end.position, records, Index(2))
+        both = f"{master.node} {node.node}"
+        await tell_candidates(master, node, both, 98)
+        await tell_candidates(master, node, master.node, 101)  # older than what is here
+        assert (await replicas.replica_state("config")).end.position == records[-1].position
+        await tell_candidates(master, node, both, 102)
+        assert node.paths.config.exists()
+        await tell_candidates(master, node, master.node, 103)
+        assert not [name for name in files if (node.paths.data / name).exists()]
+        assert (await replicas.replica_state("config")).end.index == 0
+        # It may become one again.
+        await replicas.install_snapshot("config", ONE, snapshot)
+        assert node.paths.config.exists()
+    async with running(node):  # what was not done before a crash is done at the next start
+        assert not node.paths.config.exists()
