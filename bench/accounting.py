@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +16,10 @@ from gantry.cli.devcluster.found import processes_of
 
 PROC: Final = Path("/proc")
 TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
+
+IDLE_SECONDS: Final = 1.0
+IDLE_SHARE: Final = 0.1
+IDLE_SECONDS_MAX: Final = 60.0
 
 _PROGRAM: Final = re.compile(r"(?:^|/)(gantry-[a-z]+)(?= |$)")
 
@@ -77,6 +83,26 @@ def processor_seconds(pid: int) -> float:
     """Return the processor time that a living process's threads have used, to the nanosecond."""
     tasks = (PROC / str(pid) / "task").iterdir()
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+
+
+def wait_until_idle(folder: Path) -> None:
+    """Wait until the daemons have done what a change of the configuration sets off."""
+    deadline = time.monotonic() + IDLE_SECONDS_MAX
+    before = _processor_seconds_of(folder)
+    while time.monotonic() < deadline:
+        time.sleep(IDLE_SECONDS)
+        now = _processor_seconds_of(folder)
+        if now - before < IDLE_SHARE * IDLE_SECONDS:
+            return
+        before = now
+
+
+def _processor_seconds_of(folder: Path) -> float:
+    total = 0.0
+    for _, pid in programs(folder):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            total += processor_seconds(pid)
+    return total
 
 
 def memory(pid: int) -> Memory:

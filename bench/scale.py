@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from bench import confd, population, wconfd
-from bench.accounting import memory, processor_seconds
+from bench.accounting import memory, processor_seconds, wait_until_idle
 from bench.figures import Figure, Section
 from tests.cluster.development import DevCluster
 
@@ -28,6 +28,7 @@ def scale(cluster: DevCluster) -> tuple[Section, ...]:
     for instances in POPULATIONS:
         population.populate(cluster, instances)
         starts += _start(cluster, instances)
+        wait_until_idle(cluster.folder)
         costs[instances] = wconfd.run(cluster, wconfd.change_costs)
         questions += confd.rates(cluster, instances)
     population.populate(cluster, 1)
@@ -64,7 +65,7 @@ def _start(cluster: DevCluster, instances: int) -> Iterator[Figure]:
     below = START_SECONDS_TARGET if instances == max(POPULATIONS) else None
     yield Figure(f"{instances} instances: until ready", seconds, "s", below=below)
     yield Figure(f"{instances} instances: processor time of that", cpu, "s")
-    wconfd.run(cluster, wconfd.rest)
+    wait_until_idle(cluster.folder)
     for program in PROGRAMS:
         resident = memory(cluster.pid(program)).rss_mib
         yield Figure(f"{instances} instances: memory of {program}", resident, "MiB")

@@ -92,13 +92,6 @@ class Direct:
         return Ticket(Key(job, 0, step), Attempt(1), self.epoch, digest_of(dump(change)))
 
 
-async def rest(direct: Direct) -> None:
-    """Let those who follow the configuration read it."""
-    async with direct.client() as wconfd:
-        await wconfd.status()
-    await trio.sleep(REST_SECONDS)
-
-
 async def change_costs(direct: Direct) -> ChangeCosts:
     """Measure changes one after the other, during rewrites, and of many clients at once."""
     async with direct.client() as wconfd, direct.client() as other:

@@ -29,6 +29,11 @@ NO_TMPFILE: Final = frozenset({errno.EOPNOTSUPP, errno.EISDIR})
 """How file systems and kernels that do not know ``O_TMPFILE`` refuse it."""
 
 
+FLUSHED_BYTES: Final = 1024 * 1024
+"""A larger file is flushed piece by piece: a journal's flush meanwhile would wait for all that is
+unflushed, and has to wait for a piece only."""
+
+
 async def in_thread(work: Callable[[], T], /) -> T:
     """Do blocking work in a thread, while the event loop goes on."""
     return await trio.to_thread.run_sync(work)
@@ -86,7 +91,7 @@ def _replace(folder: int, name: str, data: bytes, mode: int) -> None:
         raise
 
 
-def _write_all(fd: int, data: bytes) -> None:
+def _write_all(fd: int, data: bytes | memoryview) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
@@ -104,7 +109,10 @@ def _write_new(folder: int, name: str, data: bytes, mode: int) -> None:
         nameless = False
         fd = os.open(name, flags | os.O_CREAT | os.O_EXCL, mode, dir_fd=folder)
     try:
-        _write_all(fd, data)
+        for begin in range(0, len(data), FLUSHED_BYTES):
+            _write_all(fd, memoryview(data)[begin : begin + FLUSHED_BYTES])
+            if len(data) > FLUSHED_BYTES:
+                os.fdatasync(fd)
         os.fchmod(fd, mode)
         os.fsync(fd)
         if nameless:

@@ -14,13 +14,14 @@ several nodes better than serial numbers do.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal, TypeVar, cast
 
 from attrs import field, frozen
 
 from gantry.protocols.codec import Json, Malformed, dump, from_bytes, load, to_bytes
 
 _Number = TypeVar("_Number", bound=IntEnum)
+_Item = TypeVar("_Item")
 
 PORT: Final = 1814
 MAGIC: Final = b"plj0"
@@ -141,7 +142,8 @@ class DetailedQuery:
     fields: tuple[MasterField, ...] = ()
 
 
-_WIRE_KEYS: Final = {"0": "link", "1": "ip", "2": "ips", "3": "fields"}
+_WIRE_KEYS: Final = ("0", "1", "2", "3")
+"""Link, IP, IPs and fields."""
 
 Query = str | DetailedQuery | None
 
@@ -227,14 +229,6 @@ class _WireReply:
     order: LogOrder | None = None
 
 
-@frozen
-class _WireQuery:
-    link: str | None = None
-    ip: str | None = None
-    ips: tuple[str, ...] = ()
-    fields: tuple[int, ...] = ()
-
-
 def parse_request(msg: str) -> Request:
     """Parse the message of a request. Its protocol number is not looked at, as in Ganeti.
 
@@ -257,11 +251,22 @@ def parse_request(msg: str) -> Request:
 
 
 def _parse_detailed(sent: Json) -> DetailedQuery:
-    if not isinstance(sent, dict) or not sent.keys() <= _WIRE_KEYS.keys():
+    if not isinstance(sent, dict) or not sent.keys() <= {*_WIRE_KEYS}:
         raise Malformed("a query is null, a string or an object with the keys 0 to 3")
-    query = load(_WireQuery, {_WIRE_KEYS[key]: value for key, value in sent.items()})
-    fields = tuple(_member(MasterField, number) for number in query.fields)
-    return DetailedQuery(query.link, query.ip, query.ips, fields)
+    link, ip, ips, numbers = (sent.get(key) for key in _WIRE_KEYS)
+    if not (link is None or type(link) is str) or not (ip is None or type(ip) is str):
+        raise Malformed("a link and an address are strings")
+    fields = tuple(_member(MasterField, number) for number in _listed(numbers, int))
+    return DetailedQuery(link, ip, tuple(_listed(ips, str)), fields)
+
+
+def _listed(sent: Json, kind: type[_Item]) -> list[_Item]:
+    """Return a list's items; a list that is not there has none."""
+    if sent is None:
+        return []
+    if type(sent) is not list or any(type(item) is not kind for item in sent):
+        raise Malformed(f"expected a list of {kind.__name__}")
+    return cast("list[_Item]", sent)
 
 
 def render_request(request: Request) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hmac
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gantry.security.hmac_key import is_signed, new_hmac_key, sign
+from gantry.security.hmac_key import Signer, is_signed, new_hmac_key, sign
 
 
 def test_against_rfc_2202() -> None:
@@ -29,3 +32,12 @@ def test_only_the_right_signature_fits(
     assert not is_signed(key + b"x", salt, message, signature)
     assert is_signed(key, salt, message, other) == (other == signature)
     assert not is_signed(key, salt, message, signature + character)
+
+
+@pytest.mark.parametrize("length", [0, 1, 41, 64, 65, 500])
+def test_a_signer_signs_as_hmac_does(length: int) -> None:
+    key = bytes(range(256))[:length] * 2
+    parts = (b"salt", b"", b"x" * 3000)
+    expected = hmac.new(key, b"".join(parts), "sha1").hexdigest()
+    assert Signer.of(key).sign(*parts) == expected
+    assert Signer.of(key).sign(*parts) == expected

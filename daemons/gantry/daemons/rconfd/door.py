@@ -24,7 +24,7 @@ from gantry.protocols.rconfd import (
     parse_envelope,
     parse_request,
 )
-from gantry.security.hmac_key import is_signed, sign_bytes
+from gantry.security.hmac_key import Signer
 
 Dropped = Literal["oversized", "malformed", "stale", "forged", "replayed", "senseless"]
 """``malformed``: no envelope. ``senseless``: signed, and yet no request of this protocol."""
@@ -65,7 +65,11 @@ class Door:
     """Checks datagrams against one key."""
 
     key: bytes = field(repr=False)
+    _signer: Signer = field(init=False, repr=False)
     _seen: SeenSignatures = field(factory=SeenSignatures, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._signer = Signer.of(self.key)
 
     def admit(self, datagram: bytes, now: float) -> Request | Dropped:
         """Return the request in a datagram, or why it is dropped.
@@ -82,7 +86,7 @@ class Door:
             return "malformed"
         if not _is_fresh(envelope.salt, now):
             return "stale"
-        if not is_signed(self.key, envelope.salt, envelope.msg, envelope.hmac):
+        if not self._signer.is_signed(envelope.salt, envelope.msg, envelope.hmac):
             return "forged"
         if not self._seen.is_new(envelope.hmac.lower(), now):
             return "replayed"
@@ -103,7 +107,7 @@ class Door:
         return datagram if len(datagram) <= REPLY_BYTES_MAX else self._sealed(TOO_LARGE, end, rsalt)
 
     def _sealed(self, begun: Rendered, end: Rendered, rsalt: str) -> bytes:
-        signature = sign_bytes(self.key, rsalt.encode() + begun.plain + end.plain)
+        signature = self._signer.sign(rsalt.encode(), begun.plain, end.plain)
         return b'%s{"msg":"%s%s","salt":%s,"hmac":"%s"}' % (
             MAGIC,
             begun.escaped,

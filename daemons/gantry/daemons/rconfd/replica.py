@@ -17,7 +17,7 @@ import trio
 from attrs import define, evolve, field, frozen
 
 from gantry.core.confd.book import AnswerBook
-from gantry.core.confd.view import ConfdView
+from gantry.core.confd.view import ConfdView, Packed
 from gantry.core.config.folding import end_of_file
 from gantry.protocols.codec import Json, Malformed, from_bytes
 from gantry.protocols.config_records import load_record
@@ -188,9 +188,9 @@ def _digest_of(data: bytes) -> bytes:
 def _parsed(data: bytes) -> tuple[AnswerBook, Position]:
     with collecting_later():
         document = cast("dict[str, Json]", from_bytes(data))
-        position = end_of_file(document).position
-        book = AnswerBook(ConfdView.of(document))
+        position, packed = end_of_file(document).position, Packed.of(document)
         del document
+        book = AnswerBook(ConfdView.unpacked(packed))
     return book, position
 
 

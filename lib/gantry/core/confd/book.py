@@ -11,13 +11,13 @@ from typing import Final, assert_never
 
 from attrs import define, field
 
-from gantry.core.confd.answers import Kept, find_answer
+from gantry.core.confd.answers import TOO_LARGE, Kept, find_answer
 from gantry.core.confd.facts import InstanceFacts
 from gantry.core.confd.rendered import PLAIN_END, Rendered, ordered_end
 from gantry.core.confd.view import ConfdView
 from gantry.protocols.config_records import ConfigRecord
 from gantry.protocols.identity import DiskUuid, Epoch, InstanceUuid, NodeUuid
-from gantry.protocols.rconfd import LogOrder, Request, RequestType
+from gantry.protocols.rconfd import REPLY_BYTES_MAX, LogOrder, Request, RequestType
 from gantry.protocols.records import Index
 from gantry.protocols.wconfd import ObjectKind, ObjectPut
 
@@ -57,6 +57,8 @@ class AnswerBook:
             ready = self._ready[request.type].get(found.about)
             if ready is None:
                 ready = found.make()
+                if len(ready.escaped) > REPLY_BYTES_MAX:  # it would be signed for nothing
+                    ready = TOO_LARGE
                 self._keep(request.type, found.about, ready)
         else:
             ready = found

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final, assert_never, cast
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from gantry.core.confd.facts import (
     ClusterFacts,
@@ -20,7 +20,7 @@ from gantry.core.confd.facts import (
     objects_of,
 )
 from gantry.core.confd.names import Names
-from gantry.protocols.codec import Json, Malformed, to_bytes
+from gantry.protocols.codec import Json, Malformed, from_bytes, to_bytes
 from gantry.protocols.config_records import LOG_KEY, load_position
 from gantry.protocols.identity import DiskUuid, InstanceUuid, NodeUuid
 from gantry.protocols.objects.configuration import GANTRY_KEY, LEFTOVERS_KEY
@@ -39,6 +39,47 @@ PLACES: Final[Mapping[ObjectKind, str]] = {
 
 Address = tuple[str, str]
 """(link, IP)."""
+
+
+@frozen
+class Packed:
+    """A configuration taken apart.
+
+    Its JSON value takes ten times the memory of its text. While it is there nothing should be made
+    that stays: small objects between those of the value would keep its memory from being given
+    back. So objects are read one by one from their texts, when the value is forgotten.
+    """
+
+    head: dict[str, Json]
+    """The configuration without its objects."""
+    order: LogOrder
+    forms: Mapping[ObjectKind, bytes] = field(repr=False)
+    """The objects of each kind as lines: one large text instead of many small ones."""
+
+    @classmethod
+    def of(cls, document: Json) -> Packed:
+        """Take the JSON value of a ``config.data`` apart.
+
+        Raises:
+            gantry.protocols.codec.Malformed: it is no configuration.
+        """
+        if not isinstance(document, dict) or not isinstance(document.get("version"), int):
+            raise Malformed("this is no configuration: it has no version")
+        sent = cast("dict[str, Json]", document)
+        forms = {kind: _lines(objects_of(sent, place)) for kind, place in PLACES.items()}
+        head = {key: value for key, value in sent.items() if key not in PLACES.values()}
+        gantry = dict(cast("Mapping[str, Json]", sent.get(GANTRY_KEY) or {}))
+        position = load_position(gantry.pop(LOG_KEY, None))
+        head[GANTRY_KEY] = gantry
+        return cls(head, LogOrder(position.epoch, position.index), forms)
+
+
+def _lines(objects: Mapping[str, Json]) -> bytes:
+    lines = bytearray()
+    for value in objects.values():
+        lines += to_bytes(value)
+        lines += b"\n"
+    return bytes(lines)
 
 
 @define
@@ -77,19 +118,21 @@ class ConfdView:
         Raises:
             gantry.protocols.codec.Malformed: it is no configuration.
         """
-        if not isinstance(document, dict) or not isinstance(document.get("version"), int):
-            raise Malformed("this is no configuration: it has no version")
-        sent = cast("dict[str, Json]", document)
-        head = {key: value for key, value in sent.items() if key not in PLACES.values()}
-        gantry = dict(cast("Mapping[str, Json]", sent.get(GANTRY_KEY) or {}))
-        position = load_position(gantry.pop(LOG_KEY, None))
-        head[GANTRY_KEY] = gantry
-        order = LogOrder(position.epoch, position.index)
-        cluster = load_facts(ClusterFacts, sent.get("cluster"))
-        view = cls(head, cluster, order, {place: {} for place in PLACES.values()})
-        for kind in PLACES:
-            for uuid, value in objects_of(sent, PLACES[kind]).items():
-                view.put(kind, uuid, value)
+        return cls.unpacked(Packed.of(document))
+
+    @classmethod
+    def unpacked(cls, packed: Packed) -> ConfdView:
+        """Index a configuration that was taken apart.
+
+        Raises:
+            gantry.protocols.codec.Malformed: an object is of an unknown form.
+        """
+        cluster = load_facts(ClusterFacts, packed.head.get("cluster"))
+        view = cls(dict(packed.head), cluster, packed.order, {p: {} for p in PLACES.values()})
+        for kind, forms in packed.forms.items():
+            for form in forms.splitlines():
+                value = cast("dict[str, Json]", from_bytes(form))
+                view._put(kind, str(value.get("uuid")), value, form)
         return view
 
     # --- following -------------------------------------------------------------------------------
@@ -100,6 +143,9 @@ class ConfdView:
         Raises:
             gantry.protocols.codec.Malformed: it is of an unknown form; nothing is changed.
         """
+        self._put(kind, uuid, value, to_bytes(value))
+
+    def _put(self, kind: ObjectKind, uuid: str, value: Json, form: bytes) -> None:
         match kind:
             case "cluster":
                 self._put_cluster(value)
@@ -123,7 +169,7 @@ class ConfdView:
             case _:
                 assert_never(kind)
         if kind in PLACES:
-            self.forms[PLACES[kind]][uuid] = to_bytes(value)
+            self.forms[PLACES[kind]][uuid] = form
 
     def remove(self, kind: ObjectKind, uuid: str) -> None:
         """Take an object out, if it is there."""
