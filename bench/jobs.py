@@ -62,9 +62,11 @@ def wait(client: LuxiClient, job: int) -> None:
         JobFailed: it ended otherwise.
     """
     known: list[object] | None = None
+    serial = 0  # of the last log entry that is known
     while known is None or known[0] not in FINAL:
-        change = client.call("WaitForJobChange", job, ["status"], known, 0, WAIT_SECONDS)
-        known = cast("tuple[list[object], object]", change)[0]
+        change = client.call("WaitForJobChange", job, ["status"], known, serial, WAIT_SECONDS)
+        known, log = cast("tuple[list[object], list[list[int]]]", change)
+        serial = max([serial, *(entry[0] for entry in log)])
     if known[0] != "success":
         raise JobFailed(f"job {job} ended as {known[0]}")
 
