@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from attrs import field, frozen
 
@@ -29,6 +30,8 @@ class DataCollector(ConfigObject):
 @frozen(kw_only=True)
 class Cluster(ConfigObject):
     """The cluster's own settings. Unset strings that are always written are empty."""
+
+    TRAVELS_OFTEN: ClassVar[bool] = True
 
     rsahostkeypub: str
     dsahostkeypub: str | None = None

@@ -36,6 +36,9 @@ class ConfigObject:
     OMITTED_WHEN_EMPTY: ClassVar[frozenset[str]] = frozenset()
     """Attributes that Ganeti leaves out when they hold nothing."""
 
+    TRAVELS_OFTEN: ClassVar[bool] = False
+    """Whether the same object is sent again and again: then its last form is remembered."""
+
     @classmethod
     def from_wire(cls, sent: Mapping[str, Json]) -> Mapping[str, Json]:
         """Translate odd wire forms into what the attributes' types say."""
@@ -70,7 +73,22 @@ def _object_structure(
         body[EXTRA] = {name: sent[name] for name in sent if name not in known}
         return build(body, cls)
 
-    return structure
+    return _remembering(structure) if cls.TRAVELS_OFTEN else structure
+
+
+def _remembering(
+    structure: Callable[[object, object], ConfigObject],
+) -> Callable[[object, object], ConfigObject]:
+    """Answer an equal JSON value with the object that was made of it: comparing is fast."""
+    last: tuple[object, ConfigObject] | None = None
+
+    def remembered(value: object, hint: object) -> ConfigObject:
+        nonlocal last
+        if last is None or last[0] != value:
+            last = (value, structure(value, hint))
+        return last[1]
+
+    return remembered
 
 
 def _object_unstructure(
@@ -84,7 +102,17 @@ def _object_unstructure(
         dumped = {k: v for k, v in rendered if v is not None and (v or k not in sometimes)}
         return {**value.extra, **cls.to_wire(dumped)}
 
-    return unstructure
+    if not cls.TRAVELS_OFTEN:
+        return unstructure
+    last: tuple[ConfigObject, dict[str, Json]] | None = None
+
+    def remembered(value: ConfigObject) -> dict[str, Json]:
+        nonlocal last
+        if last is None or last[0] is not value:
+            last = (value, unstructure(value))
+        return {**last[1]}
+
+    return remembered
 
 
 def _is_map(hint: Any) -> bool:  # noqa: ANN401 - a hint is any type form
