@@ -6,6 +6,7 @@ from attrs import frozen
 
 from gantry.core.query.cluster import Release
 from gantry.core.query.view import View
+from gantry.daemons.luxid.archive import Archive
 from gantry.daemons.luxid.at_work import AtWork
 from gantry.daemons.luxid.connection import Caller
 from gantry.daemons.luxid.files import QueueFiles
@@ -27,6 +28,7 @@ class Parts:
     store: QueueStore
     at_work: AtWork
     files: QueueFiles
+    archive: Archive
     mirror: Mirror
     links: NodeLinks
     release: Release

@@ -10,7 +10,8 @@ from __future__ import annotations
 import socket
 import struct
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from typing import Any, Final, cast
 
 import trio
@@ -51,17 +52,21 @@ class Caller:
     """Different for every connection, also over restarts."""
 
 
+Pieces = AsyncGenerator[bytes, None]
+"""Bytes that are made while the ones before are sent; whoever takes them closes it."""
+
+
 @frozen
 class Rendered:
     """A result that is JSON already; all but its first piece are made while it is sent."""
 
     first: bytes
-    rest: Iterator[bytes]
+    rest: Pieces
 
     @classmethod
-    def of(cls, pieces: Iterator[bytes]) -> Rendered:
+    async def of(cls, pieces: Pieces) -> Rendered:
         """Begin to render: what goes wrong with the first rows is an error's answer."""
-        return cls(next(pieces), pieces)
+        return cls(await anext(pieces), pieces)
 
 
 @frozen
@@ -70,7 +75,7 @@ class _Reply:
     result: object
     closes: bool = False
 
-    def pieces(self, warnings: Sequence[str]) -> Iterator[bytes]:
+    async def pieces(self, warnings: Sequence[str]) -> Pieces:
         """Yield the answer as it goes over the wire."""
         # Ganeti's clients ignore what they do not know.
         end = (b',"warnings":' + rendered(warnings) if warnings else b"") + b"}" + ETX
@@ -78,9 +83,10 @@ class _Reply:
             yield rendered({"success": self.success, "result": self.result})[:-1] + end
             return
         held = b'{"success":true,"result":' + self.result.first
-        for piece in self.result.rest:
-            yield held
-            held = piece
+        async with aclosing(self.result.rest) as rest:
+            async for piece in rest:
+                yield held
+                held = piece
         yield held + end
 
 
@@ -201,17 +207,18 @@ class _Peer:
             trio.BrokenResourceError: it can not be rendered to its end; the client sees that it
                 was cut off.
         """
-        pieces = reply.pieces(self.warnings())
-        while True:
-            try:
-                piece = next(pieces)
-            except StopIteration:
-                return
-            except Exception as error:
-                LOG.exception("an answer could not be rendered to its end")
-                raise trio.BrokenResourceError("half an answer was sent") from error
-            with trio.fail_after(SEND_SECONDS_MAX):
-                await self.stream.send_all(piece)
+        async with aclosing(reply.pieces(self.warnings())) as pieces:
+            while (piece := await _next(pieces)) is not None:
+                with trio.fail_after(SEND_SECONDS_MAX):
+                    await self.stream.send_all(piece)
+
+
+async def _next(pieces: Pieces) -> bytes | None:
+    try:
+        return await anext(pieces, None)
+    except Exception as error:
+        LOG.exception("an answer could not be rendered to its end")
+        raise trio.BrokenResourceError("half an answer was sent") from error
 
 
 def _user_of(stream: trio.abc.Stream) -> int:

@@ -7,10 +7,9 @@ file is there.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import attrs
 import trio
@@ -18,6 +17,7 @@ from attrs import define, field
 
 from gantry.core.queue.state import NO_ATTEMPT, NO_EVENT, NO_JOB, Queue
 from gantry.core.queue.transitions import failed, moment
+from gantry.daemons.luxid.archive import Archive, job_files
 from gantry.daemons.luxid.store import touched
 from gantry.protocols.codec import Malformed
 from gantry.protocols.identity import JobId
@@ -25,9 +25,6 @@ from gantry.protocols.jobs import Job, dump_job, job_to_json, load_job
 from gantry.protocols.queue_records import QueueRecord, QueueSnapshot, StoredEntry
 from gantry.runtime.environment import Environment
 from gantry.runtime.logs import Log
-
-ARCHIVE_FOLDER_JOBS: Final = 10_000
-"""How many jobs share one folder of the archive (Ganeti's JOBS_PER_ARCHIVE_DIRECTORY)."""
 
 QUEUE_VERSION: Final = b"1\n"
 
@@ -39,14 +36,7 @@ BATCH_JOBS: Final = 20
 
 RETRY_SECONDS: Final = 5.0
 
-_JOB_FILE: Final = re.compile(r"job-([1-9][0-9]*)")
-
 LOG: Final = Log("luxid.files")
-
-
-def archived_path(env: Environment, job: JobId) -> Path:
-    """Return where the file of an archived job is."""
-    return env.paths.queue / "archive" / str(job // ARCHIVE_FOLDER_JOBS) / f"job-{job}"
 
 
 def live_path(env: Environment, job: JobId) -> Path:
@@ -138,43 +128,18 @@ class QueueFiles:
 
     # --- the archive -----------------------------------------------------------------------------
 
-    async def put_into_archive(self, job: Job) -> None:
-        """Write a job's file into the archive.
-
-        Raises:
-            OSError: it could not be written.
-        """
-        path = archived_path(self.env, job.id)
-        await self.env.files.make_folder(path.parent)
-        await self.env.files.write(path, dump_job(job))
-
-    async def remove_live(self, job: JobId) -> None:
-        """Remove the file of a job that is not in the queue any more."""
+    async def remove_live(self, jobs: Collection[JobId]) -> None:
+        """Remove the files of jobs that are not in the queue any more."""
         async with self._disk:
-            self._dirty.discard(job)
-            await self.env.files.remove(live_path(self.env, job))
+            self._dirty.difference_update(jobs)
+            for job in jobs:
+                await self.env.files.remove(live_path(self.env, job))
 
-    async def archived(self, wanted: frozenset[JobId] | Literal["all"]) -> dict[JobId, Job]:
-        """Read archived jobs; those that are not there are missing."""
-        ids = await self._archived_ids() if wanted == "all" else wanted
-        found: dict[JobId, Job] = {}
-        for job in sorted(ids):
-            try:
-                found[job] = load_job(await self.env.files.read(archived_path(self.env, job)))
-            except FileNotFoundError:
-                continue
-            except (OSError, Malformed) as error:
-                LOG.warning("an archived job can not be read", job=job, reason=str(error))
-        return found
-
-    async def _archived_ids(self) -> list[JobId]:
-        archive = self.env.paths.queue / "archive"
-        names = [
-            name
-            for folder in await self.env.files.list(archive)
-            for name in await self.env.files.list(archive / folder)
-        ]
-        return [JobId(int(match[1])) for match in map(_JOB_FILE.fullmatch, names) if match]
+    async def sweep(self, archive: Archive) -> None:
+        """Remove the files of archived jobs that an earlier LuxiD did not come to remove."""
+        names = await self.env.files.list(self.env.paths.queue)
+        left = await self.env.offload(lambda: job_files(names) - {*self.queue().entries})
+        await self.remove_live([job for job in sorted(left) if await archive.has(job)])
 
 
 # --- a queue that Ganeti has left ----------------------------------------------------------------
@@ -188,8 +153,7 @@ async def take_over(env: Environment) -> QueueSnapshot:
     files, folder = env.files, env.paths.queue
     await files.make_folder(folder / "archive")
     now, entries, serial = moment(env.clock.now()), [], await _serial(env)
-    matches = map(_JOB_FILE.fullmatch, await files.list(folder))
-    for job in sorted(int(match[1]) for match in matches if match):
+    for job in sorted(job_files(await files.list(folder))):
         try:
             found = load_job(await files.read(folder / f"job-{job}"))
         except Malformed as error:

@@ -36,6 +36,7 @@ from gantry.protocols.errors import GenericError, JobLost
 from gantry.protocols.identity import JobId
 from gantry.protocols.jobs import Choice, Job, log_entry_to_json
 from gantry.protocols.luxi import WAIT_SECONDS_MAX, OpcodeJson
+from gantry.runtime.nursery import open_plain_nursery
 
 CANCEL_SECONDS_MAX: Final = 44
 """How long CancelJob waits for a waiting job to end, as in Ganeti (LUXI_CANCEL_JOB_TIMEOUT)."""
@@ -43,7 +44,10 @@ CANCEL_SECONDS_MAX: Final = 44
 CHECKED_AT_ONCE: Final = 10
 """Jobs whose opcodes are parsed in one go: about a millisecond."""
 
-ARCHIVE_BATCH: Final = 20
+SEEN_AT_ONCE: Final = 1_000
+"""Jobs of which the age is looked at in one go: about a millisecond."""
+
+ARCHIVE_BATCH: Final = 50
 """Jobs that are archived at once, so that they share flushes."""
 
 
@@ -212,50 +216,52 @@ class JobCalls(Calls):
         self.view()
         job = _number(job_id)
         entry = None if job is None else self.parts.store.committed.entry(job)
-        return entry is not None and await self._archive(entry)
+        return entry is not None and await self._archive([entry]) == 1
 
     async def auto_archive_jobs(self, age: int, timeout: int) -> tuple[int, int]:
         """Archive finished jobs older than ``age`` seconds."""
         self.view()
-        queue = self.parts.store.committed
-        old = self._older_than(age, [queue.entries[job] for job in sorted(queue.entries)])
-        archived, looked_at = 0, 0
-        with trio.move_on_after(max(timeout, 0)):
-            while looked_at < len(old):
-                batch = old[looked_at : looked_at + ARCHIVE_BATCH]
-                archived += await self._archive_batch(batch)
-                looked_at += len(batch)
-        return archived, len(old) - looked_at
+        old = await self._older_than(age)
+        archived, left, deadline = 0, len(old), trio.current_time() + timeout
+        for batch in parts(old, ARCHIVE_BATCH):
+            if trio.current_time() >= deadline:
+                break
+            archived += await self._archive(batch)
+            left -= len(batch)
+        return archived, left
 
-    def _older_than(self, age: int, entries: Sequence[Entry]) -> list[Entry]:
+    async def _older_than(self, age: int) -> list[Entry]:
         if age < 0:  # as in the reference: nothing, although clients mean everything
             return []
-        before = self.parts.store.now()[0] - age
-        times = ((each, each.job.end_timestamp or each.job.start_timestamp) for each in entries)
-        return [each for each, time in times if may_archive(each) and time and time[0] < before]
+        queue, before = self.parts.store.committed, self.parts.store.now()[0] - age
+        old: list[Entry] = []
+        for part in parts(sorted(queue.entries), SEEN_AT_ONCE):
+            for entry in map(queue.entries.__getitem__, part):
+                time = entry.job.end_timestamp or entry.job.start_timestamp
+                if may_archive(entry) and time and time[0] < before:
+                    old.append(entry)
+            await trio.lowlevel.checkpoint()
+        return old
 
-    async def _archive_batch(self, batch: Sequence[Entry]) -> int:
-        done: list[bool] = []
-
-        async def one(entry: Entry) -> None:
-            done.append(await self._archive(entry))
-
-        async with trio.open_nursery() as nursery:
-            for entry in batch:
-                nursery.start_soon(one, entry)
-        return sum(done)
-
-    async def _archive(self, entry: Entry) -> bool:
-        """Put the file into the archive first: at no moment the job is nowhere."""
-        if not may_archive(entry):
-            return False
+    async def _archive(self, entries: Sequence[Entry]) -> int:
+        """Put the files into the archive first: at no moment a job is nowhere."""
+        ready = [entry for entry in entries if may_archive(entry)]
         try:
-            await self.parts.files.put_into_archive(entry.job)
+            await self.parts.archive.put([entry.job for entry in ready])
         except OSError as error:
-            raise GenericError(f"job {entry.id} can not be archived: {error}") from error
-        answer = await self.parts.store.do(Archive(entry.id))
-        await self.parts.files.remove_live(entry.id)
-        return _said(answer)[0]
+            ids = ", ".join(str(entry.id) for entry in ready)
+            raise GenericError(f"can not be archived: job {ids}: {error}") from error
+        done: list[JobId] = []
+
+        async def leave(job: JobId) -> None:
+            if _said(await self.parts.store.do(Archive(job)))[0]:
+                done.append(job)
+
+        async with open_plain_nursery() as nursery:  # together, so that they share a flush
+            for entry in ready:
+                nursery.start_soon(leave, entry.id)
+        await self.parts.files.remove_live(done)
+        return len(done)
 
 
 async def _checked(jobs: tuple[tuple[OpcodeJson, ...], ...]) -> tuple[Opcodes, ...]:

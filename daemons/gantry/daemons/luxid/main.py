@@ -15,6 +15,7 @@ from attrs import frozen
 from gantry.core.query.view import View
 from gantry.core.queue.happenings import Rules
 from gantry.core.queue.job_filters import JobFilters
+from gantry.daemons.luxid.archive import Archive
 from gantry.daemons.luxid.at_work import AtWork
 from gantry.daemons.luxid.calls import Parts
 from gantry.daemons.luxid.connection import Caller, LuxiServer
@@ -79,7 +80,7 @@ async def main(env: Environment, launcher: Launcher | None = None) -> None:
         if voting is not None:
             log = store.replicate(voting.me, voting.voters, voting.asking(links))
             log.set_changed = lambda: _follow_voters(store, voting, mirror)
-        parts = Parts(env, store, at_work, files, mirror, links, this_release())
+        parts = Parts(env, store, at_work, files, Archive(env), mirror, links, this_release())
         server = LuxiServer(
             lambda caller: _front(parts, caller), env.random.uuid(), lambda: warnings(store, mirror)
         )
@@ -93,6 +94,7 @@ async def main(env: Environment, launcher: Launcher | None = None) -> None:
             await nursery.start(supervisor.run)
             nursery.start_soon(mirror.run)
             nursery.start_soon(files.run)
+            nursery.start_soon(files.sweep, parts.archive)
             if store.log is not None:
                 nursery.start_soon(serve_figures, env, store.log)
             with trio.move_on_after(CONFIGURATION_SECONDS_MAX):

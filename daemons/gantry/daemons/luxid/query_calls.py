@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing
 from pathlib import Path
 
 import attrs
@@ -19,13 +20,13 @@ from gantry.core.query.older import (
     plan_jobs,
     plan_named,
 )
-from gantry.core.query.plan import Plan, Rows
+from gantry.core.query.plan import PLAIN, Chosen, Form, Plan, typed
 from gantry.core.query.view import View
 from gantry.core.queue.state import Queue
 from gantry.daemons.luxid.calls import Calls
 from gantry.daemons.luxid.connection import Rendered
 from gantry.daemons.luxid.live import Inquiry
-from gantry.daemons.luxid.sharing import in_slices
+from gantry.daemons.luxid.sharing import framed, in_slices, one_by_one
 from gantry.protocols.codec import Json
 from gantry.protocols.errors import ConnectionLost, GenericError
 from gantry.protocols.identity import JobId
@@ -62,10 +63,8 @@ class QueryCalls(Calls):
         """Return typed rows of a resource."""
         query = parse_query(what, fields, qfilter)
         view = self.view()
-        rows = await self._rows(
-            plan_query(query, view, self._jobs(), self.parts.at_work.inside), view
-        )
-        return Rendered.of(rows.typed())
+        plan = plan_query(query, view, self._jobs(), self.parts.at_work.inside)
+        return await self._answer(plan, typed(plan.columns), view)
 
     async def query_fields(self, what: str, fields: tuple[str, ...] | None) -> Json:
         """Return the definitions of a resource's fields."""
@@ -185,13 +184,24 @@ class QueryCalls(Calls):
         return QueuedJobs(self.parts.store.committed)
 
     async def _plain(self, plan: Plan, view: View) -> Json:
-        return Rendered.of((await self._rows(plan, view)).plain())
+        return await self._answer(plan, PLAIN, view)
 
-    async def _rows(self, plan: Plan, view: View) -> Rows:
-        """Find the rows of an answer; other clients are served in between."""
+    async def _answer(self, plan: Plan, form: Form, view: View) -> Rendered:
+        """Render an answer; other clients are served in between."""
         chosen = await in_slices(plan.choose())
-        live = await self._find_out(chosen.needs, view)
-        return await in_slices(chosen.match(live))
+        if chosen.needs.archived == "all":
+            return await Rendered.of(framed(form, self._history(chosen, form)))
+        rows = await in_slices(chosen.match(await self._find_out(chosen.needs, view)))
+        return await Rendered.of(framed(form, one_by_one(rows.rendered(form))))
+
+    async def _history(self, chosen: Chosen, form: Form) -> AsyncGenerator[bytes, None]:
+        """Render all jobs there ever were, without having them all in memory."""
+        history = self.parts.archive.history(self.parts.store.committed)
+        async with aclosing(history):
+            async for ids, archived in history:
+                rows = await in_slices(chosen.match(LiveData(archived=archived, among=ids)))
+                for piece in rows.rendered(form):
+                    yield piece
 
     async def _find_out(self, needs: Needs, view: View) -> LiveData:
         """Find out what a query needs; what can not be found out is just missing."""
@@ -200,9 +210,8 @@ class QueryCalls(Calls):
         live = LiveData()
         if needs.of_nodes:
             live = await Inquiry(view, self.parts.links).ask(needs)
-        if needs.archived:
-            archived = await self.parts.files.archived(needs.archived)
-            live = attrs.evolve(live, archived=archived)
+        if needs.archived and needs.archived != "all":
+            live = attrs.evolve(live, archived=await self.parts.archive.read(needs.archived))
         if needs.locks:
             live = attrs.evolve(live, locks=await self._locks())
         return live

@@ -208,7 +208,8 @@ def _jobs(query: Query, jobs: Mapping[JobId, Job], insides: Insides) -> Selectio
         return JobRow(job, live.archived.get(job), archived=True)
 
     def rows(chosen: Sequence[JobId], live: LiveData) -> list[JobRow]:
-        return [row(each, live) for each in sorted({*chosen, *live.archived})]
+        ids = sorted({*chosen, *live.archived}) if live.among is None else live.among
+        return [row(each, live) for each in ids]
 
     if wants_archive:
         return Selection(JOBS, objects, row, needs, rows, Needs(archived="all"))

@@ -84,6 +84,8 @@ class LiveData:
     consoles: Mapping[InstanceUuid, ConsoleAccess] = field(factory=dict)
     archived: Mapping[JobId, Job] = field(factory=dict)
     locks: Sequence[LockState] = ()
+    among: Sequence[JobId] | None = None
+    """Of all jobs, which ones are shown now: whoever shows a long history does so in parts."""
 
     @cached_property
     def seen(self) -> Mapping[InstanceUuid, list[tuple[NodeUuid, InstanceRuntime]]]:

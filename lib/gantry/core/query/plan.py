@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from attrs import frozen
 
@@ -29,6 +29,7 @@ Row = TypeVar("Row")
 class Plan:
     """A query that was understood; no object was looked at yet."""
 
+    columns: Sequence[FieldDefinition]
     choose: Callable[[], Slices[Chosen]]
     """Find the objects that may belong to the answer.
 
@@ -83,26 +84,30 @@ class Rows:
         """Return all cells."""
         return self.cells_of(0, self.count)
 
-    def typed(self) -> Iterator[bytes]:
-        """Yield the result of LUXI's Query as JSON, in pieces."""
-        head = b'{"fields":' + rendered(list(map(described, self.columns))) + b',"data":['
-        return self._pieces(head, b"]}", lambda rows: rows)
-
-    def plain(self) -> Iterator[bytes]:
-        """Yield rows of bare values as JSON, in pieces."""
-        return self._pieces(b"[", b"]", lambda rows: [[cell[1] for cell in row] for row in rows])
-
-    def _pieces(
-        self, head: bytes, tail: bytes, form: Callable[[list[list[Cell]]], object]
-    ) -> Iterator[bytes]:
+    def rendered(self, form: Form) -> Iterator[bytes]:
+        """Yield the rows as JSON without what stands around them, some rows at a time."""
         size = max(1, min(ROWS_MAX, CELLS_MAX // (len(self.columns) + 1)))
         for start in range(0, self.count, size):
-            rows = rendered(form(self.cells_of(start, start + size)))
-            if start:
-                yield head
-                head = b","
-            head += rows[1:-1]
-        yield head + tail
+            yield rendered(form.of(self.cells_of(start, start + size)))[1:-1]
+
+
+@frozen
+class Form:
+    """How an answer is written: what stands around the rows, and what becomes of them."""
+
+    head: bytes
+    tail: bytes
+    of: Callable[[list[list[Cell]]], Json]
+
+
+PLAIN: Final = Form(b"[", b"]", lambda rows: [[value for _, value in row] for row in rows])
+"""Rows of bare values, as LUXI's older calls return them."""
+
+
+def typed(columns: Sequence[FieldDefinition]) -> Form:
+    """Return the form of LUXI's Query."""
+    fields = rendered(list(map(described, columns)))
+    return Form(b'{"fields":' + fields + b',"data":[', b"]}", lambda rows: rows)
 
 
 def described(definition: FieldDefinition) -> dict[str, Json]:
@@ -136,7 +141,7 @@ class Selection(Generic[Obj, Row]):
             ParameterError: the filter names a field that does not exist.
         """
         compiled = _Compiled.of(self, self.table.select(names), expression)
-        return Plan(compiled.choose)
+        return Plan([each.definition for each in compiled.columns], compiled.choose)
 
 
 @frozen

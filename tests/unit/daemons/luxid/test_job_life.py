@@ -11,7 +11,8 @@ from tests.unit.daemons.luxid.luxid_bench import NOW, PATIENCE_SECONDS, Bench, C
 
 from gantry.core.queue.attempts import DEATHS_MAX, ROLL_BACKS_MAX
 from gantry.daemons.luxid import supervisor
-from gantry.daemons.luxid.files import archived_path, live_path
+from gantry.daemons.luxid.archive import archived_path
+from gantry.daemons.luxid.files import live_path
 from gantry.daemons.luxid.store import journal_path
 from gantry.protocols.identity import Attempt, JobId, Key
 from gantry.protocols.jobproc import (

@@ -26,7 +26,8 @@ from tests.unit.daemons.luxid.luxid_bench import (
 )
 
 from gantry.core.query.live import LiveData, Needs
-from gantry.daemons.luxid.files import archived_path, live_path
+from gantry.daemons.luxid.archive import archived_path
+from gantry.daemons.luxid.files import live_path
 from gantry.daemons.luxid.live import Inquiry
 from gantry.protocols.framing import ETX
 from gantry.protocols.jobproc import Ended, OpcodeChanged

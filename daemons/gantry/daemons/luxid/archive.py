@@ -1,0 +1,99 @@
+"""The archive: files of jobs that have left the queue, ten thousand to a folder, as in Ganeti.
+
+Nothing of it is held in memory, and a long history is gone through part by part.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from attrs import frozen
+
+from gantry.core.query.slices import parts
+from gantry.core.queue.state import Queue
+from gantry.protocols.codec import Malformed
+from gantry.protocols.identity import JobId
+from gantry.protocols.jobs import Job, dump_job, load_job
+from gantry.runtime.environment import Environment
+from gantry.runtime.logs import Log
+
+FOLDER_JOBS: Final = 10_000
+"""How many jobs share one folder (Ganeti's JOBS_PER_ARCHIVE_DIRECTORY)."""
+
+PART_JOBS: Final = 200
+"""How many jobs of a history are in memory at once."""
+
+JOB_FILE: Final = re.compile(r"job-([1-9][0-9]*)")
+
+Part = tuple[Sequence[JobId], Mapping[JobId, Job]]
+"""Ids of jobs, and those of the jobs that are archived."""
+
+LOG: Final = Log("luxid.archive")
+
+
+def archived_path(env: Environment, job: JobId) -> Path:
+    """Return where the file of an archived job is."""
+    return env.paths.queue / "archive" / str(job // FOLDER_JOBS) / f"job-{job}"
+
+
+@frozen
+class Archive:
+    """The archive's folders and files."""
+
+    env: Environment
+
+    async def put(self, jobs: Sequence[Job]) -> None:
+        """Write the files of some jobs, all or some of them.
+
+        Raises:
+            OSError: one could not be written.
+        """
+        contents = {archived_path(self.env, job.id): dump_job(job) for job in jobs}
+        for folder in {path.parent for path in contents}:
+            await self.env.files.make_folder(folder)
+        await self.env.files.write_all(contents)
+
+    async def has(self, job: JobId) -> bool:
+        """Whether a job's file is there."""
+        return await self.env.files.exists(archived_path(self.env, job))
+
+    async def read(self, jobs: Iterable[JobId]) -> dict[JobId, Job]:
+        """Read archived jobs; those that are not there are missing."""
+        found: dict[JobId, Job] = {}
+        for job in jobs:
+            try:
+                found[job] = load_job(await self.env.files.read(archived_path(self.env, job)))
+            except FileNotFoundError:
+                continue
+            except (OSError, Malformed) as error:
+                LOG.warning("an archived job can not be read", job=job, reason=str(error))
+        return found
+
+    async def history(self, queue: Queue) -> AsyncGenerator[Part, None]:
+        """Yield the ids of all jobs there ever were, in order and in parts."""
+        queued: defaultdict[int, set[JobId]] = defaultdict(set)
+        for job in queue.entries:
+            queued[job // FOLDER_JOBS].add(job)
+        for folder in sorted({*await self._folders(), *queued}):
+            ids = sorted(queued[folder] | await self._jobs_in(folder))
+            for part in parts(ids, PART_JOBS):
+                archived = [job for job in part if job not in queued[folder]]
+                yield part, await self.read(archived)
+
+    async def _folders(self) -> list[int]:
+        names = await self.env.files.list(self.env.paths.queue / "archive")
+        return [int(name) for name in names if name.isascii() and name.isdigit()]
+
+    async def _jobs_in(self, folder: int) -> set[JobId]:
+        path = self.env.paths.queue / "archive" / str(folder)
+        names = await self.env.files.list(path)
+        return await self.env.offload(lambda: job_files(names))
+
+
+def job_files(names: Iterable[str]) -> set[JobId]:
+    """Return the numbers of the jobs whose files are among these names."""
+    return {JobId(int(match[1])) for match in map(JOB_FILE.fullmatch, names) if match}
