@@ -15,6 +15,15 @@ Json = object
 """Any JSON value: ``None``, bool, int, float, str, list or dict with str keys."""
 
 
+WHOLE_MAX: Final = 2.0**53
+"""Below, every whole number is a float of its own."""
+
+
+def shown_number(value: float) -> float:
+    """Return a number as Ganeti renders it in JSON: whole ones without a fraction."""
+    return int(value) if abs(value) < WHOLE_MAX and value == int(value) else value
+
+
 @frozen
 class Constraint:
     """What a value must be beyond its type."""

@@ -34,6 +34,7 @@ from gantry.protocols.jobs import Job
 from gantry.protocols.locks import LockState
 from gantry.protocols.luxi import TagKind
 from gantry.protocols.query import parse_query, parse_resource
+from gantry.protocols.values import shown_number
 
 
 @frozen
@@ -167,7 +168,7 @@ class QueryCalls(Calls):
                 await self.parts.env.files.write(self._pause_file(), b"%d\n" % until, 0o644)
         except OSError as error:
             raise GenericError(f"the watcher's pause can not be written: {error}") from error
-        return until
+        return None if until is None else shown_number(until)
 
     def _pause_file(self) -> Path:
         return self.parts.env.paths.data / "watcher.pause"

@@ -15,6 +15,7 @@ from gantry.protocols.objects.group import NodeGroup
 from gantry.protocols.objects.instance import ForthcomingInstance, Instance
 from gantry.protocols.objects.network import Network
 from gantry.protocols.objects.node import Node
+from gantry.protocols.values import shown_number
 
 IP_VERSIONS: Final[Mapping[int, int]] = {2: 4, 10: 6}
 """By Linux's number of an address family."""
@@ -24,7 +25,7 @@ AS_STORED: Final = (
     "ndparams", "diskparams", "candidate_pool_size", "max_running_jobs", "max_tracked_jobs",
     "mac_prefix", "master_netdev", "master_netmask", "use_external_mip_script",
     "volume_group_name", "drbd_usermode_helper", "file_storage_dir", "shared_file_storage_dir",
-    "gluster_storage_dir", "maintain_node_health", "ctime", "mtime", "uuid", "uid_pool",
+    "gluster_storage_dir", "maintain_node_health", "uuid", "uid_pool",
     "default_iallocator", "default_iallocator_params", "reserved_lvs", "prealloc_wipe_disks",
     "hidden_os", "blacklisted_os", "enabled_disk_templates", "install_image",
     "instance_communication_network", "zeroing_image", "compression_tools",
@@ -75,6 +76,8 @@ def cluster_info(view: View, release: Release) -> dict[str, Json]:
         "master": view.node_name(cluster.master_node),
         "default_hypervisor": cluster.enabled_hypervisors[0],
         **{name: getattr(cluster, name) for name in AS_STORED},
+        "ctime": shown_number(cluster.ctime),
+        "mtime": shown_number(cluster.mtime),
         "tags": sorted(cluster.tags),
         "primary_ip_version": IP_VERSIONS[cluster.primary_ip_family],
         "enabled_data_collectors": {name: each.active for name, each in collectors.items()},

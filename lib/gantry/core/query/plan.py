@@ -19,6 +19,7 @@ from gantry.core.query.live import NO_LIVE_DATA, NOTHING, LiveData, Needs
 from gantry.core.query.slices import CELLS_MAX, ROWS_MAX, Slices, at_once, parts
 from gantry.protocols.codec import Json, rendered
 from gantry.protocols.query import EVERYTHING, Cell, FieldDefinition, Filter, fields_of
+from gantry.protocols.values import shown_number
 
 T = TypeVar("T")
 Obj = TypeVar("Obj")
@@ -207,9 +208,21 @@ class _Compiled(Generic[Obj, Row]):
         return passing
 
     def _rows(self, items: Sequence[T], row: Callable[[T], Row]) -> Rows:
-        readers = [each.read for each in self.columns]
+        readers = [_reader(each) for each in self.columns]
 
         def cells_of(start: int, stop: int) -> list[list[Cell]]:
             return [[read(each) for read in readers] for each in map(row, items[start:stop])]
 
         return Rows([each.definition for each in self.columns], len(items), cells_of)
+
+
+def _reader(field: Field[Row]) -> Callable[[Row], Cell]:
+    """Return what reads a column; whole numbers are shown without a fraction, as in Ganeti."""
+    if field.kind not in ("timestamp", "float"):
+        return field.read
+
+    def read(row: Row) -> Cell:
+        status, value = field.read(row)
+        return status, shown_number(value) if isinstance(value, float) else value
+
+    return read

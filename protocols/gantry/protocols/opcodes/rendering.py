@@ -9,7 +9,7 @@ import attrs
 
 from gantry.protocols.opcodes.opcode import Opcode
 from gantry.protocols.opcodes.secrecy import REDACTED, Private, Secret
-from gantry.protocols.values import Json
+from gantry.protocols.values import Json, shown_number
 
 _ALWAYS: Final = frozenset({"depends", "comment", "reason"})
 """Optional parameters that are written even if they are not set."""
@@ -44,6 +44,8 @@ def _json(value: object, *, reveal: bool) -> Json:
             return {key: _json(each, reveal=reveal) for key, each in value.items()}
         case frozenset():
             return sorted(value)
+        case float():
+            return shown_number(value)
         case tuple() | list():
             return [_json(each, reveal=reveal) for each in value]
         case _:

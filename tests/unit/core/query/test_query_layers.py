@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from gantry.core.query.cluster import Release, cluster_info
 from gantry.core.query.engine import plan_query
 from gantry.core.query.view import View
 from gantry.protocols.codec import Json
@@ -147,3 +148,15 @@ def test_a_network_without_bitmaps_has_no_map(stored: dict[str, Any]) -> None:
     view = View(load_configuration(changed))
     fields = ("map", "free_count", "reserved_count", "external_reservations")
     assert show(view, "network", "net1", *fields) == [None, None, None, None]
+
+
+def test_whole_numbers_have_no_fraction(stored: dict[str, Any]) -> None:
+    changed = copy.deepcopy(stored)
+    changed["nodes"][NODE2].update(ctime=5, mtime=7.25)
+    changed["cluster"].update(ctime=3)
+    view = View(load_configuration(changed))
+    shown = show(view, "node", "node2.gnt.test", "ctime", "mtime", "ndp/cpu_speed")
+    assert shown == [5, 7.25, 1]
+    assert [type(each) for each in shown] == [int, float, int]
+    info = cluster_info(view, Release("3.0.2", "", ("64bits", "x86_64")))
+    assert (info["ctime"], type(info["ctime"])) == (3, int)

@@ -283,3 +283,12 @@ def test_sending_one_opcode_loads_neither_the_codec_nor_the_other_opcodes() -> N
     ).stdout.split()
     assert "gantry.protocols.opcodes.testing" in loaded
     assert not {"cattrs", "trio", "gantry.protocols.opcodes.instance"} & set(loaded)
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"), [(30, "30"), (30.0, "30"), (0.5, "0.5"), (1e300, "1e+300"), (0, "0")]
+)
+def test_whole_numbers_are_kept_without_a_fraction(sent: float, kept: str) -> None:
+    opcode = parse_opcode({"OP_ID": "OP_TEST_DELAY", "reason": [], "duration": sent})
+    assert repr(dump_opcode(opcode)["duration"]) == kept
+    assert parse_opcode(dump_opcode(opcode)) == opcode
