@@ -59,6 +59,8 @@ class Listing(NamedTuple):
     numeric_key: bool = False
     has_units: bool = True
     """Whether sizes are among the fields, and so a choice of their unit among the options."""
+    has_filter: bool = True
+    """Whether a filter can be given for the names."""
 
 
 def chosen_fields(text: str | None, default: Sequence[str]) -> list[str]:
@@ -185,7 +187,9 @@ def list_commands(listing: Listing) -> tuple[Command, ...]:
     def run_named_list(call: Invocation) -> int:
         return run_list(call, listing)
 
-    options = tuple(each for each in LIST_OPTIONS if listing.has_units or each is not UNITS)
+    left_out: list[Option[object]] = [UNITS] * (not listing.has_units)
+    left_out += [FORCE_FILTER] * (not listing.has_filter)
+    options = tuple(each for each in LIST_OPTIONS if each not in left_out)
     return (
         Command("list", run_named_list, (Arguments(listing.what, 0, None),), options),
         list_fields_command(listing.what),

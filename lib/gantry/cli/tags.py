@@ -13,7 +13,7 @@ from gantry.cli.jobs import submit_or_run
 from gantry.cli.options import Option
 from gantry.cli.standard_options import DRY_RUN, PRIORITY, SUBMISSION, TAGS_SOURCE
 
-TaggedKind = Literal["cluster", "node", "nodegroup", "instance"]
+TaggedKind = Literal["cluster", "node", "nodegroup", "instance", "network"]
 
 CHANGE_OPTIONS: tuple[Option[object], ...] = (TAGS_SOURCE, PRIORITY, DRY_RUN, *SUBMISSION)
 ANY_TAGS = Arguments("unknown", 0, None)

@@ -15,12 +15,13 @@ from gantry.cli.gnt_filter import PROGRAM as FILTER
 from gantry.cli.gnt_group.program import PROGRAM as GROUP
 from gantry.cli.gnt_instance.program import PROGRAM as INSTANCE
 from gantry.cli.gnt_job.program import PROGRAM as JOB
+from gantry.cli.gnt_network.program import PROGRAM as NETWORK
 from gantry.cli.gnt_node.program import PROGRAM as NODE
 from gantry.cli.gnt_os import PROGRAM as OS
 from gantry.cli.options import Option
 from gantry.cli.standard_options import DRY_RUN, PRIORITY
 
-PROGRAMS = (CLUSTER, DEBUG, FILTER, GROUP, INSTANCE, JOB, NODE, OS)
+PROGRAMS = (CLUSTER, DEBUG, FILTER, GROUP, INSTANCE, JOB, NETWORK, NODE, OS)
 FACTS = json.loads((Path(__file__).parents[2] / "facts/cli.json").read_text())["programs"]
 ADDED = {"format", "force_quorum"}
 """Options that Ganeti does not have, by their names in the program."""

@@ -37,6 +37,13 @@ from gantry.protocols.opcodes.instance import (
     OpInstanceShutdown,
     OpInstanceStartup,
 )
+from gantry.protocols.opcodes.network import (
+    OpNetworkAdd,
+    OpNetworkConnect,
+    OpNetworkDisconnect,
+    OpNetworkRemove,
+    OpNetworkSetParams,
+)
 from gantry.protocols.opcodes.node import OpNodeRemove, OpNodeSetParams
 from gantry.protocols.opcodes.opcode import Opcode
 from gantry.protocols.opcodes.relocation import OpInstanceFailover, OpInstanceMigrate
@@ -69,8 +76,32 @@ MIGRATE = OpInstanceMigrate(instance_name=NEW, target_node="node2.gnt.test")
 FAILOVER = OpInstanceFailover(instance_name=NEW, target_node="node2.gnt.test")
 RACK = OpGroupAdd(group_name="rack2", alloc_policy="last_resort")
 
+NET = OpNetworkAdd(
+    network_name="net2", network="10.88.0.0/28", add_reserved_ips=("10.88.0.3",), tags=("lab",)
+)
+CONNECT = OpNetworkConnect(
+    network_name="net2", group_name="default", network_mode="bridged", network_link="br0"
+)
+
 SCENARIOS: dict[str, tuple[list[Opcode], Opcode]] = {
     "add": ([], create()),
+    "add a network": ([], NET),
+    "change a network": ([NET], OpNetworkSetParams(network_name="net2", gateway="10.88.0.1")),
+    "keep addresses back": (
+        [NET],
+        OpNetworkSetParams(
+            network_name="net2",
+            add_reserved_ips=("10.88.0.4",),
+            remove_reserved_ips=("10.88.0.3",),
+            mac_prefix="aa:00:17",
+        ),
+    ),
+    "remove a network": ([NET], OpNetworkRemove(network_name="net2")),
+    "connect a network": ([NET], CONNECT),
+    "disconnect a network": (
+        [NET, CONNECT],
+        OpNetworkDisconnect(network_name="net2", group_name="default"),
+    ),
     "add without start": ([], create(start=False)),
     "remove": ([create()], OpInstanceRemove(instance_name=NEW)),
     "remove a stopped one": ([create(start=False)], OpInstanceRemove(instance_name=NEW)),

@@ -88,7 +88,8 @@ class KvmParameters(ParameterSet):
     # disks and removable media
     disk_type: KvmDiskType = "paravirtual"
     disk_cache: Literal["default", "none", "writeback", "writethrough"] = "default"
-    disk_aio: Literal["native", "threads"] = "threads"
+    disk_aio: Literal["io_uring", "native", "threads"] = "threads"
+    """``io_uring`` is known to Ganeti 3.1 and later."""
     disk_discard: Literal["default", "ignore", "unmap"] = "default"
     scsi_controller_type: Literal["lsi", "megasas", "virtio-scsi-pci"] = "lsi"
     cdrom_image_path: str = ""
