@@ -90,7 +90,7 @@ def rows(**values: object) -> object:
 
 def test_info_looks_as_ganetis(command: Command, luxid: FakeLuxid) -> None:
     (expected,) = [each["stdout"] for each in SAMPLES if each["cmd"] == "gnt-network info net1"]
-    taken = "XXX" + "." * 252 + "X"
+    taken = 3 * "X" + 252 * "." + "X"
     uuid = "0d123dd2-18d3-4a78-bb17-e560e0d5ddc8"
     found = rows(
         name="net1",
