@@ -32,10 +32,12 @@ ADDED_CHOICES = {"gnt-cluster queue": {"pause", "resume"}}
 ADDED_DRY_RUN = {
     *(
         f"{program} {verb}-tags"
-        for program in ("gnt-cluster", "gnt-group", "gnt-instance", "gnt-node")
+        for program in ("gnt-cluster", "gnt-group", "gnt-instance", "gnt-network", "gnt-node")
         for verb in ("add", "remove")
     ),
     *(f"gnt-node {verb}" for verb in ("add", "evacuate", "failover", "migrate")),
+    "gnt-network connect",
+    "gnt-network disconnect",
     "gnt-cluster destroy",
     "gnt-cluster verify-disks",
     "gnt-instance activate-disks",

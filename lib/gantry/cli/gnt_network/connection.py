@@ -13,15 +13,20 @@ from gantry.cli.invocation import Invocation
 from gantry.cli.jobs import wait_for_all
 from gantry.cli.luxi import Opcode
 from gantry.cli.options import Option, parameters
-from gantry.cli.standard_options import PRIORITY
+from gantry.cli.standard_options import DRY_RUN, PRIORITY
 
 NIC_DEFAULTS = {"mode": "bridged", "link": "xen-br0", "vlan": ""}
 """What interfaces connect with where nothing is said (the reference's NIC parameters)."""
 
 NIC_PARAMETERS = parameters("-N --nic-parameters", "nicparams", "how interfaces connect there")
 
-CONNECT_OPTIONS: tuple[Option[object], ...] = (CONFLICTS_CHECK, PRIORITY, NIC_PARAMETERS)
-DISCONNECT_OPTIONS: tuple[Option[object], ...] = (PRIORITY,)
+CONNECT_OPTIONS: tuple[Option[object], ...] = (
+    CONFLICTS_CHECK,
+    DRY_RUN,
+    PRIORITY,
+    NIC_PARAMETERS,
+)
+DISCONNECT_OPTIONS: tuple[Option[object], ...] = (DRY_RUN, PRIORITY)
 
 
 def run_connect(call: Invocation) -> int:
