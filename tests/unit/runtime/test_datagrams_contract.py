@@ -10,7 +10,8 @@ import trio
 
 from gantry.runtime.environment import DatagramSocket, Network
 from gantry.runtime.network import RealNetwork
-from gantry.runtime.testing.environment import MemoryNetwork
+from gantry.runtime.testing.environment import lone_network
+from gantry.runtime.testing.files import MemoryFiles
 
 HOST = "127.0.0.1"
 NOBODY = 1
@@ -20,7 +21,7 @@ PATIENCE_SECONDS = 30
 
 NETWORKS: dict[str, Callable[[], Network]] = {
     "real": lambda: RealNetwork(Path("/nonexistent"), "localhost"),
-    "memory": MemoryNetwork,
+    "memory": lambda: lone_network("localhost", MemoryFiles()),
 }
 
 

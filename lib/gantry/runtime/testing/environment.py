@@ -7,20 +7,16 @@ and there are no programs.
 from __future__ import annotations
 
 import errno
-import ssl
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import trio
-import trio.testing
 from attrs import define, field, frozen
 from typing_extensions import override
 
 from gantry.runtime.environment import (
-    Clock,
-    DatagramSocket,
     Environment,
     Finished,
     Network,
@@ -32,20 +28,14 @@ from gantry.runtime.environment import (
 )
 from gantry.runtime.files import in_place
 from gantry.runtime.paths import Paths
-from gantry.runtime.testing.datagrams import DatagramWire
 from gantry.runtime.testing.files import MemoryFiles
+from gantry.runtime.testing.life import Life
+from gantry.runtime.testing.machine import MachineClock
+from gantry.runtime.testing.network import MemoryNetwork, Sockets
 from gantry.runtime.testing.tls import MemoryTls
+from gantry.runtime.testing.wires import Wires
 
-START_TIME = 2_000_000_000.0
-"""Seconds since the epoch when trio's clock stands at 0."""
-
-
-class TrioClock(Clock):
-    """Wall-clock time that goes with trio's, and so stands still or jumps with it."""
-
-    @override
-    def now(self) -> float:
-        return START_TIME + trio.current_time()
+LONE_ADDRESS = "127.0.0.1"
 
 
 @define
@@ -63,71 +53,6 @@ class CountedRandomness(Randomness):
     def uuid(self) -> str:
         self._drawn += 1
         return str(uuid.UUID(int=self._drawn, version=4))
-
-
-@define
-class _MemoryListener(trio.abc.Listener[trio.abc.Stream]):
-    network: MemoryNetwork
-    path: Path
-    arrivals: trio.MemoryReceiveChannel[trio.abc.Stream]
-
-    @override
-    async def accept(self) -> trio.abc.Stream:
-        try:
-            return await self.arrivals.receive()
-        except (trio.EndOfChannel, trio.ClosedResourceError):
-            raise trio.ClosedResourceError from None
-
-    @override
-    async def aclose(self) -> None:
-        self.network.listening.pop(self.path, None)
-        await self.arrivals.aclose()
-
-
-@define
-class MemoryNetwork(Network):
-    """Unix sockets of one machine, as memory streams, and datagrams; there is no TCP."""
-
-    listening: dict[Path, trio.MemorySendChannel[trio.abc.Stream]] = field(factory=dict, init=False)
-    wire: DatagramWire = field(factory=DatagramWire, init=False)
-
-    @override
-    async def connect_unix(self, path: Path) -> trio.abc.Stream:
-        if path not in self.listening:
-            raise ConnectionRefusedError(errno.ECONNREFUSED, "nobody listens", str(path))
-        ours, theirs = trio.testing.memory_stream_pair()
-        await self.listening[path].send(theirs)
-        return ours
-
-    @override
-    async def listen_unix(self, path: Path, mode: int) -> trio.abc.Listener[trio.abc.Stream]:
-        await trio.lowlevel.checkpoint()
-        sending, receiving = trio.open_memory_channel[trio.abc.Stream](16)
-        self.listening[path] = sending
-        return _MemoryListener(self, path, receiving)
-
-    @override
-    async def connect_tcp(
-        self, address: str, port: int, tls: ssl.SSLContext | None = None
-    ) -> trio.abc.Stream:
-        raise ConnectionRefusedError(errno.ECONNREFUSED, f"nothing at {address}:{port}")
-
-    @override
-    async def listen_tcp(self, address: str, port: int) -> trio.abc.Listener[trio.abc.Stream]:
-        raise OSError(errno.EADDRNOTAVAIL, f"there is no {address} here")
-
-    @override
-    def port_of(self, listener: trio.abc.Listener[trio.abc.Stream]) -> int:
-        raise OSError(errno.EINVAL, "this is no TCP listener")
-
-    @override
-    async def udp(self, address: str, port: int) -> DatagramSocket:
-        await trio.lowlevel.checkpoint()
-        return self.wire.bind(address, port)
-
-    @override
-    async def resolve(self, name: str) -> str:
-        raise OSError(errno.ENOENT, f"{name} does not resolve")
 
 
 class NoProcesses(Processes):
@@ -196,6 +121,13 @@ class RecordedReadiness(Readiness):
         self.states.append(state)
 
 
+def lone_network(node: str, files: MemoryFiles) -> MemoryNetwork:
+    """Return the network of a machine that has none but its own unix sockets and ports."""
+    wires = Wires()
+    sockets = Sockets(wires.add(node, LONE_ADDRESS), files)
+    return MemoryNetwork(wires, sockets, lambda _: sockets, Life())
+
+
 def memory_environment(
     node: str,
     files: MemoryFiles,
@@ -204,15 +136,17 @@ def memory_environment(
     variables: Mapping[str, str] | None = None,
 ) -> Environment:
     """Return the environment of a daemon on a node that has these files."""
+    paths = Paths(Path("/"), Path("/run/gantry"))
+    files.put_folder(paths.sockets)
     return Environment(
         node=node,
-        paths=Paths(Path("/"), Path("/run/gantry")),
+        paths=paths,
         variables=variables or {},
-        clock=TrioClock(),
+        clock=MachineClock(),
         random=CountedRandomness(),
         files=files,
-        network=network or MemoryNetwork(),
-        tls=MemoryTls(files, TrioClock()),
+        network=network or lone_network(node, files),
+        tls=MemoryTls(files, MachineClock()),
         processes=NoProcesses(),
         offload=in_place,
         readiness=RecordedReadiness(),

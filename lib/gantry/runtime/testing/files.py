@@ -7,6 +7,7 @@ when the power goes; everything else the contract calls durable is kept.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -42,7 +43,14 @@ class _Link:
     target: Path
 
 
-_Entry = _Inode | _Link | Literal["folder"]
+@frozen(eq=False)
+class _Socket:
+    """A name that was bound; whether somebody listens there is the network's affair."""
+
+    listener: object
+
+
+_Entry = _Inode | _Link | _Socket | Literal["folder"]
 
 
 @define
@@ -85,6 +93,34 @@ class MemoryFiles(Files):
         """Set up a folder with its parents, as a test's beginning."""
         for each in (path, *path.parents):
             self._entries.setdefault(each, "folder")
+
+    def bind(self, path: Path, listener: object) -> None:
+        """Give a socket a name.
+
+        Raises:
+            OSError: there is something of that name, or no such folder.
+        """
+        self._folder_of(path)
+        if path in self._entries:
+            raise OSError(errno.EADDRINUSE, "address already in use", str(path))
+        self._entries[path] = _Socket(listener)
+
+    def bound_to(self, path: Path) -> object:
+        """Return what was bound to a name.
+
+        Raises:
+            OSError: there is nothing of that name, or no socket.
+        """
+        entry = self._entries.get(self._resolve(path))
+        if entry is None:
+            raise FileNotFoundError(errno.ENOENT, "no such file", str(path))
+        if not isinstance(entry, _Socket):
+            raise ConnectionRefusedError(errno.ECONNREFUSED, "no socket", str(path))
+        return entry.listener
+
+    def paths(self) -> tuple[Path, ...]:
+        """Return everything that is there but folders, for a test's assertions."""
+        return tuple(sorted(p for p, entry in self._entries.items() if entry != "folder"))
 
     def content(self, path: Path) -> bytes:
         """Return a file's content, for a test's assertions."""
@@ -211,6 +247,8 @@ class MemoryFiles(Files):
             return entry
         if entry is None:
             raise FileNotFoundError(2, "no such file", str(path))
+        if isinstance(entry, _Socket):
+            raise OSError(errno.ENXIO, "is a socket", str(path))
         raise IsADirectoryError(21, "is a directory", str(path))
 
     def _folder_of(self, path: Path) -> None:

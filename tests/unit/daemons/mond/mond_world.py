@@ -20,8 +20,9 @@ from gantry.protocols.mond import CollectorSettings
 from gantry.protocols.objects.vocabulary import AdminState
 from gantry.protocols.runtime_types import InstanceRuntime, InstanceState
 from gantry.runtime.environment import Clock
-from gantry.runtime.testing.environment import MemoryNetwork, memory_environment
+from gantry.runtime.testing.environment import lone_network, memory_environment
 from gantry.runtime.testing.files import MemoryFiles
+from gantry.runtime.testing.network import MemoryNetwork
 
 DISKS = (
     "   8       0 sda 10 1 2048 30 20 2 4096 40 0 50 70 0 0 0 0 1 2\n"
@@ -86,9 +87,10 @@ class Node:
     instances: TableInstances = field(factory=TableInstances)
     settings: dict[str, CollectorSettings] = field(factory=dict)
     clock: Clock = field(factory=FixedClock)
-    network: MemoryNetwork = field(factory=MemoryNetwork)
+    network: MemoryNetwork = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self.network = lone_network("node1.gnt.test", self.files)
         self.put(STAT, stat(100, 200))
         self.put(DISKSTATS, DISKS)
         self.put(MEMINFO, MEMORY)
