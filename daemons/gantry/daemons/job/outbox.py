@@ -36,8 +36,11 @@ class Outbox:
         return number
 
     async def after(self, number: EventNumber) -> tuple[Numbered, ...]:
-        """Wait for events later than ``number`` and return them."""
-        while self._last <= number:
+        """Wait for events later than ``number`` and return them; what is committed is not told again.
+
+        A LuxiD that has just started may ask for less than an earlier one has made durable.
+        """
+        while self._last <= max(number, self._committed):
             await self._changed.wait()
         with trio.move_on_after(LINGER_SECONDS):
             while self._urgent <= number:

@@ -323,7 +323,8 @@ class QueueStore:
             taken.answer,
         )
         self.head = decision.queue
-        if decision.records or self._in_flight:
+        # What the journal held at the start may have decided it: until that counts, this does not.
+        if decision.records or self._in_flight or self._recovering is not None:
             self._submit(decision)
         else:
             self._finish(decision)

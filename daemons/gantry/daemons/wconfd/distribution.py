@@ -135,9 +135,9 @@ class Distribution:
     def _attend(self, nursery: trio.Nursery, configuration: Configuration) -> None:
         """Begin with nodes that are new or back, and leave those that are gone."""
         wanted = {node.uuid for node in configuration.nodes.values() if not node.offline}
-        for uuid in self._attended.keys() - wanted:
+        for uuid in sorted(self._attended.keys() - wanted):
             self._attended.pop(uuid).cancel()
-        for uuid in wanted - self._attended.keys():
+        for uuid in sorted(wanted - self._attended.keys()):
             scope = self._attended[uuid] = trio.CancelScope()
             nursery.start_soon(self._keep_up_to_date, uuid, scope)
 

@@ -100,6 +100,8 @@ class MemoryProcess:
     ended: trio.Event = field(factory=trio.Event, init=False)
     ending: Ending | None = field(default=None, init=False)
     failure: BaseException | None = field(default=None, init=False)
+    _tasks_of: trio.lowlevel.Task | None = field(default=None, init=False)
+    """The task from which all others of the process come, while there are any."""
 
     @property
     def name(self) -> str:
@@ -109,6 +111,13 @@ class MemoryProcess:
     async def run(self, main: Main) -> None:
         """Be the process until it ends, whatever ends it."""
         CURRENT.set(self)
+        self._tasks_of = trio.lowlevel.current_task()
+        try:
+            await self._live(main)
+        finally:
+            self._tasks_of = None
+
+    async def _live(self, main: Main) -> None:
         try:
             with self.scope:
                 await main(self.env)
@@ -137,6 +146,29 @@ class MemoryProcess:
         """End the process on the spot; nothing that its code still does has an effect."""
         self._over("killed")
         self.scope.cancel()
+        self.machine.nursery.start_soon(self._unwind)
+
+    async def _unwind(self) -> None:
+        """Get all tasks of a dead process out of where they are, shielded or not.
+
+        What a shield waits for will never come: it would have been an effect.
+        """
+        while self._tasks_of is not None:
+            _take_shields(self._tasks_of)
+            await trio.lowlevel.checkpoint()
+
+
+def _take_shields(task: trio.lowlevel.Task) -> None:
+    """Let a cancellation through to a task and to all below it."""
+    status: trio._core._run.CancelStatus | None
+    status = task._cancel_status  # noqa: SLF001 - trio keeps to itself who is shielded
+    while status is not None:
+        if status._scope.shield:  # noqa: SLF001 - likewise
+            status._scope.shield = False  # noqa: SLF001 - likewise
+        status = status._parent  # noqa: SLF001 - likewise
+    for nursery in task.child_nurseries:
+        for child in nursery.child_tasks:
+            _take_shields(child)
 
 
 def _is_cancellation(error: BaseException) -> bool:
@@ -155,6 +187,7 @@ class Machine:
     """One machine. Its processes run in ``nursery``."""
 
     name: str
+    """What timelines call it; :attr:`station` has its host name."""
     wires: Wires
     station: Station
     nursery: trio.Nursery
@@ -213,13 +246,13 @@ class Machine:
 
         def sent(size: int) -> None:
             if self.note is not None:
-                self.note(process, "send", str(size))
+                self.note(process, "send", "")
 
         life = process.life
         files = ProcessFiles(self.mounts, life, watch)
         find = self.sockets_of or (lambda _: self.sockets)
         return Environment(
-            node=self.name,
+            node=self.station.name,
             paths=PATHS,
             variables=variables,
             clock=self.clock,

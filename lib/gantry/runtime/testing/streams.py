@@ -146,6 +146,11 @@ class MemoryStream(trio.abc.HalfCloseableStream):
         """The machine of this end."""
         return self._outgoing.source
 
+    @property
+    def is_between_machines(self) -> bool:
+        """Whether the other end is on another machine."""
+        return self._outgoing.target is not self._outgoing.source
+
     def _check(self) -> None:
         self._end_point.life.check()
         if not self.is_open:

@@ -1,0 +1,296 @@
+"""A whole cluster in one loop: the real daemons on machines in memory."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import trio
+from attrs import define, field
+from tests.simulation import programs as programs_
+from tests.simulation.fork_server import ForkServer, SimulatedLauncher
+from tests.simulation.services import MASTER_UNITS, NODE_UNITS, MasterUnits, Services
+from tests.simulation.world import LATENCY_SECONDS, Chance, Pulse, Timeline
+
+from gantry.daemons.luxid.main import main as luxid_main
+from gantry.daemons.noded.main import main as noded_main
+from gantry.daemons.rconfd.main import main as rconfd_main
+from gantry.daemons.wconfd.main import main as wconfd_main
+from gantry.protocols.codec import Json
+from gantry.protocols.jobproc import SpawnRequest
+from gantry.protocols.luxi import SOCKET_NAME, Luxi
+from gantry.runtime.environment import Environment
+from gantry.runtime.founding import found_cluster
+from gantry.runtime.joining import issue_token, join_cluster
+from gantry.runtime.luxi_client import LuxiClient
+from gantry.runtime.testing.files import MemoryFiles
+from gantry.runtime.testing.machine import PATHS, Machine, Main, MemoryProcess
+from gantry.runtime.testing.network import Sockets
+from gantry.runtime.testing.wires import Station, Wires
+
+NAME: Final = "cluster.gantry.test"
+SHARED: Final = Path("/srv/ganeti/shared-file-storage")
+TOKEN_SECONDS: Final = 3600.0
+FINAL: Final = ("success", "error", "canceled")
+
+DISK_SECONDS: Final = (0.0002, 0.004)
+"""What an operation that reaches the disk takes."""
+
+SLOW: Final = frozenset({"write", "sync", "truncate", "rename", "open", "link", "remove", "folder"})
+
+COMMAND_SECONDS_MAX: Final = 180.0
+"""A person gives up after this time."""
+
+
+class Gone(Exception):
+    """A command's process died before its end: its machine went dark, or it was given up."""
+
+
+def node_name(number: int) -> str:
+    """Return a node's name; the first one founds the cluster."""
+    return f"node{number}.gantry.test"
+
+
+@define(eq=False)
+class Node:
+    """One node with all that runs on it."""
+
+    machine: Machine
+    services: Services
+    fork_server: ForkServer
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.machine.station.name
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it has power."""
+        return self.machine.station.is_up
+
+
+@define(eq=False)
+class Cluster:
+    """The nodes, and who is the master as the people around it believe."""
+
+    size: int
+    chance: Chance
+    timeline: Timeline
+    pulse: Pulse
+    nursery: trio.Nursery
+    wires: Wires = field(factory=Wires)
+    nodes: dict[str, Node] = field(factory=dict)
+    master: str = node_name(1)
+    shared: MemoryFiles = field(factory=MemoryFiles)
+    scripts: programs_.Scripts = field(init=False)
+    failures: list[str] = field(factory=list)
+    """What was seen to be wrong while it happened."""
+    died: list[tuple[MemoryProcess, BaseException]] = field(factory=list)
+    """Daemons that failed by themselves."""
+    _disks: random.Random = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.scripts = programs_.Scripts(self.chance.source("scripts"))
+        self._disks = self.chance.source("disks")
+        delays = self.chance.source("network")
+        self.wires.delay = lambda _from, _to: delays.uniform(*LATENCY_SECONDS)
+        self.shared.put_folder(SHARED)
+        for number in range(1, self.size + 1):
+            self._add(number)
+        self.wires.name(NAME, "192.0.2.100")
+
+    def _add(self, number: int) -> None:
+        name, address = node_name(number), f"192.0.2.{number}"
+        machine = Machine(
+            name.partition(".")[0],
+            self.wires,
+            self.wires.add(name, address),
+            self.nursery,
+            self.chance.source(f"random of {name}"),
+            programs_.programs(self.scripts),
+            {SHARED: self.shared},
+            note=self.timeline.note,
+            disk_watch=self._disk,
+            sockets_of=self._sockets_of,
+        )
+        programs_.install(machine.disk)
+        fork_server = ForkServer(machine, self._spawned, self._ended)
+        services = Services(
+            machine, {}, self.timeline.say, self._died, self.nursery, enabled={*NODE_UNITS}
+        )
+        services.mains = _mains(services, fork_server, self._disks)
+        self.nodes[name] = Node(machine, services, fork_server)
+
+    async def _disk(self, operation: str, path: Path) -> None:
+        if operation in SLOW:
+            await trio.sleep(self._disks.uniform(*DISK_SECONDS))
+        else:
+            await trio.lowlevel.checkpoint()
+
+    def _sockets_of(self, station: Station) -> Sockets:
+        return self.nodes[station.name].machine.sockets
+
+    # --- what is seen while it happens -----------------------------------------------------------
+
+    def _spawned(self, process: MemoryProcess, request: SpawnRequest) -> None:
+        self.timeline.say(process.name, f"is made for attempt {request.attempt}")
+        others = [
+            each
+            for each in process.machine.processes.values()
+            if each.program == process.program and each is not process
+        ]
+        if others:
+            self.fail(f"{process.name} is made while {others[0].name} lives")
+
+    def _ended(self, process: MemoryProcess) -> None:
+        if process.failure is not None:
+            self.died.append((process, process.failure))
+            self.timeline.say(process.name, f"failed: {process.failure!r}"[:300])
+
+    def _died(self, process: MemoryProcess) -> None:
+        if process.failure is not None:
+            self.died.append((process, process.failure))
+
+    def fail(self, text: str) -> None:
+        """Note something that must never be."""
+        self.timeline.say("VIOLATION", text)
+        self.failures.append(text)
+
+    # --- commands --------------------------------------------------------------------------------
+
+    @property
+    def master_node(self) -> Node:
+        """The node that people take for the master."""
+        return self.nodes[self.master]
+
+    async def command(self, node: str, program: str, main: Main) -> None:
+        """Give a command on a node, as a person at a terminal there.
+
+        Raises:
+            Gone: it did not come to its end.
+            Exception: whatever it ends with.
+        """
+        if not self.nodes[node].is_up:
+            raise Gone(f"{node} is down")
+        process = self.nodes[node].machine.start(program, main)
+        try:
+            with trio.fail_after(COMMAND_SECONDS_MAX):
+                await process.ended.wait()
+        except trio.TooSlowError:
+            raise Gone(f"{program} takes too long") from None
+        finally:
+            process.kill()
+        if isinstance(process.failure, Exception):
+            raise process.failure
+        if process.ending != "returned":
+            raise Gone(f"{program} was killed")
+
+    async def luxi(
+        self, ask: Callable[[Luxi], Awaitable[object]], *, patience: float = 10.0
+    ) -> object:
+        """Ask the LuxiD of the master.
+
+        Raises:
+            Gone, GantryError, OSError, trio.TooSlowError: there is no answer, or it is that.
+        """
+        answers: list[object] = []
+
+        async def main(env: Environment) -> None:
+            path = env.paths.socket(SOCKET_NAME)
+            client = LuxiClient(env.network, path, COMMAND_SECONDS_MAX, patience)
+            async with client:
+                answers.append(await ask(client.luxi))
+
+        await self.command(self.master, "client", main)
+        return answers[0]
+
+    # --- from nothing to a cluster ---------------------------------------------------------------
+
+    async def bring_up(self) -> None:
+        """Found the cluster and let all nodes join, as the handbook says."""
+        first = self.nodes[self.master]
+        await self.command(self.master, "gnt-cluster", found)
+        await first.services.start(*NODE_UNITS)
+        await first.services.start(*MASTER_UNITS)
+        for name in [name for name in self.nodes if name != self.master]:
+            await self._join(name)
+
+    async def _join(self, name: str) -> None:
+        tokens: list[str] = []
+
+        async def invite(env: Environment) -> None:
+            tokens.append((await issue_token(env, name, TOKEN_SECONDS)).text)
+
+        async def join(env: Environment) -> None:
+            await join_cluster(env, tokens[0], None)
+
+        await self.command(self.master, "gantry", invite)
+        await self.command(name, "gantry", join)
+        await self.nodes[name].services.start(*NODE_UNITS)
+        opcode = {"OP_ID": "OP_NODE_ADD", "node_name": name, "reason": []}
+        job = await self.luxi(lambda luxi: luxi.submit_job((opcode,)))
+        assert isinstance(job, int)
+        await self.until_final(job)
+
+    async def until_final(self, job: int) -> str:
+        """Wait for a job's end and return its status."""
+        status, serial = "", 0
+        while status not in FINAL:
+            known: list[Json] | None = [status] if status else None
+            answer = await self.luxi(partial(change_of, job, known, serial))
+            assert isinstance(answer, list)
+            status = str(answer[0][0])
+            serial = max([serial, *(entry[0] for entry in answer[1])])
+        return status
+
+    async def end(self) -> None:
+        """Switch everything off."""
+        for node in self.nodes.values():
+            node.services.lose_power()
+            node.machine.lose_power(lambda _: 0)
+        await trio.sleep(1.0)
+
+
+async def change_of(job: int, known: Json, serial: int, luxi: Luxi) -> Json:
+    """Wait for a job to have another status than is known, or to say more."""
+    return await luxi.wait_for_job_change(job, ("status",), known, serial, 60.0)
+
+
+async def found(env: Environment) -> None:
+    """Make a cluster that uses fake instances."""
+    await found_cluster(
+        env,
+        {
+            "cluster_name": NAME,
+            "enabled_hypervisors": "fake",
+            "enabled_disk_templates": "file,sharedfile,diskless",
+        },
+    )
+
+
+def _mains(
+    services: Services, fork_server: ForkServer, chance: random.Random
+) -> dict[str, Callable[[MemoryProcess], Main]]:
+    """Return what each unit of a node runs."""
+
+    def noded(process: MemoryProcess) -> Main:
+        return partial(noded_main, services=MasterUnits(services, process.life))
+
+    def luxid(process: MemoryProcess) -> Main:
+        seconds = partial(chance.uniform, *(0.0005, 0.005))
+        return partial(luxid_main, launcher=SimulatedLauncher(fork_server, process.life, seconds))
+
+    return {
+        "noded": noded,
+        "rconfd": lambda _: rconfd_main,
+        "wconfd": lambda _: wconfd_main,
+        "forkserver": lambda process: partial(fork_server.main, process),
+        "luxid": luxid,
+    }
+
+
+__all__ = ["NAME", "PATHS", "Cluster", "Gone", "Node", "node_name"]

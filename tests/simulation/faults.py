@@ -1,0 +1,323 @@
+"""What breaks, and how: each kind of fault is a method."""
+
+from __future__ import annotations
+
+import errno
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Final, assert_never
+
+import trio
+from attrs import define, field
+from tests.simulation.cluster import Cluster, Gone, Node
+from tests.simulation.people import NO_ANSWER, People
+from tests.simulation.scenario import Fault, chance_of
+from tests.simulation.world import Doom
+
+from gantry.protocols.luxi import Luxi
+from gantry.runtime.environment import Environment
+from gantry.runtime.failover import PromotionRefused, fail_over
+from gantry.runtime.testing.files import Operation
+from gantry.runtime.testing.machine import MemoryProcess
+
+STEPS_MAX: Final = 400
+"""How many steps of its tasks a doomed process has left at the most: so it dies anywhere."""
+
+DARK_SECONDS: Final = (1.0, 40.0)
+CUT_SECONDS: Final = (1.0, 30.0)
+FULL_SECONDS: Final = (1.0, 15.0)
+SLOW_SECONDS: Final = (0.05, 1.5)
+CLOCK_SECONDS: Final = 3600.0
+DISK_ERRORS_MAX: Final = 4
+
+
+@define(eq=False)
+class Faults:
+    """Lets faults happen to a cluster."""
+
+    cluster: Cluster
+    people: People
+    nursery: trio.Nursery
+    happened: Counter[str] = field(factory=Counter)
+    """What really happened, by kind."""
+    failovers: int = 0
+    _mending: list[Callable[[], None]] = field(factory=list)
+
+    async def run(self, faults: tuple[Fault, ...]) -> None:
+        """Let faults happen at their moments; returns when the last one has begun."""
+        began = trio.current_time()
+        self.cluster.pulse.died = self._die
+        for fault in sorted(faults, key=lambda each: each.seconds):
+            await trio.sleep_until(began + fault.seconds)
+            self.cluster.timeline.say("FAULT", fault.text())
+            self.nursery.start_soon(self._happen, fault)
+
+    async def _happen(self, fault: Fault) -> None:
+        chance = chance_of(self.people.scenario, f"fault {fault.number}")
+        if await self._act(fault, chance):
+            self.happened[fault.kind] += 1
+        else:
+            self.cluster.timeline.say("FAULT", f"{fault.number} did not come about")
+
+    def _act(self, fault: Fault, chance: random.Random) -> Awaitable[bool]:  # noqa: C901, PLR0912 - one line for each kind
+        match fault.kind:
+            case "kill luxid":
+                return self._doom(self.cluster.master_node, "luxid", chance)
+            case "kill wconfd":
+                return self._doom(self.cluster.master_node, "wconfd", chance)
+            case "kill noded":
+                return self._doom(self._any(chance), "noded", chance)
+            case "kill rconfd":
+                return self._doom(self._any(chance), "rconfd", chance)
+            case "kill fork server":
+                return self._doom(self.cluster.master_node, "forkserver", chance)
+            case "kill job":
+                return self._doom_job(chance)
+            case "node dark":
+                return self._dark(self._any(chance), chance)
+            case "master dark":
+                return self._dark(self.cluster.master_node, chance)
+            case "link cut":
+                return self._cut_link(chance)
+            case "node cut off":
+                return self._cut_off(self._any(chance), chance)
+            case "master cut off":
+                return self._cut_off(self.cluster.master_node, chance)
+            case "slow network":
+                return self._slow(chance)
+            case "connections reset":
+                return self._reset(self._any(chance))
+            case "disk full":
+                return self._full(self._any(chance), chance)
+            case "disk error":
+                return self._disk_errors(self._any(chance), chance)
+            case "clock jump":
+                return self._clock(self._any(chance), chance)
+            case "script fails":
+                return self._script()
+            case "cancel":
+                return self._cancel(chance)
+            case "priority":
+                return self._priority(chance)
+            case "drain":
+                return self._drain(chance)
+            case "archive":
+                return self._archive(chance)
+            case "failover":
+                return self._failover(chance)
+        assert_never(fault.kind)
+
+    def _any(self, chance: random.Random) -> Node:
+        return self.cluster.nodes[chance.choice([*self.cluster.nodes])]
+
+    # --- processes -------------------------------------------------------------------------------
+
+    async def _doom(self, node: Node, unit: str, chance: random.Random) -> bool:
+        process = node.services.process(unit)
+        return self._seal(process, chance)
+
+    async def _doom_job(self, chance: random.Random) -> bool:
+        """Doom a job's process; if there is none, the next one that comes."""
+        for _ in range(100):
+            machine = self.cluster.master_node.machine
+            jobs = [p for p in machine.processes.values() if p.program.startswith("job-")]
+            if jobs:
+                return self._seal(chance.choice(jobs), chance)
+            await trio.sleep(0.1)
+        return False
+
+    def _seal(self, process: MemoryProcess | None, chance: random.Random) -> bool:
+        steps = chance.randint(1, STEPS_MAX)
+        if process is None:
+            return False
+        self.cluster.pulse.dooms.append(Doom(process, steps))
+        return True
+
+    def _die(self, doom: Doom) -> None:
+        if not doom.process.life.is_over:
+            self.cluster.timeline.say(doom.process.name, "is killed")
+            doom.process.kill()
+
+    # --- machines and links ----------------------------------------------------------------------
+
+    async def _dark(self, node: Node, chance: random.Random) -> bool:
+        """Take a machine's power away for a while."""
+        seconds = chance.uniform(*DARK_SECONDS)
+        if not node.is_up:
+            return False
+        self.cluster.timeline.say(node.name, f"goes dark for {seconds:.1f} s")
+        node.services.lose_power()
+        node.machine.lose_power(lambda unflushed: chance.randint(0, unflushed))
+        await trio.sleep(seconds)
+        self.power_on(node)
+        return True
+
+    def power_on(self, node: Node) -> None:
+        """Give a machine its power back."""
+        if not node.is_up:
+            self.cluster.timeline.say(node.name, "boots")
+            node.machine.boot()
+            node.services.boot()
+
+    async def _cut_link(self, chance: random.Random) -> bool:
+        """Cut one direction of one link."""
+        first, second = chance.sample([*self.cluster.nodes], 2)
+        return await self._cut([(first, second)], chance)
+
+    async def _cut_off(self, node: Node, chance: random.Random) -> bool:
+        """Cut a machine off from all others, both ways or one way only."""
+        others = [name for name in self.cluster.nodes if name != node.name]
+        to, back = [(node.name, o) for o in others], [(o, node.name) for o in others]
+        return await self._cut(chance.choice((to, back, to + back, to + back)), chance)
+
+    async def _cut(self, links: list[tuple[str, str]], chance: random.Random) -> bool:
+        stations = [
+            (self.cluster.nodes[a].machine.station, self.cluster.nodes[b].machine.station)
+            for a, b in links
+        ]
+        seconds = chance.uniform(*CUT_SECONDS)
+        shown = ", ".join(f"{a.partition('.')[0]}>{b.partition('.')[0]}" for a, b in links)
+        self.cluster.timeline.say("network", f"cut for {seconds:.1f} s: {shown}")
+        for source, target in stations:
+            self.cluster.wires.cut(source, target)
+        await trio.sleep(seconds)
+        for source, target in stations:
+            self.cluster.wires.mend(source, target)
+        self.cluster.timeline.say("network", f"mended: {shown}")
+        return True
+
+    async def _slow(self, chance: random.Random) -> bool:
+        wires, before = self.cluster.wires, self.cluster.wires.delay
+        wires.delay = lambda _from, _to: chance.uniform(*SLOW_SECONDS)
+        await trio.sleep(chance.uniform(*CUT_SECONDS))
+        wires.delay = before
+        return True
+
+    async def _reset(self, node: Node) -> bool:
+        """Break all connections of a machine, as a firewall that restarts does."""
+        await trio.lowlevel.checkpoint()
+        streams = [*node.machine.sockets.streams.values()]
+        between = [stream for stream in streams if stream.is_between_machines]
+        for stream in between:
+            stream.sever()
+        return bool(between)
+
+    # --- disks and clocks ------------------------------------------------------------------------
+
+    async def _full(self, node: Node, chance: random.Random) -> bool:
+        def full(operation: Operation, path: Path) -> OSError | None:
+            if operation in ("write", "append", "open", "folder"):
+                return OSError(errno.ENOSPC, "no space left on device", str(path))
+            return None
+
+        files = node.machine.disk
+        files.fault = full
+        await trio.sleep(chance.uniform(*FULL_SECONDS))
+        files.fault = None
+        return True
+
+    async def _disk_errors(self, node: Node, chance: random.Random) -> bool:
+        await trio.lowlevel.checkpoint()
+        files, left = node.machine.disk, chance.randint(1, DISK_ERRORS_MAX)
+
+        def broken(_operation: Operation, path: Path) -> OSError | None:
+            nonlocal left
+            left -= 1
+            if left <= 0:
+                files.fault = None
+            return OSError(errno.EIO, "input/output error", str(path))
+
+        files.fault = broken
+        return True
+
+    async def _clock(self, node: Node, chance: random.Random) -> bool:
+        await trio.lowlevel.checkpoint()
+        node.machine.clock.ahead_seconds += chance.uniform(-CLOCK_SECONDS, CLOCK_SECONDS)
+        return True
+
+    async def _script(self) -> bool:
+        await trio.lowlevel.checkpoint()
+        self.cluster.scripts.failing += 1
+        return True
+
+    # --- people ----------------------------------------------------------------------------------
+
+    def _job(self, chance: random.Random) -> int | None:
+        living = [job for job, told in self.people.jobs.items() if not told.is_over]
+        return chance.choice(living) if living else None
+
+    async def _cancel(self, chance: random.Random) -> bool:
+        job, kill = self._job(chance), chance.random() < 0.2
+        if job is None:
+            return False
+
+        async def cancel(luxi: Luxi) -> object:
+            return await luxi.cancel_job(job, kill)
+
+        self.cluster.timeline.say("people", f"cancel job {job}{' (kill)' if kill else ''}")
+        await self.people.ask("cancel", cancel)
+        return True
+
+    async def _priority(self, chance: random.Random) -> bool:
+        job, priority = self._job(chance), chance.choice((-10, 0, 10))
+        if job is None:
+            return False
+
+        async def change(luxi: Luxi) -> object:
+            return await luxi.change_job_priority(job, priority)
+
+        await self.people.ask("priority", change)
+        return True
+
+    async def _drain(self, chance: random.Random) -> bool:
+        async def drain(flag: bool, luxi: Luxi) -> object:
+            return await luxi.set_drain_flag(flag)
+
+        await self.people.ask("drain", partial(drain, True))
+        await trio.sleep(chance.uniform(*CUT_SECONDS))
+        await self.people.ask("undrain", partial(drain, False))
+        return True
+
+    async def _archive(self, chance: random.Random) -> bool:
+        over = [told for told in self.people.jobs.values() if told.is_over and not told.archived]
+        if not over:
+            return False
+        told = chance.choice(over)
+        told.archived = True
+
+        async def archive(luxi: Luxi) -> object:
+            return await luxi.archive_job(told.id)
+
+        await self.people.ask("archive", archive)
+        return True
+
+    async def _failover(self, chance: random.Random) -> bool:
+        """Make another node the master."""
+        others = [name for name in self.cluster.nodes if name != self.cluster.master]
+        return await self.fail_over_to(chance.choice(others))
+
+    async def fail_over_to(self, name: str) -> bool:
+        """Give the command on a node."""
+        timeline = self.cluster.timeline
+
+        def say(text: str) -> None:
+            timeline.say(f"failover to {name.partition('.')[0]}", text[:200])
+
+        async def main(env: Environment) -> None:
+            await fail_over(env, say, forced=False)
+
+        try:
+            await self.cluster.command(name, "gnt-cluster", main)
+        except PromotionRefused as error:
+            say(f"refused: {error}")
+            return False
+        except (*NO_ANSWER, Gone) as error:
+            say(f"did not come about: {error!r}")
+            return False
+        say("it is the master now")
+        self.cluster.master = name
+        self.failovers += 1
+        return True

@@ -1,0 +1,99 @@
+"""The programs of simulated nodes: those that drivers call, and an operating system's scripts."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import trio
+from attrs import define, field
+
+from gantry.runtime.environment import Finished
+from gantry.runtime.testing.files import MemoryFiles
+from gantry.runtime.testing.programs import SHEBANG, Program, Run
+
+OS: Final = "noop"
+OS_FOLDER: Final = Path("/srv/ganeti/os") / OS
+SCRIPTS: Final = ("create", "import", "export", "rename", "verify")
+
+SCRIPT_SECONDS: Final = (0.1, 8.0)
+"""An installation takes its time, so that something may happen meanwhile."""
+
+DISK_MIB: Final = (1_000_000, 900_000)
+
+
+@define(eq=False)
+class Scripts:
+    """The OS scripts of a cluster: they see when two work on one instance, and can be let fail."""
+
+    chance: random.Random
+    failing: int = 0
+    """How many of the next scripts fail."""
+    violations: list[str] = field(factory=list)
+    _at_work: set[str] = field(factory=set)
+
+    async def run(self, run: Run) -> Finished:
+        """Work on an instance for some time."""
+        name = run.variables.get("INSTANCE_NAME", "")
+        if not name:
+            return Finished(0, b"")
+        if name in self._at_work:
+            self.violations.append(f"two OS scripts work on {name} at once")
+        self._at_work.add(name)
+        try:
+            await trio.sleep(self.chance.uniform(*SCRIPT_SECONDS))
+        finally:
+            self._at_work.discard(name)
+        if self.failing > 0:
+            self.failing -= 1
+            return Finished(1, b"it was made to fail\n")
+        return Finished(0, b"done\n")
+
+
+async def df(run: Run) -> Finished:
+    """Say how much space there is."""
+    await trio.lowlevel.checkpoint()
+    size, free = DISK_MIB
+    return Finished(0, f"1M-blocks Avail\n{size} {free}\n".encode())
+
+
+async def stat(run: Run) -> Finished:
+    """Say how long a file is."""
+    await trio.lowlevel.checkpoint()
+    path = Path(run.argv[-1])
+    try:
+        return Finished(0, b"%d\n" % len(run.at(path).content(path)))
+    except OSError as error:
+        return Finished(1, str(error).encode())
+
+
+async def find(run: Run) -> Finished:
+    """List the executable files of a folder."""
+    await trio.lowlevel.checkpoint()
+    folder = Path(run.argv[2])
+    files = run.at(folder)
+    paths = [path for path in files.paths() if path.parent == folder]
+    names = [path.name for path in paths if files.content(path).startswith(SHEBANG)]
+    return Finished(0, "".join(f"{name}\0" for name in names).encode())
+
+
+def programs(scripts: Scripts) -> Mapping[str, Program]:
+    """Return all programs by name."""
+    own: dict[str, Program] = {"df": df, "stat": stat, "find": find}
+    return {**own, **dict.fromkeys(SCRIPTS, scripts.run)}
+
+
+def install(files: MemoryFiles) -> None:
+    """Put onto a machine's disk what a machine has before it is a node."""
+    for name in SCRIPTS:
+        files.put(OS_FOLDER / name, SHEBANG + b"/bin/sh\n")
+    files.put(OS_FOLDER / "ganeti_api_version", b"20\n")
+    files.put(OS_FOLDER / "parameters.list", b"")
+    for folder in ("/etc/ganeti", "/var/lib/ganeti", "/var/log/ganeti", "/srv/ganeti"):
+        files.put_folder(Path(folder))
+    files.put(Path("/proc/sys/kernel/random/boot_id"), b"00000000-0000-4000-8000-000000000000\n")
+    files.put(Path("/proc/cpuinfo"), b"processor : 0\n\nprocessor : 1\n")
+    meminfo = b"MemTotal: 33554432 kB\nMemFree: 30000000 kB\nBuffers: 0 kB\nCached: 0 kB\n"
+    files.put(Path("/proc/meminfo"), meminfo)

@@ -1,0 +1,142 @@
+"""One run of the simulation, from nothing to its verdict."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import Final
+
+import trio
+from attrs import define, field
+from tests.simulation.checks import look_at, problems
+from tests.simulation.cluster import FINAL, Cluster
+from tests.simulation.faults import Faults
+from tests.simulation.people import NO_ANSWER, People
+from tests.simulation.scenario import Scenario
+from tests.simulation.wishes import Op
+from tests.simulation.world import Chance, Pulse, Stuck, Timeline, run_seeded
+
+SETTLE_SECONDS_MAX: Final = 900.0
+"""After everything is mended; jobs wait up to minutes for what does not answer."""
+
+LOOK_SECONDS: Final = 5.0
+
+
+@define(eq=False)
+class Outcome:
+    """How a run ended."""
+
+    scenario: Scenario
+    timeline: Timeline
+    failures: list[str] = field(factory=list)
+    """What must not be; none: all is well."""
+    faults: Counter[str] = field(factory=Counter)
+    """What really happened, by kind."""
+    jobs: int = 0
+    statuses: Counter[str] = field(factory=Counter)
+    failovers: int = 0
+    steps: int = 0
+    simulated_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+
+    @property
+    def checksum(self) -> int:
+        """Of all that was done."""
+        return self.timeline.checksum
+
+
+def simulate(scenario: Scenario, *, keep_every_effect: bool = False) -> Outcome:
+    """Run a scenario."""
+    timeline = Timeline(every=[] if keep_every_effect else None)
+    outcome, began = Outcome(scenario, timeline), time.process_time()
+
+    async def main(pulse: Pulse) -> None:
+        async with trio.open_nursery() as nursery:
+            cluster = Cluster(scenario.nodes, Chance(scenario.seed), timeline, pulse, nursery)
+            await _live(cluster, outcome)
+            outcome.simulated_seconds = trio.current_time()
+            await cluster.end()
+            nursery.cancel_scope.cancel()
+
+    try:
+        outcome.steps = run_seeded(scenario.seed, timeline, main).steps
+    except Stuck as error:
+        outcome.failures.append(f"stuck: {error}")
+    outcome.cpu_seconds = time.process_time() - began
+    return outcome
+
+
+async def _live(cluster: Cluster, outcome: Outcome) -> None:
+    scenario = outcome.scenario
+    await cluster.bring_up()
+    cluster.timeline.say("run", f"{scenario.nodes} nodes are up")
+    people = People.of(cluster, scenario)
+    faults = Faults(cluster, people, cluster.nursery)
+    async with trio.open_nursery() as nursery:
+        faults.nursery = nursery
+        nursery.start_soon(people.want)
+        nursery.start_soon(faults.run, scenario.faults)
+    await _mend(cluster, faults)
+    await _settle(cluster, people, outcome)
+    outcome.failures += [*cluster.failures, *cluster.scripts.violations, *_deaths(cluster)]
+    outcome.faults, outcome.failovers = faults.happened, faults.failovers
+    outcome.jobs = len(people.jobs)
+    outcome.statuses = Counter(
+        told.statuses[-1] if told.statuses else "?" for told in people.jobs.values()
+    )
+
+
+def _deaths(cluster: Cluster) -> list[str]:
+    """Return which daemons failed by themselves, for another reason than a broken disk."""
+    return [
+        f"{process.name} failed: {failure!r}"
+        for process, failure in cluster.died
+        if not isinstance(failure, OSError)
+    ]
+
+
+async def _mend(cluster: Cluster, faults: Faults) -> None:
+    """Put right what faults have left, as those who run a cluster do in the end."""
+    cluster.timeline.say("run", "everything is mended")
+    for node in cluster.nodes.values():
+        faults.power_on(node)
+        node.machine.disk.fault = None
+        node.machine.clock.ahead_seconds = 0.0
+    cluster.pulse.dooms.clear()
+    cluster.scripts.failing = 0
+    await trio.sleep(LOOK_SECONDS)
+
+
+async def _settle(cluster: Cluster, people: People, outcome: Outcome) -> None:
+    """Wait until nothing is wrong any more, or for so long that it never will be right."""
+    found: list[str] = ["nobody looked"]
+    started = False
+    with trio.move_on_after(SETTLE_SECONDS_MAX):
+        while found:
+            await trio.sleep(LOOK_SECONDS)
+            try:
+                if not started and await _all_over(cluster, people):
+                    started = await _start_instances(cluster, people)
+                found = problems(await look_at(cluster, people))
+            except NO_ANSWER as error:
+                found = [f"the cluster does not answer: {error!r}"]
+            if not started:
+                found.append("not everything that should run was started")
+    outcome.failures += found
+
+
+async def _all_over(cluster: Cluster, people: People) -> bool:
+    view = await look_at(cluster, people)
+    return all(seen.status in FINAL for seen in view.jobs.values())
+
+
+async def _start_instances(cluster: Cluster, people: People) -> bool:
+    """Do what the watcher does: start what should run and went dark with its node."""
+    view = await look_at(cluster, people)
+    for instance in view.configuration.instances.values():
+        if instance.admin_state == "up":
+            op: Op = {"OP_ID": "OP_INSTANCE_STARTUP", "instance_name": instance.name}
+            told = await people.submit((op,), f"start {instance.name}")
+            if told is None:
+                return False
+    return True
