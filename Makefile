@@ -59,8 +59,13 @@ check-static: $(READY)
 
 .PHONY: test
 test: apt $(READY) check-static ## set everything up and run everything; says its time budget
-	@$(PYTEST) -q -n 2 $(FAST_TESTS)
+	@$(PYTEST) -q -n 2 $(FAST_TESTS) tests/simulation
 	@$(PYTEST) --time-budget $(REAL_TESTS)
+
+.PHONY: simulate
+simulate: $(READY) ## break clusters in memory: SEEDS=100 from FIRST_SEED=1, for MINUTES=10
+	@$(PYTHON) -m tests.simulation --seeds $(or $(SEEDS),100) --minutes $(or $(MINUTES),10) \
+		--first-seed $(or $(FIRST_SEED),1)
 
 .PHONY: chaos
 chaos: apt $(READY) ## break a real cluster for MINUTES=30, with the disasters of SEED=1

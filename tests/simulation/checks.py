@@ -173,7 +173,7 @@ def every_acknowledged_tag_is_there_once(view: View) -> Iterator[str]:
 def no_lock_is_left(view: View) -> Iterator[str]:
     """Find locks that are held or waited for although every job is over."""
     for lock in view.locks:
-        yield f"lock {lock.name} is held by {lock.owners}, wanted by {lock.pending}"
+        yield f"lock {lock.name} is held by {lock.owners}, wanted by {lock.waits}"
 
 
 def no_reservation_is_left(view: View) -> Iterator[str]:

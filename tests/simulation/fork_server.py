@@ -52,6 +52,16 @@ class ForkServer:
         env.readiness.notify("READY=1")
         await trio.sleep_forever()
 
+    @property
+    def process(self) -> MemoryProcess | None:
+        """The process of the newest one."""
+        return None if self.now is None else self.now[0]
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether one runs."""
+        return self.process is not None and not self.process.life.is_over
+
     async def answer(
         self, request: SpawnRequest
     ) -> tuple[Spawned, MemoryProcess] | NotSpawned | None:
@@ -133,14 +143,14 @@ class SimulatedLauncher(Launcher):
     @override
     async def spawn(self, request: SpawnRequest) -> Child | NotSpawned:
         sent = load(SpawnRequest, from_bytes(to_bytes(dump(request))))
-        while self.server.now is None or self.server.now[0].life.is_over:
+        while not self.server.is_alive:  # noqa: ASYNC110 - as the real link tries again
             await trio.sleep(RETRY_SECONDS)
-        asked = self.server.now[0]
+        asked = self.server.process
         await trio.sleep(self.seconds())
         self.life.check()
-        answer = None if asked.life.is_over else await self.server.answer(sent)
+        answer = None if asked is None or asked.life.is_over else await self.server.answer(sent)
         await trio.sleep(self.seconds())
-        if answer is None or asked.life.is_over:
+        if answer is None or asked is None or asked.life.is_over:
             raise ConnectionLost("the fork server is gone")
         if isinstance(answer, NotSpawned):
             return answer

@@ -133,7 +133,7 @@ async def _all_over(cluster: Cluster, people: People) -> bool:
 async def _start_instances(cluster: Cluster, people: People) -> bool:
     """Do what the watcher does: start what should run and went dark with its node."""
     view = await look_at(cluster, people)
-    for instance in view.configuration.instances.values():
+    for instance in sorted(view.configuration.instances.values(), key=lambda each: each.name):
         if instance.admin_state == "up":
             op: Op = {"OP_ID": "OP_INSTANCE_STARTUP", "instance_name": instance.name}
             told = await people.submit((op,), f"start {instance.name}")

@@ -1,4 +1,4 @@
-"""A fixed set of seeds, each with everything that can go wrong in it. ``make simulate`` runs more."""
+"""A fixed set of seeds, each with all that can go wrong in it. ``make simulate`` runs more."""
 
 from __future__ import annotations
 

@@ -252,7 +252,7 @@ class Promotion:
                 self._say(f"{node.name} does not answer: {error}")
 
         async with trio.open_nursery() as nursery:
-            for uuid in nodes:
+            for uuid in sorted(nodes):
                 if uuid in self._configuration.nodes and uuid not in self._silent:
                     nursery.start_soon(one, self._node(uuid))
         return answers

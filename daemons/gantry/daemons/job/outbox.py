@@ -36,14 +36,14 @@ class Outbox:
         return number
 
     async def after(self, number: EventNumber) -> tuple[Numbered, ...]:
-        """Wait for events later than ``number`` and return them; what is committed is not told again.
+        """Wait for events later than ``number`` and return those that are not committed yet.
 
         A LuxiD that has just started may ask for less than an earlier one has made durable.
         """
         while self._last <= max(number, self._committed):
             await self._changed.wait()
         with trio.move_on_after(LINGER_SECONDS):
-            while self._urgent <= number:
+            while self._urgent <= max(number, self._committed):
                 await self._changed.wait()
         return tuple(each for each in self._events if each.number > number)
 

@@ -302,7 +302,7 @@ class Performer:
                 failures.extend(_failed(name, ran))
 
         async with open_plain_nursery() as nursery:
-            for node in hooks.nodes:
+            for node in sorted(hooks.nodes):
                 nursery.start_soon(one, node)
         if failures and hooks.phase == "pre":
             raise HooksAbort(sorted(failures))

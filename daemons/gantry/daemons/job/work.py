@@ -90,7 +90,7 @@ class Work:
 
         with trio.move_on_after(FORGET_SECONDS_MAX):
             async with open_plain_nursery() as nursery:
-                for node in nodes:
+                for node in sorted(nodes):
                     nursery.start_soon(one, node)
 
     async def _run(self, journal: StepJournal) -> None:

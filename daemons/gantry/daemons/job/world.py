@@ -79,7 +79,7 @@ class JobWorld(World):
                 answers[node.uuid] = NoAnswer(str(error))
 
         async with open_plain_nursery() as nursery:
-            for node in nodes:
+            for node in sorted(nodes, key=lambda each: each.uuid):
                 nursery.start_soon(one, node)
         return answers
 

@@ -49,17 +49,17 @@ class Inquiry:
         hypervisors = tuple(self.view.configuration.cluster.enabled_hypervisors)
         with trio.move_on_after(LIVE_SECONDS_MAX):
             async with trio.open_nursery() as nursery:
-                for node in needs.info:
+                for node in sorted(needs.info):
                     nursery.start_soon(
                         self._one, node, lambda n: n.info(hypervisors), self._infos, node
                     )
-                for node in needs.instances:
+                for node in sorted(needs.instances):
                     nursery.start_soon(
                         self._one, node, lambda n: n.instances(hypervisors), self._instances, node
                     )
-                for node in needs.exports:
+                for node in sorted(needs.exports):
                     nursery.start_soon(self._one, node, lambda n: n.exports(), self._exports, node)
-                for instance in needs.consoles:
+                for instance in sorted(needs.consoles):
                     nursery.start_soon(self._console, instance)
         nodes = {
             node: NodeLive(

@@ -133,6 +133,7 @@ async def _serve_confirmed(
     """Serve clients when it is sure which jobs there are; until then they wait."""
     if store.log is not None:
         await store.log.confirmed(math.inf)
+        await store.shown.passed()
     await server.serve(listener)
 
 

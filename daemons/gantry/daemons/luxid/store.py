@@ -42,6 +42,7 @@ from gantry.protocols.replication import Snapshot as ReplicaSnapshot
 from gantry.runtime.allegiance import read_allegiance
 from gantry.runtime.daemon import EXIT_NOT_MASTER, StartRefused
 from gantry.runtime.environment import Environment
+from gantry.runtime.gate import Gate
 from gantry.runtime.journal import AppendFailed, Durable, Failed, Journal
 from gantry.runtime.logs import Log
 from gantry.runtime.replicated_log import AskVoter, ReplicatedLog, begin_leading
@@ -132,6 +133,8 @@ class QueueStore:
     """The snapshot as it was at the start, until the queue is replicated."""
     _recovering: Queue | None = field(default=None, init=False)
     """With the records found at the start, until the voters have confirmed them."""
+    shown: Gate = field(factory=Gate, init=False)
+    """Open once what the journal held at the start counts, and is in :attr:`committed`."""
     _position: Position = field(default=ORIGIN, init=False)
     _epoch: Epoch = field(default=FIRST_EPOCH, init=False)
     """Of the last record that counts."""
@@ -172,6 +175,7 @@ class QueueStore:
         recent = frozenset(job for record in loaded for job in touched(record))
         store = cls(env, journal, queue, queue, recent)
         store._position = journal.end
+        store.shown.open()
         store._epoch = records[-1].epoch if records else stored.epoch
         store._found, store._stored = records, stored
         return store
@@ -193,6 +197,7 @@ class QueueStore:
         log.lease_lost = self._lose_lease
         if self._found and not log.is_alone:
             self.committed, self._recovering = restore(stored.queue), self.head
+            self.shown.close()
             self._position, self._epoch = stored.position, stored.epoch
             log.recover(self._found[-1].index, lambda _: self._recovered())
         return log
@@ -202,6 +207,7 @@ class QueueStore:
         queue, self._recovering = self._recovering, None
         if queue is None:
             return
+        self.shown.open()
         self.committed = queue
         self._position, self._epoch = self._found[-1].position, self._found[-1].epoch
         records = tuple(load_record(record.payload) for record in self._found)

@@ -278,6 +278,7 @@ class Supervisor:
             return
         LOG.info("adopted", job=job, attempt=attempt, pid=child.pid)
         attended.child = child
+        await self.store.shown.passed()  # what is not shown yet is no reason to let it go
         await self._attend(attended, child)
 
     async def _find(self, job: JobId) -> Child | None:

@@ -61,7 +61,7 @@ class Checking:
                     problems[name] = problem
 
         async with trio.open_nursery() as nursery:
-            for name, address in peers.items():
+            for name, address in sorted(peers.items()):
                 nursery.start_soon(reach, name, address)
         return problems
 

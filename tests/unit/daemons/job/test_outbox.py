@@ -39,3 +39,14 @@ async def test_any_other_event_is_told_at_once(autojump_clock: object) -> None:
     began = trio.current_time()
     assert await outbox.after(EventNumber(0)) == (Numbered(FIRST, Ended()),)
     assert trio.current_time() == began
+
+
+async def test_what_is_durable_is_not_told_again(autojump_clock: object) -> None:
+    outbox = Outbox()
+    outbox.put(BlockedBy(()))
+    outbox.commit(FIRST)
+    with trio.move_on_after(1.0) as waited:  # asked by a LuxiD that does not know it yet
+        await outbox.after(EventNumber(0))
+    assert waited.cancelled_caught
+    outbox.put(Ended())
+    assert await outbox.after(EventNumber(0)) == (Numbered(EventNumber(2), Ended()),)
