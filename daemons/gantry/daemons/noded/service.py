@@ -290,10 +290,11 @@ class NodeService(NodeD):
     @override
     async def delay(self, ticket: Ticket, seconds: float) -> None:
         async def wait() -> None:
-            begun = trio.current_time()
-            while (gone := trio.current_time() - begun) < seconds:
+            end = trio.current_time() + seconds
+            while (now := trio.current_time()) < end:
+                gone = max(0.0, seconds - (end - now))
                 self._calls.report(ticket.key, StepProgress(gone, seconds, "seconds"))
-                await trio.sleep(min(seconds - gone, DELAY_REPORT_SECONDS))
+                await trio.sleep_until(min(end, now + DELAY_REPORT_SECONDS))
 
         await self._change(ticket, type(None), wait)
 
