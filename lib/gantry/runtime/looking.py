@@ -84,14 +84,19 @@ def export_configuration(arguments: dict[str, object]) -> int:
     Without WConfD it is what this node's files hold: the last state, once the daemons are stopped.
     """
     try:
-        configuration = trio.run(_configuration, real_environment())
+        configuration = trio.run(read_configuration, real_environment())
     except BaseExceptionGroup as group:
         raise only(group) from None
     _print(exported(configuration))
     return SUCCESS
 
 
-async def _configuration(env: Environment) -> dict[str, Json]:
+async def read_configuration(env: Environment) -> dict[str, Json]:
+    """Return the value of ``config.data`` as of now: from WConfD, or else from this node's files.
+
+    Raises:
+        OSError: neither is here.
+    """
     try:
         return await _snapshot(env)
     except OSError as error:

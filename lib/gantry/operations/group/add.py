@@ -21,7 +21,7 @@ async def plan(opcode: OpGroupAdd, world: World) -> Plan:
     """Add it; nobody can know it before, so that no lock stands for it."""
     part = await world.read(Selection(groups="all", nodes="all"))
     name = check_name(part, opcode.group_name)
-    (uuid,) = await world.reserve(Want("uuid"))
+    uuid, _ = await world.reserve(Want("uuid"), Want("node group name", name))
     empty = NodeGroup(
         name=name,
         ndparams={},

@@ -15,7 +15,7 @@ from gantry.operations.updates import update_group
 from gantry.operations.world import World
 from gantry.protocols.opcodes.group import OpGroupRename
 from gantry.protocols.steps import Plan
-from gantry.protocols.wconfd import Selection
+from gantry.protocols.wconfd import Selection, Want
 
 
 async def needed_locks(opcode: OpGroupRename, world: World) -> Locks:
@@ -29,6 +29,7 @@ async def plan(opcode: OpGroupRename, world: World) -> Plan:
     part = await world.read(Selection(groups="all", nodes="all"))
     group = find_group(part, opcode.group_name)
     new_name = check_name(part, opcode.new_name)
+    await world.reserve(Want("node group name", new_name))
     renamed = update_group(group, attrs.evolve(group, name=new_name))
     members = [node.uuid for node in part.nodes.values() if node.group == group.uuid]
     told = {"OLD_NAME": group.name, "NEW_NAME": new_name}

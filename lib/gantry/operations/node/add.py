@@ -17,7 +17,7 @@ from gantry.operations.operation import Operation, step, the_whole_cluster
 from gantry.operations.world import World
 from gantry.protocols.changes import AddNode, RemoveNode, UpdateNode
 from gantry.protocols.errors import OpPrereqError
-from gantry.protocols.identity import NodeUuid
+from gantry.protocols.identity import GroupUuid, NodeUuid
 from gantry.protocols.noded import NodeVersion
 from gantry.protocols.objects.group import NodeGroup
 from gantry.protocols.objects.node import Node
@@ -41,7 +41,8 @@ async def plan(opcode: OpNodeAdd, world: World) -> Plan:
         raise OpPrereqError(text, "already_exists")
     if known is None and opcode.readd:
         raise OpPrereqError(f"node {name} is not in the cluster: add it without --readd")
-    node = await _design(opcode, world, part, name)
+    group = _group(opcode, part).uuid if known is None else known.group
+    node = await _design(opcode, world, part, name, group)
     version = await world.ask(node, lambda n: n.version())
     _check_answer(version, name, part)
     node = attrs.evolve(node, uuid=version.uuid)
@@ -50,13 +51,14 @@ async def plan(opcode: OpNodeAdd, world: World) -> Plan:
     return with_hooks(made, _hooks(node, part), part)
 
 
-async def _design(opcode: OpNodeAdd, world: World, part: ConfigPart, name: str) -> Node:
+async def _design(
+    opcode: OpNodeAdd, world: World, part: ConfigPart, name: str, group: GroupUuid
+) -> Node:
     primary_ip = opcode.primary_ip or await world.resolve(name)
     taken = {n.primary_ip: n.name for n in part.nodes.values() if n.name != name}
     if primary_ip in taken:
         text = f"the address {primary_ip} of {name} belongs to node {taken[primary_ip]}"
         raise OpPrereqError(text, "resource_not_unique")
-    group = _group(opcode, part)
     capable = opcode.master_capable is not False
     candidates = sum(node.master_candidate for node in part.nodes.values())
     return Node(
@@ -66,7 +68,7 @@ async def _design(opcode: OpNodeAdd, world: World, part: ConfigPart, name: str) 
         master_candidate=capable and candidates < part.cluster.candidate_pool_size,
         offline=False,
         drained=False,
-        group=group.uuid,
+        group=group,
         master_capable=capable,
         vm_capable=opcode.vm_capable is not False,
         ndparams=parse_edits(NodeParameters, opcode.ndparams or {}).given,
