@@ -91,6 +91,16 @@ class TextFormatter(logging.Formatter):
         return line
 
 
+def set_level(*, debug: bool) -> None:
+    """Log more, or no more than usual, from now on."""
+    logging.getLogger().setLevel(logging.DEBUG if debug else logging.INFO)
+
+
+def is_debugging() -> bool:
+    """Whether more is logged than usual."""
+    return logging.getLogger().isEnabledFor(logging.DEBUG)
+
+
 def set_up(file: Path | None, *, debug: bool, opens_late: bool = False) -> None:
     """Send this process's logs to a file, or to standard error.
 
@@ -108,4 +118,4 @@ def set_up(file: Path | None, *, debug: bool, opens_late: bool = False) -> None:
     handler.setFormatter(TextFormatter() if sys.stderr.isatty() else JsonFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(logging.DEBUG if debug else logging.INFO)
+    set_level(debug=debug)

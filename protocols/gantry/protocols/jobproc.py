@@ -191,6 +191,27 @@ class NotAssigned(ServiceError):
         return f"job {self.job} has no assignment yet"
 
 
+LogLevel = Literal["info", "debug"]
+"""How much a job's process writes into the log of jobs."""
+
+
+@frozen
+class ProcessStatus:
+    """What a job's process says of itself."""
+
+    attempt: Attempt
+    opcode: int | None
+    """The opcode that it is at."""
+    step: str | None
+    """The step that it is at, by its name."""
+    is_waiting: bool
+    """Whether it waits for locks."""
+    is_paused: bool
+    is_cancelled: bool
+    priority: int
+    log_level: LogLevel
+
+
 class JobProcess(Protocol):
     """One job at work."""
 
@@ -200,6 +221,13 @@ class JobProcess(Protocol):
     @raises(NotAssigned)
     async def assignment(self) -> tuple[JobId, Attempt]:
         """Say which job and attempt this is; a restarted LuxiD asks when it adopts the process."""
+
+    @raises(NotAssigned)
+    async def status(self) -> ProcessStatus:
+        """Say what the process is at."""
+
+    async def set_log_level(self, level: LogLevel) -> None:
+        """Write more into the log, or no more than usual; a later attempt begins as usual."""
 
     async def events(self, after: EventNumber) -> tuple[Numbered, ...]:
         """Wait for events later than ``after`` and return them, oldest first.

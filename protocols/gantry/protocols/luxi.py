@@ -70,6 +70,12 @@ class Luxi(Protocol):
     async def resume_job(self, job_id: int | str) -> tuple[bool, str]:
         """Let a paused job go on (an addition)."""
 
+    async def query_job_process(self, job_id: int | str) -> Json:
+        """Return what a job's process says of itself; null if there is none (an addition)."""
+
+    async def set_job_log_level(self, job_id: int | str, level: str) -> tuple[bool, str]:
+        """Have a job's process log more (``debug``) or as usual (``info``) (an addition)."""
+
     async def archive_job(self, job_id: int | str) -> bool:
         """Move a finished job to the archive."""
 

@@ -89,6 +89,12 @@ def answer(luxid: FakeLuxid, **fields: object) -> None:
     luxid.answers["QueryJobs"] = lambda args: [
         [values.get(name) for name in cast("list[list[str]]", args)[1]]
     ]
+    luxid.answers["QueryJobProcess"] = {
+        "attempt": 2,
+        "step": "start web1",
+        "priority": 0,
+        "log_level": "info",
+    }
     luxid.answers["Query"] = {
         "fields": [
             {"name": name, "title": name, "kind": "text", "doc": ""} for name in ("uuid", "name")
@@ -129,6 +135,7 @@ def test_info_tells_phases_attempts_waits_and_steps(
         "planned               tell  (idempotent; write to the job's log; "
         "no undo: it changes nothing that stays)",
         "Nothing is undone after: start web1",
+        "Process: at step 'start web1', attempt 2, priority 0, logs info",
     ):
         assert line in text, text
 

@@ -246,6 +246,13 @@ def test_jobs_are_paused_and_resumed(
     assert luxid.calls(method) == [[7], [99]]
 
 
+def test_jobs_are_made_to_log_more(command: Command, luxid: FakeLuxid) -> None:
+    luxid.answers["SetJobLogLevel"] = [[True, "told"], [False, "Job 9 is not at work"]]
+    assert command(JOB, "log-level", "debug", "7", "9") == (1, "told\nJob 9 is not at work\n", "")
+    assert luxid.calls("SetJobLogLevel") == [[7, "debug"], [9, "debug"]]
+    assert command(JOB, "log-level", "loud", "7").code == 1
+
+
 def test_a_job_id_is_a_number(command: Command, luxid: FakeLuxid) -> None:
     ended = command(JOB, "wait", "-1")
     assert ended.code == 2

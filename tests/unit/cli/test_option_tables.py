@@ -26,7 +26,10 @@ FACTS = json.loads((Path(__file__).parents[2] / "facts/cli.json").read_text())["
 ADDED = {"format", "force_quorum"}
 """Options that Ganeti does not have, by their names in the program."""
 
-ADDED_COMMANDS = {"gnt-cluster": {"verify-config"}, "gnt-job": {"decide", "pause", "resume"}}
+ADDED_COMMANDS = {
+    "gnt-cluster": {"verify-config"},
+    "gnt-job": {"decide", "log-level", "pause", "resume"},
+}
 ADDED_CHOICES = {"gnt-cluster queue": {"pause", "resume"}}
 
 ADDED_DRY_RUN = {

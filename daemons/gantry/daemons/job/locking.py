@@ -43,6 +43,11 @@ class LockTaker:
     """What WConfD has granted, in this attempt."""
     _waiting: bool = field(default=False, init=False)
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it waits in line."""
+        return self._waiting
+
     async def take(self, wanted: Callable[[], Awaitable[Locks]]) -> None:
         """Take the locks that ``wanted`` names; asked again when they are held, it must agree.
 

@@ -9,6 +9,7 @@ import trio
 from attrs import define, evolve, field
 from typing_extensions import override
 
+from gantry.core.queue.outline import action_text
 from gantry.daemons.job.outbox import Outbox
 from gantry.daemons.job.replies import Replies
 from gantry.protocols.codec import Json, dump
@@ -41,6 +42,7 @@ from gantry.protocols.steps import (
 )
 from gantry.protocols.wconfd import Committed, NeverSeen, Refused, WConfD
 from gantry.runtime.link import Link
+from gantry.runtime.logs import Log
 from gantry.runtime.node_links import NodeLinks
 from gantry.runtime.nursery import open_plain_nursery
 
@@ -79,6 +81,8 @@ class NodeAway(OpExecError):
 class Undecided(Exception):
     """Whether a step has happened is not known, and it may not be repeated: ask a person."""
 
+
+LOG: Final = Log("job.steps")
 
 Submissions = tuple[Submitted | NotSubmitted, ...]
 
@@ -120,6 +124,7 @@ class Performer:
             ServiceError: one of :data:`ENDS_ATTEMPT`.
         """
         key = self.key(number)
+        LOG.debug("performing", key=str(key), step=step.name, action=action_text(step.do))
         if isinstance(step.do, NodeCall):
             return await self._call_node(key, step.do, step, redo=redo)
         return await self._act(key, step.do)
@@ -131,6 +136,7 @@ class Performer:
             GanetiError, ServiceError: as :meth:`perform`.
         """
         key = self.key(number, undo=True)
+        LOG.debug("undoing", key=str(key), action=action_text(undo))
         if isinstance(undo, NodeCall):
             await self._call_node(key, undo, None)
         else:

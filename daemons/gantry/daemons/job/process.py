@@ -14,9 +14,18 @@ from gantry.daemons.job.performer import Submissions
 from gantry.daemons.job.replies import Replies
 from gantry.daemons.job.stepping import Question
 from gantry.protocols.identity import Attempt, JobId, Key
-from gantry.protocols.jobproc import Assignment, EventNumber, Halted, NotAssigned, Numbered
+from gantry.protocols.jobproc import (
+    Assignment,
+    EventNumber,
+    Halted,
+    LogLevel,
+    NotAssigned,
+    Numbered,
+    ProcessStatus,
+)
 from gantry.protocols.jobs import Choice
 from gantry.protocols.steps import Decided
+from gantry.runtime import logs
 from gantry.runtime.gate import Gate, open_gate
 
 HALT_SECONDS_MAX: Final = 2.0
@@ -59,6 +68,8 @@ class JobServer:
         if self._assignment is None:
             self._assignment = assignment
             self.priority = assignment.priority
+            if any(opcode.get("debug_level") for opcode in assignment.opcodes):
+                logs.set_level(debug=True)
             if assignment.paused:
                 self.going.close()
             self._assigned.set()
@@ -72,6 +83,26 @@ class JobServer:
         if self._assignment is None:
             raise NotAssigned(self.job)
         return self._assignment.job, self._assignment.attempt
+
+    async def status(self) -> ProcessStatus:
+        """Say what this process is at."""
+        _, attempt = await self.assignment()
+        run = self.current
+        return ProcessStatus(
+            attempt=attempt,
+            opcode=None if run is None else run.number,
+            step=None if run is None else run.stepper.at,
+            is_waiting=run is not None and run.locks.is_waiting,
+            is_paused=not self.going.is_open,
+            is_cancelled=self.cancelled.is_set(),
+            priority=self.priority,
+            log_level="debug" if logs.is_debugging() else "info",
+        )
+
+    async def set_log_level(self, level: LogLevel) -> None:
+        """Write more into the log, or no more than usual."""
+        logs.set_level(debug=level == "debug")
+        await trio.lowlevel.checkpoint()
 
     async def events(self, after: EventNumber) -> tuple[Numbered, ...]:
         """Note what LuxiD has made durable, and wait for events."""

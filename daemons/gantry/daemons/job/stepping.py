@@ -103,6 +103,13 @@ class Stepper:
     _is_known: bool = field(default=False, init=False)
     """Whether it is committed what this opcode holds and means to do."""
 
+    @property
+    def at(self) -> str | None:
+        """The step that was begun and is not over, by its name."""
+        progress = self.progress()
+        number = progress.interrupted
+        return None if progress.plan is None or number is None else progress.plan.steps[number].name
+
     def progress(self) -> Progress:
         """Return how far the opcode has come, in all attempts."""
         return fold(self.journal.known, self.opcode)

@@ -12,6 +12,7 @@ from gantry.daemons.luxid.connection import Caller
 from gantry.daemons.luxid.files import QueueFiles
 from gantry.daemons.luxid.mirror import Mirror
 from gantry.daemons.luxid.store import QueueStore
+from gantry.daemons.luxid.supervisor import Supervisor
 from gantry.protocols.errors import ConfigurationError
 from gantry.protocols.identity import JobId
 from gantry.runtime.environment import Environment
@@ -27,6 +28,7 @@ class Parts:
     env: Environment
     store: QueueStore
     at_work: AtWork
+    supervisor: Supervisor
     files: QueueFiles
     archive: Archive
     mirror: Mirror

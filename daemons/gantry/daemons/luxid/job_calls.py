@@ -31,9 +31,10 @@ from gantry.core.queue.submission import Opcodes, check, sending_of
 from gantry.core.queue.transitions import moment
 from gantry.daemons.luxid.calls import Calls, job_id
 from gantry.operations.registry import is_available
-from gantry.protocols.codec import Json, from_bytes, to_bytes
+from gantry.protocols.codec import Json, dump, from_bytes, to_bytes
 from gantry.protocols.errors import GenericError, JobLost
 from gantry.protocols.identity import JobId
+from gantry.protocols.jobproc import JobProcess, LogLevel
 from gantry.protocols.jobs import Choice, Job, log_entry_to_json
 from gantry.protocols.luxi import WAIT_SECONDS_MAX, OpcodeJson
 from gantry.runtime.nursery import open_plain_nursery
@@ -192,6 +193,30 @@ class JobCalls(Calls):
             return False, f"Job {job_id} not found in queue"
         return _said(await self.parts.store.do(SetPaused(job, paused, self.parts.store.now())))
 
+    async def query_job_process(self, job_id: int | str) -> Json:
+        """Return what a job's process says of itself."""
+        self.view()
+        job = _number(job_id)
+        if job is None:
+            return None
+        return dump(await self.parts.supervisor.ask(job, lambda remote: remote.status()))
+
+    async def set_job_log_level(self, job_id: int | str, level: str) -> tuple[bool, str]:
+        """Have a job's process log more, or as usual."""
+        self.view()
+        chosen = _log_level(level)
+        if chosen is None:
+            return False, f"{level!r} is no log level; there are info and debug"
+        job = _number(job_id)
+
+        async def told(remote: JobProcess) -> bool:
+            await remote.set_log_level(chosen)
+            return True
+
+        if job is None or not await self.parts.supervisor.ask(job, told):
+            return False, f"Job {job_id} is not at work"
+        return True, f"Job {job_id} logs at level {level} from now on (see jobs.log)"
+
     async def set_queue_pause(self, flag: bool) -> bool:  # noqa: FBT001 - LUXI's arguments are positional
         """Let no job begin, or let jobs begin again."""
         self.view()
@@ -274,6 +299,14 @@ async def _checked(jobs: tuple[tuple[OpcodeJson, ...], ...]) -> tuple[Opcodes, .
 
 
 _number = job_id
+
+
+def _log_level(word: str) -> LogLevel | None:
+    match word:
+        case "info" | "debug":
+            return word
+        case _:
+            return None
 
 
 def _log_after(job: Job, serial: int) -> list[Json]:

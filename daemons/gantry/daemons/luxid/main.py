@@ -80,7 +80,10 @@ async def main(env: Environment, launcher: Launcher | None = None) -> None:
         if voting is not None:
             log = store.replicate(voting.me, voting.voters, voting.asking(links))
             log.set_changed = lambda: _follow_voters(store, voting, mirror)
-        parts = Parts(env, store, at_work, files, Archive(env), mirror, links, this_release())
+        archive = Archive(env)
+        parts = Parts(
+            env, store, at_work, supervisor, files, archive, mirror, links, this_release()
+        )
         server = LuxiServer(
             lambda caller: _front(parts, caller), env.random.uuid(), lambda: warnings(store, mirror)
         )

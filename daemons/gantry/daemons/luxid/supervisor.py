@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final, assert_never
+from typing import Final, TypeVar, assert_never
 
 import trio
 from attrs import define, evolve, field
@@ -73,6 +73,8 @@ _JOB_FILE: Final = re.compile(r"job-([1-9][0-9]*)")
 """The name of a job's socket and of its step journal."""
 
 LOG: Final = Log("luxid.jobs")
+
+T = TypeVar("T")
 
 Message = Callable[[JobProcess], Awaitable[object]]
 
@@ -167,6 +169,18 @@ class Supervisor:
         if attended is not None and attended.remote is not None:
             remote = attended.remote
             self._soon(lambda: self._deliver(job, remote, message))
+
+    async def ask(self, job: JobId, question: Callable[[JobProcess], Awaitable[T]]) -> T | None:
+        """Ask a job's process something; ``None``: it has none that answers."""
+        attended = self._attended.get(job)
+        if attended is None or attended.remote is None:
+            return None
+        try:
+            with trio.move_on_after(TELL_SECONDS_MAX):
+                return await question(attended.remote)
+        except (ConnectionLost, ServiceError) as error:
+            LOG.debug("no answer", job=job, reason=str(error))
+        return None
 
     def _tell_all(self, message: Message) -> None:
         for job in self._attended:

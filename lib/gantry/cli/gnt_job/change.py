@@ -63,6 +63,17 @@ def run_resume(call: Invocation) -> int:
     return _for_each(call, "Resume them?", lambda job: call.client.verdict("ResumeJob", job))
 
 
+def run_log_level(call: Invocation) -> int:
+    """Have jobs at work log more, or as usual."""
+    level, *jobs = call.arguments
+    code = exit_codes.SUCCESS
+    for job in job_ids(jobs):
+        done, text = call.client.verdict("SetJobLogLevel", job, level)
+        call.say(text)
+        code = code if done else exit_codes.FAILURE
+    return code
+
+
 def run_change_priority(call: Invocation) -> int:
     """Change the priority of jobs."""
     name = call.options[PRIORITY]
@@ -144,6 +155,11 @@ COMMANDS = (
     ),
     Command("cancel", run_cancel, ANY, CANCEL_OPTIONS),
     Command("change-priority", run_change_priority, ANY, PRIORITY_OPTIONS),
+    Command(
+        "log-level",
+        run_log_level,
+        (Arguments("choice", 1, 1, ("info", "debug")), Arguments("jobid", 1, None)),
+    ),
     Command("pause", run_pause, ANY, PAUSE_OPTIONS, PAUSE_NOTES),
     Command("resume", run_resume, ANY, PAUSE_OPTIONS),
 )

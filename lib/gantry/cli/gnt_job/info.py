@@ -53,8 +53,21 @@ def _describe(call: Invocation, job: Record, asked: Mapping[int, str]) -> object
         *(Entry("Waits for a decision", text) for n, text in asked.items() if n == job["id"]),
         *_times(job),
         *course.job_entries(job),
+        *_process(call, job),
         Entry("Opcodes", opcodes),
     ]
+
+
+def _process(call: Invocation, job: Record) -> list[Entry]:
+    """Return what the process of a job at work says of itself."""
+    if job["attempts"] is None or job["status"] not in ("waiting", "canceling", "running"):
+        return []
+    match call.client.call("QueryJobProcess", job["id"]):
+        case {"attempt": attempt, "step": step, "priority": priority, "log_level": level}:
+            at = f"at step {step!r}, " if step else ""
+            return [Entry("Process", f"{at}attempt {attempt}, priority {priority}, logs {level}")]
+        case _:
+            return []
 
 
 def _times(job: Record) -> list[Entry]:

@@ -19,6 +19,7 @@ PROGRAM = Program(
         Known("info", "Shows everything that is known of jobs", "info"),
         Known("list", "Lists jobs; list-fields tells the fields", "listing"),
         Known("list-fields", "Lists the fields that jobs have", "listing"),
+        Known("log-level", "Has jobs at work log more, or as usual", "change"),
         Known("pause", "Keeps jobs from beginning, or from their next step", "change"),
         Known("resume", "Lets paused jobs go on", "change"),
         Known("wait", "Waits until a job ends", "follow"),

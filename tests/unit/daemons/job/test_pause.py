@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import pytest
 import trio
 from attrs import define
 from hypothesis import given, settings
@@ -26,12 +28,13 @@ from gantry.protocols.jobproc import (
     Event,
     EventNumber,
     Logged,
+    NotAssigned,
     OpcodeChanged,
     Recorded,
 )
 from gantry.protocols.opcodes.rendering import dump_opcode
 from gantry.protocols.opcodes.testing import OpTestDelay
-from gantry.protocols.steps import Started, StepRecord, TurnedBack
+from gantry.protocols.steps import Done, Started, StepRecord, TurnedBack
 
 RECORDS_MAX = 30
 """More than a new instance's plan has."""
@@ -202,3 +205,38 @@ async def test_an_attempt_that_is_to_cancel_undoes_what_the_one_before_it_did(
         else:  # nothing was left to do, or it may only be carried on
             assert ran.statuses == {0: "success"}, (moment, ran.results)
             assert bench.cluster.picture() == whole.cluster.picture()
+
+
+async def test_a_process_says_what_it_is_at(tmp_path: Path) -> None:
+    job = Standing(tmp_path, OpTestDelay(duration=0.0, repeat=2))
+    with pytest.raises(NotAssigned):
+        await job.server.status()
+    seen: list[str | None] = []
+
+    def react(event: Event) -> None:
+        if isinstance(event, Recorded) and isinstance(event.record, Done):
+            run = job.server.current
+            seen.append(None if run is None else run.stepper.at)
+
+    job.outbox.react = react
+    await job.run()
+    assert seen == ["announce 0", "delay 0", "announce 1", "delay 1"]
+    await job.server.pause()
+    await job.server.set_priority(-10)
+    status = await job.server.status()
+    assert (status.is_paused, status.priority, status.log_level) == (True, -10, "info")
+    assert (status.opcode, status.step, status.is_waiting) == (None, None, False)
+
+
+async def test_the_log_level_is_changed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    before = logging.getLogger().level
+    try:
+        job = Standing(tmp_path, OpTestDelay(duration=0.0))
+        await job.server.set_log_level("debug")
+        await job.run()
+        assert (await job.server.status()).log_level == "debug"
+        assert "performing" in caplog.text
+        await job.server.set_log_level("info")
+        assert (await job.server.status()).log_level == "info"
+    finally:
+        logging.getLogger().setLevel(before)

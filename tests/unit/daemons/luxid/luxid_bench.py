@@ -27,11 +27,13 @@ from gantry.protocols.jobproc import (
     Ended,
     Event,
     EventNumber,
+    LogLevel,
     NotAssigned,
     NotSpawned,
     NotSubmitted,
     Numbered,
     OpcodeChanged,
+    ProcessStatus,
     SpawnRequest,
     Submitted,
 )
@@ -260,6 +262,7 @@ class ScriptedProcess:
     lease: list[bool] = field(factory=list)
     decisions: list[Decided] = field(factory=list)
     priority: int | None = None
+    log_level: str = "info"
     paused: list[bool] = field(factory=list)
     """What was said about pausing, in order."""
     outcomes: dict[Key, tuple[Submitted | NotSubmitted, ...]] = field(factory=dict)
@@ -302,6 +305,12 @@ class ScriptedProcess:
     async def set_lease(self, held: bool) -> None:
         self.lease.append(held)
         self._wake()
+
+    async def status(self) -> ProcessStatus:
+        return ProcessStatus(self.request.attempt, 0, "wait", False, False, False, 0, "info")
+
+    async def set_log_level(self, level: LogLevel) -> None:
+        self.log_level = level
 
     async def pause(self) -> None:
         self.paused.append(True)

@@ -176,3 +176,18 @@ async def test_how_far_a_long_step_is_stands_with_it_until_the_next_record(tmp_p
         assert "'done': 1.0, 'total': 4.0" in str(await rows(client, "opsteps"))
         await process.say_all(Recorded(Done(0, 0, None), NOW))
         assert "'total'" not in str(await rows(client, "opsteps"))
+
+
+async def test_a_process_is_asked_what_it_is_at_and_told_to_log_more(tmp_path: Path) -> None:
+    async with bench(tmp_path) as world, world.running() as client:
+        assert await client.call("QueryJobProcess", 1) is None
+        await at_work(world, client)
+        process = await world.launcher.process(1)
+        said = await client.call("QueryJobProcess", 1)
+        assert cast("dict[str, object]", said)["step"] == "wait"
+        done = await client.call("SetJobLogLevel", 1, "debug")
+        assert cast("list[object]", done)[0] is True
+        assert process.log_level == "debug"
+        refused = await client.call("SetJobLogLevel", 1, "loud")
+        assert refused == [False, "'loud' is no log level; there are info and debug"]
+        assert await client.call("SetJobLogLevel", 99, "info") == [False, "Job 99 is not at work"]
