@@ -13,8 +13,8 @@ from tests.cluster.development import DevCluster
 from tests.crash import jobs as op
 from tests.crash.jobs import Jobs
 from tests.crash.killing import kill_node, no_restarts
-from tests.crash.plain_os import Script, hold_first_create, install_plain_os
-from tests.crash.wholeness import assert_verified, assert_whole
+from tests.crash.plain_os import Script, hold_first_create, install_plain_os, until
+from tests.crash.wholeness import assert_verified, assert_whole, configuration_of
 
 from gantry.cli.devcluster.found import processes_of
 
@@ -25,15 +25,23 @@ def script(cluster: DevCluster, tmp_path: Path) -> Iterator[Script]:
     install_plain_os(cluster)
 
 
-def test_a_script_ends_with_the_job_whose_process_was_killed(
+def processes_of_jobs(cluster: DevCluster) -> list[int]:
+    found = processes_of(cluster.folder)
+    return [each.pid for each in found if each.command.startswith("gantry-job")]
+
+
+def test_a_script_outlives_its_job_s_process_and_ends_with_the_job(
     cluster: DevCluster, jobs: Jobs, script: Script
 ) -> None:
     job = jobs.submit(op.add("a", "node3"))
     script.pid()
     [process] = [p for p in processes_of(cluster.folder) if p.command.startswith("gantry-job")]
     os.kill(process.pid, signal.SIGKILL)
+    until(lambda: bool({*processes_of_jobs(cluster)} - {process.pid}))
+    os.kill(script.pid(), 0)  # it is waited for, not begun again
+    assert jobs.client.verdict("CancelJob", job, True)[0]
     ended = jobs.wait(job)
-    assert ended.status == "error"
+    assert ended.status == "canceled"
     script.assert_ended()
     assert_whole(cluster, jobs, instances=0)
 
@@ -64,6 +72,26 @@ def test_a_node_dies_and_is_back_before_the_job_gives_up_undoing(
     assert reason.startswith("node node3.gantry.test: "), reason
     assert "left behind" not in reason
     script.assert_ended()
+    assert_whole(cluster, jobs, instances=0)
+    jobs.succeed(op.add("a", "node3"))
+    jobs.succeed(op.remove("a"))
+    assert_verified(cluster)
+
+
+def test_what_a_dead_node_keeps_is_cleaned_up_when_it_is_back(
+    cluster: DevCluster, jobs: Jobs, script: Script
+) -> None:
+    job = jobs.submit(op.add("a", "node3", disk_template="file"))
+    script.pid()
+    with no_restarts(cluster):
+        kill_node(cluster, "node3")
+        ended = jobs.wait(job)
+        assert ended.status == "error"
+        assert "noted as a left-over" in str(ended.results), ended
+        shown = cluster.run("gnt-cluster", "verify-config")
+        assert f"which job {job} could not remove" in shown
+    script.assert_ended()
+    until(lambda: not configuration_of(cluster).leftovers)
     assert_whole(cluster, jobs, instances=0)
     jobs.succeed(op.add("a", "node3"))
     jobs.succeed(op.remove("a"))

@@ -52,6 +52,7 @@ OPERATIONS: Final[Mapping[str, str]] = {
     "OP_NETWORK_REMOVE": f"{_HERE}.network.remove",
     "OP_NETWORK_SET_PARAMS": f"{_HERE}.network.modify",
     "OP_NODE_ADD": f"{_HERE}.node.add",
+    "OP_NODE_CLEAN_UP": f"{_HERE}.node.clean_up",
     "OP_NODE_EVACUATE": f"{_HERE}.node.evacuate",
     "OP_NODE_MIGRATE": f"{_HERE}.node.migrate",
     "OP_NODE_REMOVE": f"{_HERE}.node.remove",

@@ -23,7 +23,7 @@ from attrs import field, frozen
 
 from gantry.protocols.changes import Change
 from gantry.protocols.codec import Json, dump, load
-from gantry.protocols.identity import Attempt, NodeUuid
+from gantry.protocols.identity import Attempt, Key, NodeUuid
 from gantry.protocols.jobs import Choice
 from gantry.protocols.locks import Held
 from gantry.protocols.runtime_types import InstanceState
@@ -91,7 +91,15 @@ class Say:
     text: str
 
 
-Action = NodeCall | Commit | Delay | RunHooks | SubmitJobs | Say
+@frozen
+class TakeBack:
+    """Do what another job could not undo, under that undo's own key: what never was stays so."""
+
+    key: Key
+    call: NodeCall
+
+
+Action = NodeCall | Commit | Delay | RunHooks | SubmitJobs | Say | TakeBack
 
 
 @frozen

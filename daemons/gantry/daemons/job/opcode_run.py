@@ -12,6 +12,7 @@ from gantry.daemons.job.locking import LockTaker
 from gantry.daemons.job.outbox import Outbox
 from gantry.daemons.job.stepping import ONLY_FORWARD, Aborted, Cancelled, NoWayBack, Stepper
 from gantry.daemons.job.world import JobWorld
+from gantry.operations.leftovers import called_nodes, check_clean
 from gantry.operations.operation import AnyOperation
 from gantry.protocols.codec import Json, Malformed
 from gantry.protocols.errors import GanetiError, OpExecError, OpPrereqError
@@ -19,6 +20,7 @@ from gantry.protocols.identity import Attempt
 from gantry.protocols.jobproc import EventNumber, OpcodeChanged, OpcodeStatus, Shown
 from gantry.protocols.opcodes.opcode import Opcode
 from gantry.protocols.steps import Holds, Plan, TurnedBack
+from gantry.protocols.wconfd import Selection
 from gantry.runtime.logs import Log
 from gantry.runtime.nursery import cancel_when, open_plain_nursery
 
@@ -106,11 +108,20 @@ class OpcodeRun:
             opcode, operation = intent.opcode, intent.operation
             await self.locks.take(lambda: operation.locks(opcode, self.world))
             self._pass_through("running")
-            plans.append(await operation.plan(opcode, self.world))
+            plan = await operation.plan(opcode, self.world)
+            await self._check_clean(plan)
+            plans.append(plan)
             nursery.cancel_scope.cancel()
         if not plans:
             raise Cancelled
         return plans[0]
+
+    async def _check_clean(self, plan: Plan) -> None:
+        """Refuse a plan that uses an object on a node that still has a part of it left over."""
+        nodes = called_nodes(plan)
+        if nodes:
+            part = await self.world.read(Selection(leftovers_of_nodes=nodes))
+            check_clean(plan, part.leftovers.values())
 
     async def _show(self, plan: Plan) -> bool:
         self.world.say(*(f"would do: {step.name}" for step in plan.steps))

@@ -12,6 +12,8 @@ from typing_extensions import override
 from gantry.core.queue.outline import action_text
 from gantry.daemons.job.outbox import Outbox
 from gantry.daemons.job.replies import Replies
+from gantry.operations.leftovers import leftover_uuid, subject_of
+from gantry.protocols.changes import AddLeftover
 from gantry.protocols.codec import Json, dump
 from gantry.protocols.errors import (
     ConnectionLost,
@@ -27,6 +29,7 @@ from gantry.protocols.errors import (
 from gantry.protocols.identity import Attempt, Epoch, JobId, Key, NodeUuid, Ticket, digest_of
 from gantry.protocols.jobproc import Advanced, JobsWanted, Logged, NotSubmitted, Submitted
 from gantry.protocols.noded import Interrupted, NothingToUndo, ProgressReport
+from gantry.protocols.objects.leftover import Leftover
 from gantry.protocols.runtime_types import HookResult
 from gantry.protocols.steps import (
     Action,
@@ -39,8 +42,9 @@ from gantry.protocols.steps import (
     Step,
     StepName,
     SubmitJobs,
+    TakeBack,
 )
-from gantry.protocols.wconfd import Committed, NeverSeen, Refused, WConfD
+from gantry.protocols.wconfd import Committed, NeverSeen, Refused, Selection, WConfD
 from gantry.runtime.link import Link
 from gantry.runtime.logs import Log
 from gantry.runtime.node_links import NodeLinks
@@ -54,6 +58,9 @@ PROGRESS_SECONDS_MAX: Final = 30.0
 
 HOOKS_SECONDS_MAX: Final = 300.0
 """A hooks directory that takes longer counts as not run."""
+
+LAST_ATTEMPT: Final = Attempt(2**31 - 1)
+"""With which a job that is over is cleaned up after: none of its own is newer."""
 
 LOOK_SECONDS_MAX: Final = 60.0
 """As for any question: a node that takes longer is taken for dead."""
@@ -142,7 +149,9 @@ class Performer:
         else:
             await self._act(key, undo)
 
-    async def _act(self, key: Key, action: Commit | Delay | RunHooks | SubmitJobs | Say) -> Json:
+    async def _act(
+        self, key: Key, action: Commit | Delay | RunHooks | SubmitJobs | Say | TakeBack
+    ) -> Json:
         """Do what is safe to repeat: its key, or its nature, makes it so."""
         match action:
             case Commit():
@@ -158,10 +167,12 @@ class Performer:
             case Say(text):
                 self.say(text)
                 return None
+            case TakeBack(left, call):
+                return await self._clean_up(left, call)
 
-    async def has_committed(self, step: int) -> bool:
-        """Whether the configuration change of a step has happened."""
-        key = self.key(step)
+    async def has_committed(self, step: int, *, undo: bool = False) -> bool:
+        """Whether the configuration change of a step, or of its undo, has happened."""
+        key = self.key(step, undo=undo)
         return not isinstance(await self.wconfd.call(lambda w: w.outcome(key)), NeverSeen)
 
     def say(self, text: str) -> None:
@@ -286,6 +297,45 @@ class Performer:
             raise NodeAway(text, may_have_acted=acted) from error
         except ServiceError as error:
             raise OpExecError(f"node {await self.nodes.name(call.node)}: {error}") from error
+
+    async def _clean_up(self, left: Key, call: NodeCall) -> Json:
+        """Do what another job left undone, and let the node forget that job if that was all."""
+        ticket = Ticket(left, LAST_ATTEMPT, self.epoch, digest_of([call.method, dict(call.args)]))
+        await self._ask_node(call, call.args, evolve(ticket, redo=True))
+        selection = Selection(leftovers_of_nodes=(call.node,))
+        part = await self.wconfd.call(lambda w: w.read(selection))
+        if not any(each.job == left.job and each.key != left for each in part.leftovers.values()):
+            await self.nodes.ask(call.node, lambda n: n.forget_keys(left.job), LOOK_SECONDS_MAX)
+        return None
+
+    async def note_leftover(self, number: int, call: NodeCall, problem: str) -> bool:
+        """Note in the configuration what a job leaves on a node; return whether it could be."""
+        if call.results or call.secrets is not None:
+            return False  # what it would take to do it later is known to nobody then
+        if await self.has_committed(number, undo=True):
+            return True
+        key, now = self.key(number, undo=True), self.now()
+        try:
+            kind, name = subject_of(call) or ("node", await self.nodes.name(call.node))
+            leftover = Leftover(
+                node=call.node,
+                object_kind=kind,
+                object_name=name,
+                method=call.method,
+                args=dict(call.args),
+                deadline_seconds=call.deadline_seconds,
+                key=key,
+                reason=problem,
+                ctime=now,
+                mtime=now,
+                uuid=leftover_uuid(key),
+                serial_no=1,
+            )
+            await self._commit(key, Commit(AddLeftover(leftover)))
+        except OpExecError as error:  # the node is no node of the cluster any more
+            self.say(f"WARNING: {error}")
+            return False
+        return True
 
     async def _run_hooks(self, key: Key, hooks: RunHooks) -> Json:
         request = [hooks.path, hooks.phase, dict(hooks.environment)]

@@ -26,6 +26,7 @@ from gantry.protocols.steps import (
     Say,
     Started,
     StepRecord,
+    TakeBack,
     TurnedBack,
     Undone,
 )
@@ -134,10 +135,24 @@ def fold(records: Iterable[StepRecord], opcode: int) -> Progress:  # noqa: C901 
 
 
 def nodes_of(records: Iterable[StepRecord]) -> frozenset[NodeUuid]:
-    """Return the nodes that a job's plans act on: they keep keys for it."""
-    plans = [record.plan for record in records if isinstance(record, Planned)]
-    steps = [step for plan in plans for step in plan.steps]
-    return frozenset(node for step in steps for each in (step.do, step.undo) for node in _on(each))
+    """Return the nodes that a job's plans act on: they keep keys for it.
+
+    Without those that something is left on: whoever cleans up needs the keys.
+    """
+    plans: dict[int, Plan] = {}
+    acted: set[NodeUuid] = set()
+    unclean: set[NodeUuid] = set()
+    for record in records:
+        match record:
+            case Planned(opcode=opcode, plan=plan):
+                plans[opcode] = plan
+                actions = (each for step in plan.steps for each in (step.do, step.undo))
+                acted |= {node for each in actions for node in _on(each)}
+            case Leftover(opcode=opcode, step=number):
+                unclean |= {*_on(plans[opcode].steps[number].undo)}
+            case _:
+                pass
+    return frozenset(acted - unclean)
 
 
 def _on(action: Action | NoUndo) -> tuple[NodeUuid, ...]:
@@ -146,5 +161,7 @@ def _on(action: Action | NoUndo) -> tuple[NodeUuid, ...]:
             return (node,)
         case RunHooks(nodes=nodes):
             return nodes
+        case TakeBack(call=call):
+            return (call.node,)
         case _:
             return ()

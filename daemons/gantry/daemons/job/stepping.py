@@ -37,10 +37,14 @@ from gantry.protocols.steps import (
 from gantry.runtime.gate import Gate
 from gantry.runtime.nursery import cancel_when, open_plain_nursery
 
-UNDO_TRIES: Final = 3
-UNDO_RETRY_SECONDS: Final = 2.0
-"""An undo that fails this often becomes a left-over, for a person to deal with."""
+UNDO_REFUSALS_MAX: Final = 3
+"""An undo that its node refuses this often becomes a left-over."""
 
+UNDO_SECONDS_MAX: Final = 15.0
+"""So does one whose node does not answer for so long: the job's locks are wanted by others. A NodeD
+that is only restarted is back sooner."""
+
+UNDO_RETRY_SECONDS: Final = 2.0
 
 AWAY_SECONDS_MAX: Final = 300.0
 """How long a node is waited for where nothing may be undone: a machine has booted in this time."""
@@ -273,7 +277,6 @@ class Stepper:
 
     async def backwards(self, plan: Plan) -> list[str]:
         """Undo all that was begun, the last step first; return what is left over."""
-        leftovers = []
         for number in self.progress().to_undo(is_whole=self.journal.is_whole):
             await self.permit.passed()
             step = plan.steps[number]
@@ -281,10 +284,22 @@ class Stepper:
             if problem is None:
                 await self.record(Undone(self.opcode, number))
             else:
-                text = f"{step.name} could not be undone: {problem}"
+                text = await self._leave(number, step, problem)
                 await self.record(Leftover(self.opcode, number, text))
-                leftovers.append(text)
-        return leftovers
+        return [
+            each.text
+            for each in self.journal.known
+            if isinstance(each, Leftover) and each.opcode == self.opcode
+        ]
+
+    async def _leave(self, number: int, step: Step, problem: str) -> str:
+        """Note what could not be undone where it is found again; return what to say about it."""
+        text = f"{step.name} could not be undone: {problem}"
+        call = step.undo
+        if isinstance(call, NodeCall) and await self.performer.note_leftover(number, call, problem):
+            text = f"{text} (noted as a left-over; it is cleaned up when the node answers)"
+        self.performer.say(f"WARNING: {text}")
+        return text
 
     async def _undo(self, number: int, step: Step) -> str | None:
         """Undo one step; return why it could not be."""
@@ -293,16 +308,17 @@ class Stepper:
         if isinstance(step.do, Commit) and not await self.performer.has_committed(number):
             return None
         self.performer.say(f"undoing: {step.name}")
-        problem = ""
-        for tries in range(UNDO_TRIES):
-            if tries:
-                await trio.sleep(UNDO_RETRY_SECONDS)
+        patience = trio.current_time() + UNDO_SECONDS_MAX
+        refusals = 0
+        while True:
             try:
                 await self.performer.take_back(number, step.undo)
             except ENDS_ATTEMPT:
                 raise
             except GanetiError as error:
-                problem = str(error)
+                refusals += not isinstance(error, NodeAway)
+                if refusals == UNDO_REFUSALS_MAX or trio.current_time() > patience:
+                    return str(error)
             else:
                 return None
-        return problem
+            await trio.sleep(UNDO_RETRY_SECONDS)

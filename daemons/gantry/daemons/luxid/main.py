@@ -28,6 +28,7 @@ from gantry.daemons.luxid.query_calls import QueryCalls
 from gantry.daemons.luxid.standing import warnings
 from gantry.daemons.luxid.store import QueueStore
 from gantry.daemons.luxid.supervisor import Supervisor
+from gantry.daemons.luxid.tidying import Tidying
 from gantry.daemons.luxid.voting import Voting
 from gantry.operations.registry import is_available
 from gantry.protocols.codec import Malformed
@@ -98,6 +99,7 @@ async def main(env: Environment, launcher: Launcher | None = None) -> None:
             nursery.start_soon(mirror.run)
             nursery.start_soon(files.run)
             nursery.start_soon(files.sweep, parts.archive)
+            nursery.start_soon(Tidying(store, mirror, links).run)
             if store.log is not None:
                 nursery.start_soon(serve_figures, env, store.log)
             with trio.move_on_after(CONFIGURATION_SECONDS_MAX):

@@ -1,4 +1,4 @@
-"""``gnt-node add`` and ``remove``."""
+"""``gnt-node add``, ``remove`` and ``clean-up``."""
 
 from __future__ import annotations
 
@@ -84,7 +84,14 @@ def run_remove(call: Invocation) -> int:
     return exit_codes.SUCCESS
 
 
+def run_clean_up(call: Invocation) -> int:
+    """Remove what jobs had to leave on a node."""
+    run_opcode(call, call.opcode("OP_NODE_CLEAN_UP", {"node_name": call.arguments[0]}))
+    return exit_codes.SUCCESS
+
+
 COMMANDS = (
     Command("add", run_add, (Arguments("host", 1, 1),), ADD_OPTIONS, notes=JOINING),
+    Command("clean-up", run_clean_up, (Arguments("node", 1, 1),), REMOVE_OPTIONS),
     Command("remove", run_remove, (Arguments("node", 1, 1),), REMOVE_OPTIONS),
 )

@@ -13,6 +13,7 @@ PROGRAM = Program(
     (
         Known("add", "Adds a node to the cluster", "membership"),
         Known("add-tags", "Adds tags to a node", "tags"),
+        Known("clean-up", "Removes what jobs had to leave on a node", "membership"),
         Known("evacuate", "Moves instances away from a node", "leaving"),
         Known("failover", "Restarts the instances of a dead node elsewhere", "leaving"),
         Known("health", "Asks nodes for the health of their hardware"),

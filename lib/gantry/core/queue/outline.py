@@ -19,6 +19,7 @@ from gantry.protocols.steps import (
     Say,
     Step,
     SubmitJobs,
+    TakeBack,
 )
 
 
@@ -39,7 +40,7 @@ def _outlined(step: Step) -> StepOutline:
 def nodes_of(action: Action) -> tuple[NodeUuid, ...]:
     """Return the nodes on which an action is done."""
     match action:
-        case NodeCall(node):
+        case NodeCall(node) | TakeBack(call=NodeCall(node)):
             return (node,)
         case RunHooks(nodes=nodes):
             return nodes
@@ -53,6 +54,8 @@ def action_text(action: Action) -> str:
     match action:
         case NodeCall(method=method):
             return f"call {method}"
+        case TakeBack(key=key, call=left):
+            return f"call {left.method}, which job {key.job} could not"
         case Commit(change):
             return f"configuration change {type(change).__name__}"
         case Delay(seconds):

@@ -119,3 +119,12 @@ class OpRestrictedCommand(Opcode):
     node_uuids: tuple[NonEmpty, ...] | None = None
     command: NonEmpty
     """A file name in the nodes' folder of restricted commands."""
+
+
+@frozen(kw_only=True)
+class OpNodeCleanUp(Opcode):
+    """Do on a node what earlier jobs could not undo there; an opcode of Gantry's own."""
+
+    node_name: NonEmpty
+
+    SUMMARY: ClassVar[str | None] = "node_name"

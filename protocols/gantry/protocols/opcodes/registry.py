@@ -65,6 +65,7 @@ _MODULES: Final = {
     ),
     "node": (
         "OpNodeAdd",
+        "OpNodeCleanUp",
         "OpNodeEvacuate",
         "OpNodeMigrate",
         "OpNodePowercycle",

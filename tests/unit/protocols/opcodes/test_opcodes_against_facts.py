@@ -24,6 +24,9 @@ TABLE: dict[str, dict[str, Any]] = FACTS["opcodes"]
 COMMON: list[Param] = FACTS["common"]
 PARAMS = [(op_id, param) for op_id, row in TABLE.items() for param in (*row["params"], *COMMON)]
 
+OWN = {"OP_NODE_CLEAN_UP"}
+"""Opcodes that Ganeti does not have."""
+
 SCALARS: dict[str, Any] = {
     "any": object,
     "bool": bool,
@@ -94,8 +97,8 @@ def hint_of(text: str) -> object:
 
 
 def test_there_are_the_opcodes_of_the_table_and_no_others() -> None:
-    assert OPCODES.keys() == TABLE.keys()
-    assert len(OPCODES) == FACTS["count"]
+    assert OPCODES.keys() - OWN == TABLE.keys()
+    assert len(OPCODES.keys() - OWN) == FACTS["count"]
 
 
 @pytest.mark.parametrize("op_id", TABLE)

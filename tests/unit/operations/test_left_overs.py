@@ -1,0 +1,124 @@
+"""What can not be undone is noted, kept from other jobs, and cleaned up when its node is back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trio
+from tests.unit.operations.job_bench import JobBench, Ran
+from tests.unit.operations.test_every_operation import NEW, create
+from tests.unit.operations.twin_cluster import TwinNodeLinks
+
+from gantry.protocols.identity import NodeUuid
+from gantry.protocols.objects.leftover import Leftover
+from gantry.protocols.opcodes.node import OpNodeCleanUp
+from gantry.protocols.service import Method
+
+NODE = "node1.gnt.test"
+CLEAN_UP = OpNodeCleanUp(node_name=NODE)
+
+
+def left_over(bench: JobBench) -> list[Leftover]:
+    return list(bench.cluster.wconfd.state.configuration.leftovers.values())
+
+
+async def abandoned(folder: Path, patch: pytest.MonkeyPatch) -> tuple[JobBench, Ran]:
+    """Have a node die for good while it installs a new instance."""
+    bench = JobBench(folder)
+    real = TwinNodeLinks._way_to
+    died = trio.Event()
+
+    async def dying(links: TwinNodeLinks, node: object, seconds: float, *more: object) -> object:
+        way = await real(links, node, seconds, *more)  # type: ignore[arg-type] # as it came
+
+        async def called(name: str, method: Method, args: dict[str, object]) -> object:
+            if method.name == "create_os":
+                died.set()
+                dead = next(n for n in links.twins.values() if n.name == NODE)
+                links.dead.add(NodeUuid(dead.uuid))
+            return await way(name, method, args)
+
+        return called
+
+    with patch.context() as patched:
+        patched.setattr(TwinNodeLinks, "_way_to", dying)
+        ran = await bench.run(create())
+    assert died.is_set()
+    return bench, ran
+
+
+async def test_what_an_unreachable_node_keeps_is_noted_and_the_job_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: object
+) -> None:
+    bench, ran = await abandoned(tmp_path, monkeypatch)
+    assert ran.statuses == {0: "error"}
+    result = str(ran.results[0])
+    assert "create disk 0 could not be undone" in result
+    assert "noted as a left-over; it is cleaned up when the node answers" in result
+    noted = left_over(bench)
+    assert [(each.object_kind, each.object_name, each.method) for each in noted] == [
+        ("instance", NEW, "remove_disk")
+    ] * 2
+    assert {each.job for each in noted} == {1}
+    assert NEW not in str(bench.cluster.wconfd.state.configuration.instances)
+
+
+async def test_no_job_uses_the_object_there_before_it_is_cleaned_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: object
+) -> None:
+    bench, _ = await abandoned(tmp_path, monkeypatch)
+    refused = await bench.run(create())
+    assert refused.statuses == {0: "error"}
+    assert "still has a part of instance new.gnt.test that job 1 could not remove" in str(
+        refused.results[0]
+    )
+    elsewhere = await bench.run(create(pnode="node2.gnt.test"))
+    assert elsewhere.statuses == {0: "success"}, elsewhere.results
+
+
+async def test_the_node_is_cleaned_up_and_then_used_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: object
+) -> None:
+    bench, _ = await abandoned(tmp_path, monkeypatch)
+    node = next(each for each in bench.cluster.all() if each.name == NODE)
+    left = {each.args["disk"]["path"] for each in left_over(bench)}  # type: ignore[index] # a disk
+    assert left <= set(node.disks)
+    cleaned = await bench.run(CLEAN_UP)
+    assert cleaned.statuses == {0: "success"}, cleaned.results
+    assert cleaned.results[0] == [f"instance {NEW}"] * 2
+    assert left_over(bench) == []
+    assert left.isdisjoint(node.disks)
+    assert not node.begun
+    assert (await bench.run(create())).statuses == {0: "success"}
+
+
+async def test_what_the_node_never_did_is_not_undone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: object
+) -> None:
+    """The same name may be somebody else's there: the key tells."""
+    bench, _ = await abandoned(tmp_path, monkeypatch)
+    node = next(each for each in bench.cluster.all() if each.name == NODE)
+    node.begun.clear()
+    node.answers.clear()
+    before = dict(node.disks)
+    assert (await bench.run(CLEAN_UP)).statuses == {0: "success"}
+    assert node.disks == before
+    assert left_over(bench) == []
+
+
+@pytest.mark.parametrize("moment", range(1, 10))
+async def test_a_clean_up_that_is_killed_goes_on(
+    moment: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: object
+) -> None:
+    bench, _ = await abandoned(tmp_path, monkeypatch)
+    ran = await bench.run(CLEAN_UP, kill_after=moment)
+    assert ran.statuses == {0: "success"}, ran.results
+    assert left_over(bench) == []
+
+
+async def test_a_clean_node_has_nothing_to_clean_up(tmp_path: Path) -> None:
+    bench = JobBench(tmp_path)
+    ran = await bench.run(CLEAN_UP)
+    assert ran.statuses == {0: "success"}
+    assert ran.results == {0: []}
