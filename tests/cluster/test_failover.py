@@ -114,7 +114,7 @@ def test_a_living_master_hands_over_and_can_come_back(new_cluster: NewCluster) -
     assert job_processes(cluster, "node1") == []
     assert cluster.run("gnt-cluster", "getmaster", node="node2").strip() == "node2.gantry.test"
     assert tags(cluster, "node2") == {"before"}
-    cluster.run("gnt-cluster", "add-tags", "after", node="node2")
+    cluster.run("gnt-node", "add-tags", "node3", "after", node="node2")
     eventually(lambda: rapi_answers(cluster), "the cluster's address is the new master's")
     running = {(each.node, each.program) for each in cluster.status() if each.state == "ready"}
     assert ("node2.gantry.test", "gantry-luxid") in running
@@ -123,7 +123,8 @@ def test_a_living_master_hands_over_and_can_come_back(new_cluster: NewCluster) -
     goes_on(cluster, "node2", job)
 
     cluster.run("gnt-cluster", "master-failover")
-    assert tags(cluster, "node1") == {"before", "after"}
+    assert tags(cluster, "node1") == {"before"}
+    assert cluster.run("gnt-node", "list-tags", "node3").split() == ["after"]
     goes_on(cluster, "node1", job)
     cluster.execute("gnt-job", "cancel", str(job))
     eventually(lambda: jobs(cluster, "node1")[job] == "canceled", "the job is cancelled")

@@ -131,8 +131,7 @@ class Stepper:
 
     def begin(self, plan: Plan, holds: Holds) -> None:
         """Make a plan, and what the job holds for it, the opcode's first records."""
-        if any(changes(step.do) for step in plan.steps):
-            self.note(holds)
+        self.note(holds)
         self.note(Planned(self.opcode, plan))
 
     async def forwards(self, plan: Plan) -> None:
