@@ -176,7 +176,7 @@ async def _authority(env: Environment, token: JoinToken) -> bytes:
 async def _write(
     env: Environment, admission: Admission, request: SigningRequest, replacing: Replacing
 ) -> None:
-    """Write all files, the certificate that makes a node last."""
+    """Write all files; the authority's certificate, with which the machine is a node, last."""
     data, files = env.paths.data, env.files
     await files.make_folder(data, 0o755)
     for key, value in admission.ssconf.items():
@@ -198,4 +198,4 @@ async def _write(
         if name in _SECRET_FILES
     )
     own = node_files(credential, admission.authority_pem.encode())
-    await write_files(replacing, data, (*secrets, *own))
+    await write_files(replacing, data, (*secrets, *reversed(own)))

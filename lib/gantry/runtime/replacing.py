@@ -44,8 +44,9 @@ class Replacing:
         if self._is_first is None:
             self._is_first = not await self._files.exists(self._data / ASIDE)
         aside = self._data / ASIDE / path.relative_to(self._data)
-        await self._files.make_folder(aside.parent, 0o700)
-        await self._files.write(aside, old, 0o600)
+        if not await self._files.exists(aside):  # of an attempt that was killed: the older counts
+            await self._files.make_folder(aside.parent, 0o700)
+            await self._files.write(aside, old, 0o600)
         self._old[path] = old
 
     async def undo(self) -> None:

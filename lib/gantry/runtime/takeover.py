@@ -1,7 +1,7 @@
 """``gantry takeover``: make the master of a Ganeti cluster the master of the same cluster here.
 
 Everything is checked before anything is written; what is replaced is kept aside, and put back if
-a later write fails. The node certificate is written last: it is what makes a machine a node.
+a later write fails. The authority's certificate is written last: with it the machine is a node.
 """
 
 from __future__ import annotations
@@ -231,7 +231,7 @@ async def _write(env: Environment, found: Takeover, replacing: Replacing) -> Non
         (
             *prepared,
             SecurityFile(AUTHORITY_KEY, KEY_MODE, authority.key_pem),
-            *node_files(own, authority.certificate_pem),
+            *reversed(node_files(own, authority.certificate_pem)),
         ),
     )
 

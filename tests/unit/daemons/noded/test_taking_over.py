@@ -20,6 +20,7 @@ from gantry.protocols.noded import PORT
 from gantry.runtime import takeover as module
 from gantry.runtime.environment import Environment
 from gantry.runtime.joining import issue_token, join_cluster
+from gantry.runtime.replacing import Replacing
 from gantry.runtime.takeover import look, take_over
 from gantry.security.certificates import Certificate
 
@@ -103,6 +104,32 @@ async def test_a_write_that_fails_leaves_all_as_it_was(
     with pytest.raises(OSError, match="No space left"):
         await take_over(env, env.paths.config)
     assert content(env.paths.data) == before
+
+
+async def test_a_takeover_that_was_killed_is_told_of(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env, _ = left_by_ganeti(machines)
+    before = content(env.paths.data)
+    write = Replacing.write
+
+    async def killed(self: Replacing, path: Path, data: bytes, mode: int) -> None:
+        if path.name == "gantry-ca.pem":
+            raise KeyboardInterrupt
+        await write(self, path, data, mode)
+
+    async def nothing(_: Replacing) -> None:
+        await trio.lowlevel.checkpoint()
+
+    monkeypatch.setattr(Replacing, "write", killed)
+    monkeypatch.setattr(Replacing, "undo", nothing)
+    with pytest.raises(KeyboardInterrupt):
+        await take_over(env, env.paths.config)
+    monkeypatch.undo()
+    with pytest.raises(TakeoverRefused, match="an earlier takeover that was not finished"):
+        await take_over(env, env.paths.config)
+    aside = content(env.paths.data / "before-gantry")
+    assert {name: before[name] for name in aside} == aside
 
 
 async def test_the_other_nodes_join_with_the_certificates_that_are_listed(
