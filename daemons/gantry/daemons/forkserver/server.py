@@ -14,7 +14,6 @@ import select
 import selectors
 import signal
 import socket
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -22,8 +21,9 @@ from typing import Final
 
 from attrs import define, field, frozen
 
-from gantry.daemons.forkserver.child import BACKLOG, Output, become_job
+from gantry.daemons.forkserver.child import BACKLOG, Output
 from gantry.daemons.forkserver.preload import JobMain
+from gantry.daemons.forkserver.spare import Spare
 from gantry.protocols.codec import Malformed, dump, from_bytes, load, to_bytes
 from gantry.protocols.jobproc import (
     DATAGRAM_BYTES_MAX,
@@ -108,6 +108,7 @@ class ForkServer:
     _clients: list[socket.socket] = field(factory=list, init=False)
     _children: dict[int, Child] = field(factory=dict, init=False)
     """By process id."""
+    _spare: Spare | None = field(default=None, init=False)
     _stopping: bool = field(default=False, init=False)
 
     def run(self, ready: Callable[[], None], alive: Heartbeat | None = None) -> None:
@@ -120,6 +121,7 @@ class ForkServer:
         self._selector.register(woken, selectors.EVENT_READ, lambda: woken.recv(DATAGRAM_BYTES_MAX))
         self._selector.register(listening, selectors.EVENT_READ, lambda: self._accept(listening))
         try:
+            self._prepare()
             ready()
             while not self._stopping:
                 for key, _ in self._selector.select(alive.seconds if alive else None):
@@ -142,6 +144,8 @@ class ForkServer:
             each.close()
         for child in self._children.values():
             os.close(child.pidfd)
+        if self._spare is not None:
+            self._spare.discard()
         self.output.close()
 
     # --- LuxiDs ----------------------------------------------------------------------------------
@@ -208,6 +212,7 @@ class ForkServer:
             self._send(client, NotSpawned(job, attempt, str(error)))
             return
         self._send(client, Spawned(job, attempt, child.pid), child.pidfd)
+        self._prepare()
 
     def _spawn(self, request: SpawnRequest) -> Child:
         """Make a child that listens on the job's socket already.
@@ -222,7 +227,8 @@ class ForkServer:
         try:
             _bind(listening, path)
             listening.listen(BACKLOG)
-            child = Child(request, *self._fork(request, listening))
+            spare = self._fork(request, listening)
+            child = Child(request, spare.pid, spare.pidfd)
         except OSError:
             path.unlink(missing_ok=True)
             raise
@@ -233,19 +239,34 @@ class ForkServer:
         LOG.debug("spawned", job=request.job, attempt=request.attempt, pid=child.pid)
         return child
 
-    def _fork(self, request: SpawnRequest, listening: socket.socket) -> tuple[int, int]:
-        sys.stdout.flush()  # else both processes would write what is buffered
-        sys.stderr.flush()
-        output = self.output.current()
-        pid = os.fork()
-        if pid == 0:
-            become_job(self.main, request, listening, output)
+    def _fork(self, request: SpawnRequest, listening: socket.socket) -> Spare:
+        """Give the job to the child that waits, or to a new one if that can not take it."""
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            try:
+                self.output.current()
+                if spare.opened == self.output.opened:
+                    spare.begin(request, listening)
+                    return spare
+            except OSError as error:
+                LOG.warning("the waiting child is gone", pid=spare.pid, reason=str(error))
+            spare.discard()
+        spare = Spare.fork(self.main, self.output)
         try:
-            return pid, os.pidfd_open(pid)
+            spare.begin(request, listening)
         except OSError:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
+            spare.discard()
             raise
+        return spare
+
+    def _prepare(self) -> None:
+        """Make the child that waits for the next job."""
+        if self._spare is not None:
+            return
+        try:
+            self._spare = Spare.fork(self.main, self.output)
+        except OSError as error:  # the next job finds out whether there is room again
+            LOG.warning("no child in advance", reason=str(error))
 
     def _reap(self, child: Child) -> None:
         if self._children.pop(child.pid, None) is None:

@@ -270,6 +270,59 @@ def test_nonsense_costs_the_connection_and_nothing_else(server: Server) -> None:
     good.spawn(server.request(1))
 
 
+def waiting_child(server: Server) -> int:
+    """Return the process id of the child that waits for a job, as soon as there is one."""
+    pid = server.process.pid
+    while True:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        for child in children:
+            if Path(f"/proc/{child}/cmdline").read_bytes().startswith(b"gantry-spare"):
+                return int(child)
+
+
+def test_the_child_that_waits_takes_the_next_job(server: Server) -> None:
+    client = server.connect()
+    first = waiting_child(server)
+    assert client.spawn(server.request(1)).pid == first
+    assert orjson.loads(command(server.request(1), "describe"))["job"] == 1
+    second = waiting_child(server)
+    assert second != first
+    assert client.spawn(server.request(2)).pid == second
+    assert orjson.loads(command(server.request(2), "describe"))["job"] == 2
+
+
+def test_a_waiting_child_that_was_killed_costs_nobody_a_job(server: Server) -> None:
+    client = server.connect()
+    waiting = waiting_child(server)
+    watched = os.pidfd_open(waiting)
+    os.kill(waiting, signal.SIGKILL)
+    select.select([watched], [], [], PATIENCE_SECONDS)
+    os.close(watched)
+    assert client.spawn(server.request(1)).pid != waiting
+    assert orjson.loads(command(server.request(1), "describe"))["job"] == 1
+    assert not Path(f"/proc/{waiting}").exists()
+
+
+def test_a_waiting_child_ends_with_its_server(tmp_path: Path) -> None:
+    server = start(tmp_path)
+    watched = os.pidfd_open(waiting_child(server))
+    server.process.kill()
+    server.process.wait()
+    server.manager.close()
+    assert select.select([watched], [], [], PATIENCE_SECONDS)[0] == [watched]
+    os.close(watched)
+
+
+def test_a_child_that_waited_prints_into_the_file_of_today(server: Server) -> None:
+    client, request = server.connect(), server.request(1)
+    waiting_child(server)
+    log = server.paths.logs / "job-processes.log"
+    log.rename(log.with_name("rotated"))
+    client.spawn(request)
+    assert command(request, "say hello") == b"said"
+    assert log.read_text() == "hello\nhello\n"
+
+
 def test_what_jobs_print_goes_to_their_shared_file(server: Server) -> None:
     client, request = server.connect(), server.request(1)
     client.spawn(request)
