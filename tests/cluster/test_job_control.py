@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from tests.cluster.conftest import NewCluster
 from tests.cluster.development import DevCluster
 
 from gantry.cli.devcluster.found import processes_of
@@ -188,3 +189,24 @@ def test_bad_input_is_told(cluster: DevCluster) -> None:
     gone = cluster.execute("gnt-job", "watch", "999999")
     assert gone.returncode == 1
     assert "gnt-job list" in gone.stderr
+
+
+def test_a_paused_job_and_queue_are_paused_under_the_next_master_too(
+    new_cluster: NewCluster,
+) -> None:
+    cluster = new_cluster("--nodes", "3")
+    job = str(delay(cluster, "0.2", "--repeat", "3"))
+    cluster.run("gnt-job", "pause", job)
+    cluster.run("gnt-cluster", "queue", "pause")
+    queued = str(delay(cluster, "0"))
+    cluster.kill_all("node1")
+    cluster.run("gnt-cluster", "master-failover", node="node3")
+    listing = ("gnt-job", "list", "--no-headers", "-o", "status,paused")
+    assert cluster.run(*listing, job, node="node3").split()[1] == "Y"
+    assert "The queue is paused" in cluster.run("gnt-cluster", "queue", "info", node="node3")
+    told = cluster.run("gnt-job", "info", queued, node="node3")
+    assert "Queued because: the queue is paused" in told
+    cluster.run("gnt-job", "resume", job, node="node3")
+    cluster.run("gnt-cluster", "queue", "resume", node="node3")
+    for each in (job, queued):
+        cluster.run("gnt-job", "wait", each, node="node3")

@@ -30,7 +30,7 @@ WAIT_SECONDS = 60
 """How long one request waits; shorter than LuxiD's own bound of 89 s."""
 
 NOTICES = {
-    "queued": "Job {} is queued; other jobs are ahead of it",
+    "queued": "Job {} is queued (gnt-job info tells why)",
     "waiting": "Job {} waits for locks that other jobs hold (see gnt-debug locks)",
 }
 

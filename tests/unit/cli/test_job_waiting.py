@@ -87,7 +87,7 @@ def test_a_job_that_does_not_begin_is_told_about_once(command: Command, luxid: F
     ]
     ended = delay(command)
     assert ended.err.splitlines() == [
-        "Job 12 is queued; other jobs are ahead of it",
+        "Job 12 is queued (gnt-job info tells why)",
         "Job 12 waits for locks that other jobs hold (see gnt-debug locks)",
     ]
     timeouts = [call[4] for call in luxid.calls("WaitForJobChange")]

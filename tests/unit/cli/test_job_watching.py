@@ -139,6 +139,9 @@ def test_circumstances_are_told() -> None:
     job = row("running", DONE, paused=True, attempts=[{}, {}])
     ((head, _), *_rest) = screen_lines(watched(job), 1060.0, 20)
     assert head == "Job 12: running, 1:00; paused (gnt-job resume 12); attempt 2"
+    queued = row("queued", queued_because="the queue is paused", paused=True)
+    ((head, _), *_rest) = screen_lines(watched(queued), 1060.0, 20)
+    assert head == "Job 12: queued, 1:00; the queue is paused"
     cancelled = row("running", DONE, paused=True, cancel_wanted=True)
     ((head, _), *_rest) = screen_lines(watched(cancelled), 1060.0, 20)
     assert head == "Job 12: running, 1:00; is being cancelled"

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from attrs import define, evolve, field
 
 from gantry.core.query.jobs import Doing, JobInside
+from gantry.core.queue.queued_because import queued_because
 from gantry.daemons.luxid.store import QueueStore
 from gantry.protocols.identity import JobId
 from gantry.protocols.jobproc import Advanced, BlockedBy, Numbered, OpcodeChanged, Recorded
@@ -48,8 +49,10 @@ class AtWork:
 
     def inside(self, job: JobId) -> JobInside | None:
         """Return what is known of a job beyond what Ganeti knows; ``None``: it is archived."""
-        entry = self.store.committed.entry(job)
+        queue = self.store.committed
+        entry = queue.entry(job)
         if entry is None:
             return None
+        because = queued_because(queue, entry, self.store.rules)
         doing = self._doing.get(job, IDLE)
-        return JobInside(entry.course, entry.paused, entry.cancel_wanted, doing)
+        return JobInside(entry.course, entry.paused, entry.cancel_wanted, because, doing)

@@ -18,7 +18,10 @@ from gantry.cli.job_steps import (
     undo_text,
 )
 
-FIELDS = ["opsteps", "attempts", "waits", "pauses", "paused", "cancel_wanted", "blocked_by"]
+FIELDS = [
+    *("opsteps", "attempts", "waits", "pauses", "paused", "cancel_wanted", "queued_because"),
+    "blocked_by",
+]
 """Fields of ours; ``None`` for a job in the archive."""
 
 MICROSECONDS = 1_000_000
@@ -47,7 +50,9 @@ def job_entries(job: Record) -> list[Entry]:
     if job["attempts"] is None:
         return []
     entries = []
-    if job["paused"]:
+    if job["queued_because"]:
+        entries.append(Entry("Queued because", job["queued_because"]))
+    elif job["paused"]:
         entries.append(Entry("Paused", f"yes; to let it go on: gnt-job resume {job['id']}"))
     if job["cancel_wanted"]:
         entries.append(Entry("Cancelled", "yes: it stops at its next safe point and undoes"))

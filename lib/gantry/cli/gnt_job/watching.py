@@ -21,7 +21,7 @@ from gantry.cli.terminal import STATUS_COLOURS, Colour, is_live, painted, wants_
 
 FIELDS = (
     *("status", "opsteps", "opstatus", "summary", "attempts", "paused", "cancel_wanted"),
-    *("blocked_by", "received_ts", "end_ts", "id"),
+    *("blocked_by", "queued_because", "received_ts", "end_ts", "id"),
 )
 
 TICK_SECONDS = 1
@@ -164,7 +164,9 @@ def circumstances(job: Record) -> list[str]:
     found = []
     if blockers := job.items("blocked_by"):
         found.append(f"waits for the locks of jobs {', '.join(map(str, blockers))}")
-    if job["cancel_wanted"]:
+    if job["queued_because"]:
+        found.append(str(job["queued_because"]))
+    elif job["cancel_wanted"]:
         found.append("is being cancelled")
     elif job["paused"]:
         found.append(f"paused (gnt-job resume {job['id']})")

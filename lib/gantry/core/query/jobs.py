@@ -33,6 +33,7 @@ class JobInside:
     course: JobCourse = NOTHING_YET
     paused: bool = False
     cancel_wanted: bool = False
+    queued_because: str | None = None
     doing: Doing = Doing()
 
 
@@ -151,6 +152,8 @@ _OURS: Final[tuple[Field[JobRow], ...]] = (
           lambda _, inside: inside.paused),
     _ours("cancel_wanted", "Cancelled", "bool", "Whether it was told to stop and undo",
           lambda _, inside: inside.cancel_wanted),
+    _ours("queued_because", "QueuedBecause", "text", "What it waits for, while it is queued",
+          lambda _, inside: inside.queued_because),
     _ours("blocked_by", "BlockedBy", "other", "The jobs whose locks it waits for now",
           lambda _, inside: list(inside.doing.blocked_by)),
 )  # fmt: skip
