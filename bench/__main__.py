@@ -60,6 +60,7 @@ ON_ONE_NODE: Final[dict[str, Measure]] = {
 
 ON_THREE_NODES: Final[dict[str, Measure]] = {
     "latency-3": partial(jobs.latency, with_target=False),
+    "wconfd-3": scale.replicated,
     "rate-3": partial(jobs.rate, with_target=False),
     "failover": failover.failover,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -83,6 +84,16 @@ def processor_seconds(pid: int) -> float:
     """Return the processor time that a living process's threads have used, to the nanosecond."""
     tasks = (PROC / str(pid) / "task").iterdir()
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+
+
+def bytes_sent(pid: int) -> int:
+    """Return the bytes that a process has sent over its TCP connections that are open now."""
+    command = ["ss", "--no-header", "--tcp", "--info", "--numeric", "--processes"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    connections = re.split(r"\n(?=\S)", shown)
+    own = (each for each in connections if f"pid={pid}," in each)
+    found = (re.search(r"bytes_sent:(\d+)", each) for each in own)
+    return sum(int(match[1]) for match in found if match)
 
 
 def wait_until_idle(folder: Path) -> None:

@@ -34,11 +34,6 @@ def add_first(cluster: DevCluster) -> None:
     cluster.run(*_ADD, cluster.master.name, *options, FIRST)
 
 
-def has_first(cluster: DevCluster) -> bool:
-    """Whether the first instance is there."""
-    return FIRST in cluster.run("gnt-instance", "list", "--no-headers", "-o", "name").split()
-
-
 def instance_name(number: int) -> str:
     """Return the name of an instance; those from 1 on are on paper."""
     return f"instance{number}.gantry.test"

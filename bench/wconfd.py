@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 import trio
 from attrs import define, field, frozen
 from bench import population
-from bench.accounting import processor_seconds
+from bench.accounting import bytes_sent, processor_seconds
 from bench.figures import share
 from tests.cluster.development import DevCluster
 
@@ -53,6 +53,8 @@ class ChangeCosts:
     cpu_ms_of_crowd_change: float
     journal_bytes: float
     """For a change."""
+    network_bytes: float
+    """For a change, sent to all other nodes together."""
 
 
 def run(cluster: DevCluster, work: Callable[[Direct], Awaitable[T]]) -> T:
@@ -100,8 +102,10 @@ async def change_costs(direct: Direct) -> ChangeCosts:
         await _changes(direct, wconfd, uuid, WARM_UP)
         await trio.sleep(REST_SECONDS)
         before, began = await wconfd.status(), time.perf_counter()
+        sent = bytes_sent(direct.pid)
         quiet = await _changes(direct, wconfd, uuid, CHANGES)
         seconds, after = time.perf_counter() - began, await wconfd.status()
+        sent = bytes_sent(direct.pid) - sent
         busy, rewrites = await _during_rewrites(direct, wconfd, other, uuid)
     rate, cpu_ms = await _crowd(direct, uuid)
     return ChangeCosts(
@@ -113,6 +117,7 @@ async def change_costs(direct: Direct) -> ChangeCosts:
         rate,
         cpu_ms,
         (after.journal_bytes - before.journal_bytes) / CHANGES,
+        sent / CHANGES,
     )
 
 

@@ -29,6 +29,7 @@ from gantry.protocols.wconfd import (
     Snapshot,
     WConfD,
 )
+from gantry.runtime.collecting import collecting_later
 from gantry.runtime.environment import Environment
 from gantry.runtime.gate import Gate
 from gantry.runtime.logs import Log
@@ -194,6 +195,7 @@ class Mirror:
 
 def _viewed(snapshot: Snapshot) -> View:
     """Return a configuration with what takes long to find out found out already."""
-    view = View(load_configuration(snapshot.configuration))
-    view.directory  # noqa: B018 - makes it now
+    with collecting_later():
+        view = View(load_configuration(snapshot.configuration))
+        view.directory  # noqa: B018 - makes it now
     return view

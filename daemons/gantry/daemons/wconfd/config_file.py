@@ -22,7 +22,7 @@ from gantry.protocols.objects.wire import dump_object
 PIECE_OBJECTS: Final = 50
 """Rendered at once: about two milliseconds' work, below the five that the design allows."""
 
-KEPT_PIECE_OBJECTS: Final = 4000
+KEPT_PIECE_OBJECTS: Final = 1500
 """Looked up at once where they are rendered already: about as much work."""
 
 

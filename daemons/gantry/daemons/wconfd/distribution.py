@@ -34,7 +34,7 @@ DEADLINE_SECONDS: Final = 30.0
 RETRY_SECONDS_FIRST: Final = 1.0
 RETRY_SECONDS_MAX: Final = 60.0
 
-PIECE_OBJECTS: Final = 4000
+PIECE_OBJECTS: Final = 1000
 """Looked at before others have their turn: about a millisecond's work."""
 
 NODES_AT_ONCE: Final = 16
