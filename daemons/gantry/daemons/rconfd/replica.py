@@ -3,7 +3,7 @@
 The snapshot and its log are somebody else's files (WConfD's on the master, NodeD's on other
 candidates); a mark beside them says up to where the log counts. What is new in the log is read
 from where the last look ended, so following costs what has changed. The whole is read again when
-somebody else begins to keep the files, or the log was cut short behind us.
+somebody else begins to keep the files, or the log was cut short beyond what we have read.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Replica:
         self.key = await self._content(self._data(HMAC_KEY))
         try:
             mark = await read_mark(self._env.files, self._data(CONFIG_MARK))
-            if await self._advance(mark):
+            if await self._advance(mark) or await self._advance_in_shorter_log(mark):
                 return
             await self._read_all(mark)
         except (Malformed, CorruptRecord, OSError) as error:
@@ -121,6 +121,17 @@ class Replica:
                 await trio.lowlevel.checkpoint()
             self._place = evolve(place, position=records[-1].position, offset=place.offset + length)
         return False
+
+    async def _advance_in_shorter_log(self, mark: CommitMark | None) -> bool:
+        """Follow a log that was cut short: our place is somewhere else in it, or gone."""
+        place = self._place
+        if place is None or mark is None or place.keeper != mark.keeper:
+            return False
+        offset = await self._offset_of(place.position)
+        if offset is None:
+            return False
+        self._place = evolve(place, offset=offset)
+        return await self._advance(mark)
 
     async def _next(self, place: _Place, mark: CommitMark) -> tuple[tuple[Record, ...], int]:
         """Return the next records that count, none if the log does not go on at our place."""

@@ -115,7 +115,21 @@ async def test_what_is_new_is_read_without_the_snapshot(node: Node) -> None:
     assert await node.serial() == 102
 
 
-async def test_a_log_that_was_cut_short_is_read_anew(node: Node) -> None:
+async def test_in_a_log_that_was_cut_short_our_place_is_found_again(node: Node) -> None:
+    lines, records = changes([100, 101, 102])
+    node.put_log(lines)
+    node.mark(records[1].position)
+    assert await node.serial() == 101
+
+    node.put_snapshot({})  # nobody looks at it
+    rest, later = changes([102, 103], records[1].position)
+    kept, _ = changes([101], records[0].position)
+    node.put_log(kept, rest, start=records[0].position)
+    node.mark(later[-1].position)
+    assert await node.serial() == 103
+
+
+async def test_a_log_that_was_cut_short_beyond_us_is_read_anew(node: Node) -> None:
     lines, records = changes([100, 101])
     node.put_log(lines)
     node.mark(records[0].position)
