@@ -6,6 +6,8 @@ a later write fails. The authority's certificate is written last: with it the ma
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
@@ -22,8 +24,9 @@ from gantry.core.founding.takeover import (
 )
 from gantry.core.ssconf import FILE_PREFIX, ssconf_values
 from gantry.protocols import luxi, wconfd
-from gantry.protocols.codec import to_bytes
+from gantry.protocols.codec import Malformed, to_bytes
 from gantry.protocols.identity import NodeUuid
+from gantry.protocols.jobs import load_job
 from gantry.protocols.noded import PORT
 from gantry.protocols.objects.configuration import Configuration, dump_configuration
 from gantry.protocols.objects.node import Node
@@ -86,6 +89,8 @@ class Takeover:
     made: tuple[str, ...]
     replaced: tuple[str, ...]
     broken: tuple[Invariant, ...]
+    unfinished: tuple[int, ...]
+    """Jobs that are queued, or were at work."""
 
     def lines(self, data: Path) -> list[str]:
         """Say for people what would be done."""
@@ -107,6 +112,12 @@ class Takeover:
                 f"WARNING: {len(up)} instances should be running. Guests that Ganeti has started "
                 "are not seen from here:",
                 "  make sure that they are stopped before the daemons of their nodes start.",
+            ]
+        if self.unfinished:
+            jobs = ", ".join(map(str, self.unfinished))
+            lines += [
+                f"WARNING: jobs that are not over: {jobs}. LuxiD will run those that are queued;",
+                "  those that were at work will end in error, and what they had done stays.",
             ]
         if self.broken:
             lines += ["WARNING: rules that the configuration breaks:", *told(self.broken)]
@@ -143,7 +154,18 @@ async def look(env: Environment, path: Path) -> Takeover:
         made=tuple(name for name in KEPT if name not in there),
         replaced=tuple([name for name in REPLACED if await env.files.exists(data / name)]),
         broken=broken,
+        unfinished=tuple([job async for job in _unfinished(env, source / "queue")]),
     )
+
+
+async def _unfinished(env: Environment, queue: Path) -> AsyncIterator[int]:
+    """Return the jobs that are not over; what is no job file is LuxiD's to tell of."""
+    for name in await env.files.list(queue):
+        if name.startswith("job-"):
+            with contextlib.suppress(Malformed, OSError):
+                job = load_job(await env.files.read(queue / name))
+                if not job.is_final:
+                    yield job.id
 
 
 async def _check_machine(env: Environment) -> None:

@@ -41,6 +41,11 @@ def written(env: Environment) -> dict[str, Any]:
 
 async def test_what_would_be_done_is_said_and_nothing_is_done(machines: Machines) -> None:
     env, _ = left_by_ganeti(machines)
+    queue = env.paths.data / "queue"
+    job = json.loads((queue / "job-408").read_text())
+    job["id"], job["ops"][0]["status"] = 421, "queued"
+    (queue / "job-421").write_text(json.dumps(job))
+    (queue / "job-420").write_text("no job")
     before = content(env.paths.data)
     found = await look(env, env.paths.config)
     text = "\n".join(found.lines(env.paths.data))
@@ -51,6 +56,7 @@ async def test_what_would_be_done_is_said_and_nothing_is_done(machines: Machines
     names = "node1.gantry.test, node2.gantry.test, node3.gantry.test"
     assert f"New certificates are issued for: {names}" in text
     assert "WARNING: 2 instances should be running" in text
+    assert "WARNING: jobs that are not over: 421. LuxiD will run those that are queued" in text
     assert content(env.paths.data) == before
 
 
