@@ -237,7 +237,10 @@ class NotDurable(ServiceError):
 
     @override
     def sentence(self) -> str:
-        return f"the configuration can not be written: {self.reason}; free space and try again"
+        return (
+            f"the configuration can not be written: {self.reason}; "
+            "free space or mend the disk, and try again"
+        )
 
 
 @frozen

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from tests.unit.cli.fake_luxid import Command, FakeLuxid, Sample
 
+from gantry.cli.cell_text import time_text
 from gantry.cli.command import Program
 from gantry.cli.gnt_cluster.program import PROGRAM as CLUSTER
 from gantry.cli.gnt_debug import PROGRAM as DEBUG
@@ -252,3 +253,20 @@ def test_a_definition_that_lacks_on_a_node_is_a_failure(command: Command, luxid:
     assert ended.code == 1
     assert ended.out.startswith("OS: x [global status: partial valid] [blacklisted]\n")
     assert "  Node: node2, status: not found\n" in ended.out
+
+
+def test_locks_show_since_when_and_who_waits_for_whom(command: Command, luxid: FakeLuxid) -> None:
+    names = ["name", "owner", "owner_since", "waits"]
+    cells = [
+        "instance/a",
+        ["3", "4"],
+        [1795250255.0, None],
+        [["7", "exclusive", 1795250256.5, ["3", "4"]]],
+    ]
+    luxid.answers["Query"] = lambda _: {
+        "fields": [{"name": n, "title": n, "kind": "other", "doc": n} for n in names],
+        "data": [[[0, cell] for cell in cells]],
+    }
+    ended = command(DEBUG, "locks", "--no-headers", "--separator=;", "-o", ",".join(names))
+    first, second = time_text(1795250255.0), time_text(1795250256.5)
+    assert ended.out == (f"instance/a;3,4;{first},?;exclusive:7 for 3|4 since {second}\n")

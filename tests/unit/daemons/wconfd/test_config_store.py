@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import os
+import re
 from pathlib import Path
 
 import pytest
@@ -147,18 +149,22 @@ async def test_a_cancelled_change_counts_all_the_same() -> None:
         assert tags(store.durable) == {"t1"}
 
 
-async def test_on_a_full_disk_nothing_changes_and_reads_go_on(autojump_clock: object) -> None:
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EIO], ids=errno.errorcode.get)
+async def test_on_a_disk_that_takes_nothing_nothing_changes_and_reads_go_on(
+    autojump_clock: object, number: int
+) -> None:
     files = master_files()
     full = True
 
     def fault(operation: Operation, _: Path) -> OSError | None:
         writing = operation in ("append", "write")
-        return OSError(errno.ENOSPC, "No space left on device") if full and writing else None
+        return OSError(number, os.strerror(number)) if full and writing else None
 
     async with config_store(files) as store:
         files.fault = fault
         before = store.durable
-        with pytest.raises(NotDurable, match="No space left on device; free space and try again"):
+        said = f"{os.strerror(number)}; free space or mend the disk, and try again"
+        with pytest.raises(NotDurable, match=re.escape(said)):
             await add_tag(store, 1)
         assert store.durable == store.head == before
         full = False
