@@ -36,6 +36,7 @@ from gantry.protocols.opcodes.opcode import Opcode
 from gantry.protocols.opcodes.rendering import dump_opcode
 from gantry.protocols.steps import Asked, Decided, Planned, StepRecord
 from gantry.runtime.environment import Environment
+from gantry.runtime.nursery import open_plain_nursery
 from gantry.runtime.real import real_environment
 
 
@@ -150,7 +151,7 @@ class JobBench:
         nodes.dead = {n.uuid for n in self.cluster.all() if n.name in self.dead}
         link = TwinLink(self.cluster.wconfd)
         work = Work(self.environment(), assignment, server, link, nodes)
-        async with trio.open_nursery() as nursery:
+        async with open_plain_nursery() as nursery:
             scope = nursery.cancel_scope
             listener = Listener(server, ran, kill_after, cancel_after, pause_after, choice, scope)
             nursery.start_soon(listener.listen)

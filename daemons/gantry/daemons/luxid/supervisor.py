@@ -366,7 +366,7 @@ class Supervisor:
                 if said:
                     after = said[-1].number
                     self.at_work.hear(job, said)
-                    attended.halted = any(isinstance(each.event, Halted) for each in said)
+                    attended.halted |= any(isinstance(each.event, Halted) for each in said)
                     await self._commit(Reported(job, attempt, said, self.store.now()))
             with trio.move_on_after(LEAVE_SECONDS_MAX):
                 await remote.events(after)  # until it has heard that it may leave

@@ -1,0 +1,123 @@
+"""A job without the lease stands still, or its process leaves; neither is a failure of the job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trio
+from tests.unit.operations.job_bench import JobBench
+from tests.unit.operations.twin_cluster import TwinLink, TwinNodeLinks, TwinWConfD
+from trio.testing import wait_all_tasks_blocked
+
+from gantry.daemons.job.process import JobServer
+from gantry.daemons.job.work import Work
+from gantry.protocols.errors import NoLease, ServiceError, StaleAttempt, StaleEpoch
+from gantry.protocols.identity import Attempt, Epoch, JobId
+from gantry.protocols.jobproc import Assignment, EventNumber, Halted, Numbered, Recorded
+from gantry.protocols.opcodes.rendering import dump_opcode
+from gantry.protocols.opcodes.tags import OpTagsSet
+from gantry.protocols.opcodes.testing import OpTestDelay
+from gantry.protocols.steps import Done, StepRecord, TurnedBack
+from gantry.runtime.nursery import open_plain_nursery
+
+TAGS = OpTagsSet(kind="instance", name="inst1.gnt.test", tags=("a",))
+TWO_DELAYS = OpTestDelay(duration=0.0, repeat=1)
+
+
+def work_of(bench: JobBench, server: JobServer, opcode: OpTagsSet | OpTestDelay) -> Work:
+    job = Assignment(
+        JobId(1), Attempt(1), Epoch(1), "run", (dump_opcode(opcode),), 0, (), 0, 0
+    )  # fmt: skip
+    nodes = TwinNodeLinks(bench.cluster.nodes, bench.cluster.wconfd)
+    return Work(bench.environment(), job, server, TwinLink(bench.cluster.wconfd), nodes)
+
+
+async def committing(server: JobServer, heard: list[Numbered]) -> None:
+    """Be a LuxiD that commits all that it hears."""
+    last = EventNumber(0)
+    while True:
+        for each in await server.events(last):
+            heard.append(each)
+            last = each.number
+
+
+def records(heard: list[Numbered]) -> list[StepRecord]:
+    return [each.event.record for each in heard if isinstance(each.event, Recorded)]
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [NoLease(), StaleEpoch(Epoch(1), Epoch(2)), StaleAttempt(JobId(1), Attempt(1), Attempt(2))],
+)
+async def test_who_may_not_act_leaves_without_undoing_recording_or_releasing(
+    refusal: ServiceError, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object) -> None:
+        raise refusal
+
+    released: list[object] = []
+
+    async def release(_: TwinWConfD, *what: object) -> None:
+        released.append(what)
+
+    monkeypatch.setattr(TwinWConfD, "commit", refuse)
+    monkeypatch.setattr(TwinWConfD, "release", release)
+    server, heard = JobServer(JobId(1)), list[Numbered]()
+    async with open_plain_nursery() as nursery:
+        nursery.start_soon(committing, server, heard)
+        work = work_of(JobBench(tmp_path), server, TAGS)
+        with pytest.raises(type(refusal)):
+            await work.do()
+        nursery.cancel_scope.cancel()
+    assert not [r for r in records(heard) if isinstance(r, Done | TurnedBack)]
+    assert released == []
+
+
+async def test_the_next_process_goes_on_when_the_lease_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench, refusals = JobBench(tmp_path), [NoLease()]
+    real = TwinWConfD.commit
+
+    async def refuse_once(wconfd: TwinWConfD, *what: object) -> object:
+        if refusals:
+            raise refusals.pop()
+        return await real(wconfd, *what)  # type: ignore[arg-type] # as it came
+
+    monkeypatch.setattr(TwinWConfD, "commit", refuse_once)
+    with pytest.raises(NoLease):
+        await bench.run(TAGS)
+    bench.skip(-1)
+    again = await bench.run(TAGS)
+    assert again.statuses == {0: "success"}, again.results
+
+
+async def test_a_leaving_process_says_so_to_whoever_listens(autojump_clock: object) -> None:
+    server, heard = JobServer(JobId(1)), list[Numbered]()
+    await server.halt("nobody listens")  # and it leaves all the same
+    async with open_plain_nursery() as nursery:
+        nursery.start_soon(committing, server, heard)
+        await server.halt("no lease")
+        nursery.cancel_scope.cancel()
+    assert [each.event for each in heard] == [Halted("nobody listens"), Halted("no lease")]
+
+
+async def test_while_the_lease_is_lost_no_step_begins(tmp_path: Path) -> None:
+    server, heard = JobServer(JobId(1)), list[Numbered]()
+    await server.set_lease(False)
+    async with open_plain_nursery() as nursery:
+        nursery.start_soon(committing, server, heard)
+        over = trio.Event()
+
+        async def do() -> None:
+            await work_of(JobBench(tmp_path), server, TWO_DELAYS).do()
+            over.set()
+
+        nursery.start_soon(do)
+        await wait_all_tasks_blocked(0.05)
+        assert not [r for r in records(heard) if isinstance(r, Done)]
+        assert not over.is_set()
+        await server.set_lease(True)
+        await over.wait()
+        nursery.cancel_scope.cancel()
