@@ -21,6 +21,7 @@ from tests.unit.core.config.small_cluster import (
     a_rule,
     an_instance,
     fake_uuid,
+    sample_state,
 )
 
 from gantry.core.config.state import State
@@ -255,7 +256,8 @@ def node_uuids(state: State) -> st.SearchStrategy[NodeUuid]:
     return st.sampled_from(sorted(state.configuration.nodes))
 
 
-KINDS: tuple[Callable[[st.DrawFn, State], list[Change]], ...] = (
+Kind = Callable[[st.DrawFn, State], list[Change]]
+KINDS: tuple[Kind, ...] = (
     of_nodes,
     of_groups,
     of_the_cluster,
@@ -264,6 +266,12 @@ KINDS: tuple[Callable[[st.DrawFn, State], list[Change]], ...] = (
     of_networks,
     of_rules_and_leftovers,
 )
+
+
+@st.composite
+def changes_of(draw: st.DrawFn, kind: Kind) -> list[Change]:
+    """Return a change to the sample cluster of each class of a kind."""
+    return kind(draw, sample_state())
 
 
 @st.composite

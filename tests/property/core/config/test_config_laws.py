@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import cast, get_args
 
 from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.property.core.config.histories import a_change, undo_of
+from tests.property.core.config.histories import KINDS, a_change, changes_of, undo_of
 from tests.property.core.config.plain_rules import breaches
 from tests.property.protocols.typed_values import values
 from tests.unit.core.config.small_cluster import NOW, sample_state, ticket
@@ -46,6 +46,13 @@ def ports_in_use(state: State) -> set[int]:
         for disk in configuration.disks.values()
         if isinstance(disk.logical_id, DrbdId)
     }
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.data())
+def test_every_kind_of_change_is_drawn(data: st.DataObject) -> None:
+    drawn = {type(change) for kind in KINDS for change in data.draw(changes_of(kind))}
+    assert drawn == set(get_args(Change))
 
 
 def done(state: State, change: Change, now: float = NOW) -> State | None:
