@@ -19,6 +19,7 @@ from typing import Final
 
 import attrs
 from bench import (
+    archive,
     changes,
     commands,
     failover,
@@ -52,6 +53,7 @@ ON_ONE_NODE: Final[dict[str, Measure]] = {
     "commands": commands.listing,
     "changes": changes.growth,
     "queries": queries.growth,
+    "archive": archive.history,
     "crowd": jobs.crowd,
     "locks": locks.requests,
     "scale": scale.scale,

@@ -51,6 +51,8 @@ class Field(Generic[Row]):
     read: Callable[[Row], Cell]
     source: Source = "configuration"
     comparing: Comparing = "plain"
+    of: Callable[[Row], object] | None = None
+    """All that the value depends on: rows with the very same object show the same."""
 
     @property
     def definition(self) -> FieldDefinition:

@@ -86,7 +86,12 @@ def disk_fields() -> Iterator[Field[InstanceRow]]:
                     _all_disks(each.value))  # fmt: skip
         for place in range(DISKS_SHOWN):
             yield Field(f"disk.{each.name}/{place}", f"{each.title}/{place}", each.kind,
-                        f"{each.doc} of disk {place}", _one_disk(place, each.value))  # fmt: skip
+                        f"{each.doc} of disk {place}", _one_disk(place, each.value),
+                        of=_disks)  # fmt: skip
+
+
+def _disks(row: InstanceRow) -> object:
+    return row.disks
 
 
 def _all_disks(value: Callable[[AnyDisk], Json]) -> Callable[[InstanceRow], Cell]:
@@ -95,7 +100,8 @@ def _all_disks(value: Callable[[AnyDisk], Json]) -> Callable[[InstanceRow], Cell
 
 def _one_disk(place: int, value: Callable[[AnyDisk], Json]) -> Callable[[InstanceRow], Cell]:
     def read(row: InstanceRow) -> Cell:
-        return present(value(row.disks[place])) if place < len(row.disks) else UNAVAIL
+        disks = row.disks
+        return present(value(disks[place])) if place < len(disks) else UNAVAIL
 
     return read
 
@@ -119,6 +125,7 @@ def _all_nics(value: Callable[[NicRow], Json]) -> Callable[[InstanceRow], Cell]:
 
 def _one_nic(place: int, value: Callable[[NicRow], Json]) -> Callable[[InstanceRow], Cell]:
     def read(row: InstanceRow) -> Cell:
-        return present(value(row.nics[place])) if place < len(row.nics) else UNAVAIL
+        nics = row.nics
+        return present(value(nics[place])) if place < len(nics) else UNAVAIL
 
     return read

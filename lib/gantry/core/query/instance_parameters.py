@@ -85,7 +85,11 @@ def hypervisor_fields() -> Iterator[Field[InstanceRow]]:
         for name in names:
             title = _TITLES.get(name, f"hv/{name}")
             doc = f"Hypervisor parameter {name}, if the hypervisor has it"
-            yield Field(f"hv/{name}", title, kind, doc, _hypervisor(name))
+            yield Field(f"hv/{name}", title, kind, doc, _hypervisor(name), of=_all_hypervisor)
+
+
+def _all_hypervisor(row: InstanceRow) -> object:
+    return row.hvparams
 
 
 def _hypervisor(name: str) -> Callable[[InstanceRow], Cell]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Final, Literal
 
-from attrs import frozen
+from attrs import define, field
 
 from gantry.core.query.fields import NODATA, NODE_OFFLINE, UNAVAIL
 from gantry.core.query.live import LiveData
@@ -32,55 +32,85 @@ ALIVE: Final = frozenset({"running", "paused"})
 """The states of a runtime in which there is a guest."""
 
 
-@frozen
+# What rows remember they keep in plain attributes: there are thousands of rows, and a cached
+# property costs several times as much when it is read for the first time.
+
+
+@define(eq=False)
 class NicRow:
     """A NIC with its parameters of all layers."""
 
     nic: Nic
-    params: Filled
-    network_name: str | None
+    view: View
+    _params: Filled | None = field(default=None, init=False)
+
+    @property
+    def params(self) -> Filled:
+        """The parameters, of all layers."""
+        if self._params is None:
+            self._params = self.view.nicparams(self.nic)
+        return self._params
+
+    @property
+    def network_name(self) -> str | None:
+        """The name of the network that it is in."""
+        uuid = self.nic.network
+        network = None if uuid is None else self.view.configuration.networks.get(uuid)
+        return None if network is None else network.name
 
 
-@frozen
+@define(eq=False)
 class InstanceRow:
-    """An instance with everything that its fields are read from."""
+    """An instance with everything that its fields are read from; nothing changes what it shows."""
 
     instance: AnyInstance
     view: View
     live: LiveData
+    _disks: tuple[AnyDisk, ...] | None = field(default=None, init=False)
+    _nics: list[NicRow] | None = field(default=None, init=False)
+    _beparams: Filled | None = field(default=None, init=False)
+    _hvparams: Filled | None = field(default=None, init=False)
+    _secondary_nodes: tuple[NodeUuid, ...] | None = field(default=None, init=False)
 
     # --- its parts
 
-    @cached_property
+    @property
     def disks(self) -> tuple[AnyDisk, ...]:
         """The disks, in order."""
-        return self.view.disks(self.instance)
+        found = self._disks
+        if found is None:
+            found = self._disks = self.view.disks(self.instance)
+        return found
 
-    @cached_property
-    def nics(self) -> tuple[NicRow, ...]:
+    @property
+    def nics(self) -> list[NicRow]:
         """The NICs, in order."""
-        networks = self.view.configuration.networks
-        rows: list[NicRow] = []
-        for nic in self.instance.nics or ():
-            network = networks.get(nic.network) if nic.network is not None else None
-            name = network.name if network is not None else None
-            rows.append(NicRow(nic, self.view.nicparams(nic), name))
-        return tuple(rows)
+        found = self._nics
+        if found is None:
+            found = self._nics = [NicRow(nic, self.view) for nic in self.instance.nics or ()]
+        return found
 
-    @cached_property
+    @property
     def beparams(self) -> Filled:
         """The back-end parameters, of all layers."""
-        return self.view.beparams(self.instance)
+        if self._beparams is None:
+            self._beparams = self.view.beparams(self.instance)
+        return self._beparams
 
-    @cached_property
+    @property
     def hvparams(self) -> Filled:
         """The hypervisor parameters, of all layers."""
-        return self.view.hvparams(self.instance)
+        found = self._hvparams
+        if found is None:
+            found = self._hvparams = self.view.hvparams(self.instance)
+        return found
 
-    @cached_property
+    @property
     def secondary_nodes(self) -> tuple[NodeUuid, ...]:
         """The nodes, besides the primary one, that hold its disks."""
-        return self.view.secondary_nodes(self.instance)
+        if self._secondary_nodes is None:
+            self._secondary_nodes = self.view.secondary_nodes(self.instance)
+        return self._secondary_nodes
 
     @property
     def primary_group(self) -> NodeGroup | None:

@@ -7,8 +7,9 @@ could fail, so that rows can be rendered, and sent, piece by piece.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from itertools import groupby
 from typing import Final, Generic, TypeVar
 
 from attrs import frozen
@@ -208,12 +209,45 @@ class _Compiled(Generic[Obj, Row]):
         return passing
 
     def _rows(self, items: Sequence[T], row: Callable[[T], Row]) -> Rows:
-        readers = [_reader(each) for each in self.columns]
+        columns = _Columns.of(self.columns)
 
         def cells_of(start: int, stop: int) -> list[list[Cell]]:
-            return [[read(each) for read in readers] for each in map(row, items[start:stop])]
+            return columns.cells(map(row, items[start:stop]))
 
         return Rows([each.definition for each in self.columns], len(items), cells_of)
+
+
+@frozen
+class _Columns(Generic[Row]):
+    """Columns as runs of functions; each run reads neighbours that depend on the same object."""
+
+    runs: list[tuple[Callable[[Row], object] | None, list[Callable[[Row], Cell]]]]
+
+    @classmethod
+    def of(cls, columns: Sequence[Field[Row]]) -> _Columns[Row]:
+        runs = groupby(columns, lambda each: each.of)
+        return cls([(shared, list(map(_reader, run))) for shared, run in runs])
+
+    def cells(self, rows: Iterable[Row]) -> list[list[Cell]]:
+        """Read rows; what several of them have in common is read once."""
+        if len(self.runs) == 1 and self.runs[0][0] is None:
+            readers = self.runs[0][1]
+            return [[read(row) for read in readers] for row in rows]
+        known: dict[tuple[int, int], tuple[object, list[Cell]]] = {}
+        return [self._row(row, known) for row in rows]
+
+    def _row(self, row: Row, known: dict[tuple[int, int], tuple[object, list[Cell]]]) -> list[Cell]:
+        cells: list[Cell] = []
+        for number, (shared, readers) in enumerate(self.runs):
+            if shared is None:
+                cells += [read(row) for read in readers]
+                continue
+            common = shared(row)
+            place = (number, id(common))
+            if place not in known:  # the object is kept, so that its id stays its own
+                known[place] = common, [read(row) for read in readers]
+            cells += known[place][1]
+        return cells
 
 
 def _reader(field: Field[Row]) -> Callable[[Row], Cell]:

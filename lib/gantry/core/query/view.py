@@ -183,10 +183,13 @@ class View:
 
     def secondary_nodes(self, instance: AnyInstance) -> tuple[NodeUuid, ...]:
         """Return the nodes, besides the primary one, that hold an instance's disks."""
-        if not instance.disks:
-            return ()
-        nodes = [node for disk in self.disks(instance) for node in disk.nodes or ()]
-        return tuple(dict.fromkeys(node for node in nodes if node != instance.primary_node))
+        primary, found = instance.primary_node, dict[NodeUuid, None]()
+        for uuid in instance.disks or ():
+            disk = self._disk(uuid)
+            for node in (disk.nodes or ()) if disk is not None else ():
+                if node != primary:
+                    found[node] = None
+        return tuple(found)
 
     # --- parameters of all layers
 

@@ -7,6 +7,7 @@ import pytest
 
 from gantry.core.query.cluster import Release, cluster_info
 from gantry.core.query.engine import plan_query
+from gantry.core.query.instances import INSTANCES
 from gantry.core.query.view import View
 from gantry.protocols.codec import Json
 from gantry.protocols.objects.configuration import load_configuration
@@ -160,3 +161,11 @@ def test_whole_numbers_have_no_fraction(stored: dict[str, Any]) -> None:
     assert [type(each) for each in shown] == [int, float, int]
     info = cluster_info(view, Release("3.0.2", "", ("64bits", "x86_64")))
     assert (info["ctime"], type(info["ctime"])) == (3, int)
+
+
+def test_fields_are_the_same_alone_and_among_others(layered: View) -> None:
+    fields = [each.name for each in INSTANCES.all_fields()]
+    together = plan_query(parse_query("instance", fields, None), layered, {}).chosen().cells()
+    for at, field in enumerate(fields):
+        alone = plan_query(parse_query("instance", [field], None), layered, {}).chosen().cells()
+        assert [row[at] for row in together] == [row[0] for row in alone], field
