@@ -69,6 +69,9 @@ class Promotion:
     forced: bool
     """Go on without a majority."""
     _promised_at: float = field(default=0.0, init=False)
+    """When a majority had promised: from then on no lease of the old master is prolonged."""
+    _epochs: list[Epoch] = field(factory=list, init=False)
+    """Those that were heard of."""
     _silent: set[NodeUuid] = field(factory=set, init=False)
     """Nodes that did not answer: they are left alone unless there is no majority without them."""
 
@@ -80,13 +83,12 @@ class Promotion:
         """
         old_master = self._configuration.cluster.master_node
         candidacy = await self._gather_promises()
-        self._promised_at = trio.current_time()
         await self._end_old_reign(old_master, candidacy.epoch)
         for stream in STREAMS:
             await self._take(stream, candidacy)
         voters = await self._voters_now()
         if voters != candidacy.voters:
-            candidacy = await self._ask_promises(evolve(candidacy, voters=voters))
+            candidacy = await self._ask_promises(evolve(candidacy, voters=voters), ASK_SECONDS_MAX)
         self._require(candidacy)
         await self._tell(candidacy.epoch)
         only = None
@@ -110,32 +112,33 @@ class Promotion:
 
     async def _gather_promises(self) -> Candidacy:
         voters = voters_of(self._configuration)
-        known = [(await read_allegiance(self._env.files, self._env.paths)).promised]
+        self._epochs.append((await read_allegiance(self._env.files, self._env.paths)).promised)
         for _ in range(EPOCHS_TRIED_MAX):
-            states = await self._ask_all(
-                voters, lambda r: r.replica_state("config"), FIRST_ASK_SECONDS_MAX
-            )
-            known += [state.promised for state in states.values()]
-            asked = Candidacy(self.me, next_epoch(known), voters)
-            candidacy = await self._ask_promises(asked)
-            if self.me in candidacy.promises and not candidacy.elected:
-                self._silent.clear()
-                candidacy = await self._ask_promises(candidacy)
-            if self.me not in candidacy.promises:
-                if self.me not in states:
-                    raise PromotionRefused(
-                        f"NodeD of {self._env.node} does not answer; start it first"
-                    )
+            asked = Candidacy(self.me, next_epoch(self._epochs), voters)
+            candidacy = await self._ask_promises(asked, FIRST_ASK_SECONDS_MAX)
+            if self.me in self._silent:
+                raise PromotionRefused(f"NodeD of {self._env.node} does not answer; start it first")
+            is_stale = max(self._epochs) >= asked.epoch
+            if self.me not in candidacy.promises or (is_stale and not candidacy.elected):
                 continue  # somebody else took that epoch
+            if not candidacy.elected:
+                self._silent.clear()
+                candidacy = await self._ask_promises(candidacy, ASK_SECONDS_MAX)
             self._require(candidacy)
             return candidacy
         raise PromotionRefused("somebody else is being promoted at the same time; look who leads")
 
-    async def _ask_promises(self, candidacy: Candidacy) -> Candidacy:
-        missing = candidacy.missing
-        answers = await self._ask_all(missing, lambda r: r.promise(candidacy.epoch))
-        for voter, promised in answers.items():
-            candidacy = candidacy.with_promise(voter, promised)
+    async def _ask_promises(self, candidacy: Candidacy, deadline_seconds: float) -> Candidacy:
+        """Ask those who have not promised, and note when a majority had."""
+        heard: dict[NodeUuid, float] = {}
+        answers = await self._ask_all(
+            candidacy.missing, lambda r: r.promise(candidacy.epoch), deadline_seconds, heard
+        )
+        for voter in sorted(answers, key=lambda each: heard[each]):
+            was_elected = candidacy.elected
+            candidacy = candidacy.with_promise(voter, answers[voter])
+            if not was_elected:
+                self._promised_at = heard[voter]
         return candidacy
 
     def _require(self, candidacy: Candidacy) -> None:
@@ -236,8 +239,12 @@ class Promotion:
         nodes: Collection[NodeUuid],
         question: Callable[[Replicas], Awaitable[T]],
         deadline_seconds: float = ASK_SECONDS_MAX,
+        heard: dict[NodeUuid, float] | None = None,
     ) -> dict[NodeUuid, T]:
-        """Ask nodes at the same time; those that do not answer, or refuse, are missing."""
+        """Ask nodes at the same time; those that do not answer, or refuse, are missing.
+
+        ``heard`` gets the moments of the answers.
+        """
         answers: dict[NodeUuid, T] = {}
 
         async def one(node: Node) -> None:
@@ -245,8 +252,10 @@ class Promotion:
                 answers[node.uuid] = await self._links.ask_replicas(
                     node, question, deadline_seconds
                 )
-            except StaleEpoch:
-                pass  # it follows somebody newer, or has promised this epoch before
+                if heard is not None:
+                    heard[node.uuid] = trio.current_time()
+            except StaleEpoch as error:  # it follows somebody newer, or has promised this before
+                self._epochs.append(Epoch(error.newest))
             except (ConnectionLost, ServiceError, OSError) as error:
                 self._silent.add(node.uuid)
                 self._say(f"{node.name} does not answer: {error}")

@@ -35,6 +35,8 @@ class ConfigRecord:
     """The configuration's own, after the change."""
     mtime: float
     objects: tuple[ObjectPut | ObjectGone, ...]
+    over: tuple[JobId, ...] = ()
+    """Jobs that have ended since: nobody asks by their keys any more."""
 
 
 def dump_record(record: ConfigRecord) -> Json:

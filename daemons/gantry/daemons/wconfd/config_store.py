@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final
 
 import trio
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from gantry.core.config.reign import first_record
 from gantry.core.config.reservations import Reservations
@@ -73,6 +73,9 @@ RETRY_SECONDS: Final = 10.0
 JOURNAL_BYTES_KEPT: Final = 1024 * 1024
 """A journal that is shorter is left alone."""
 
+OVER_MAX: Final = 500
+"""So many jobs' ends are told in one record at most; more wait for the next."""
+
 LEASE_PATIENCE_SECONDS: Final = 10.0
 """A lease that is not there after this time may not come back soon: the caller is told."""
 
@@ -129,6 +132,8 @@ class ConfigStore:
     _allegiance: Allegiance = field(factory=Allegiance, init=False)
     _recovering: State | None = field(default=None, init=False)
     """With the records found at the start, until the voters have confirmed them."""
+    _over: set[JobId] = field(factory=set, init=False)
+    """The jobs whose keys are forgotten here, and no record has told it yet."""
     _found: tuple[Record, ...] = field(default=(), init=False)
     """The records that the journal held at the start."""
 
@@ -224,6 +229,8 @@ class ConfigStore:
 
     def _submit(self, made: Transacted, voters: frozenset[NodeUuid] | None = None) -> _InFlight:
         index = made.state.index
+        over = tuple(sorted(self._over)[:OVER_MAX])
+        made = evolve(made, record=evolve(made.record, over=over))
         flight = self._in_flight[index] = _InFlight(made)
         self.head = made.state
 
@@ -235,6 +242,7 @@ class ConfigStore:
                     self.durable = flight.made.state if self._in_flight else self.head
                     self._position = records[-1].position
                     self.mark()
+                    self._over.difference_update(over)
                     self.deltas.add(flight.made.delta)
                     self._unsaved.open()
                     flight.counts = True
@@ -389,8 +397,10 @@ class ConfigStore:
     def forget(self, job: JobId) -> None:
         """Forget the keys of a job that is over.
 
-        In memory only: after a restart LuxiD names the jobs that are not over.
+        The next record tells the replicas; after a restart LuxiD names the jobs that are not over.
         """
+        if job in self.head.jobs:
+            self._over.add(job)
         self.head, self.durable = forget(self.head, job), forget(self.durable, job)
 
     def forget_all_but(self, living: Container[JobId]) -> None:

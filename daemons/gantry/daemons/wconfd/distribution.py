@@ -117,6 +117,8 @@ class Distribution:
         """Follow the rewrites of ``config.data`` until cancelled."""
         async with trio.open_nursery() as nursery:
             saved = self._config.saved
+            while saved.state.epoch < self._config.durable.epoch:
+                saved = await self._config.saved_after(saved)  # an earlier reign's is refused
             while True:
                 self._newest = await self._copy_of(saved)
                 self._attend(nursery, self._newest.configuration)

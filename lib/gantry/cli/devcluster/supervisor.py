@@ -49,9 +49,10 @@ class RunningSupervisor(Supervisor):
 
     @override
     async def start(self, node: str, programs: tuple[str, ...]) -> None:
-        for program in programs:
-            daemon = self._daemon(self._layout.node(node), program)
+        daemons = [self._daemon(self._layout.node(node), program) for program in programs]
+        for daemon in daemons:  # all at once, as systemd does: they wait for each other
             daemon.launch(self._nursery)
+        for daemon in daemons:
             try:
                 await daemon.ready()
             except StartFailed:

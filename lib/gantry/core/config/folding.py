@@ -27,10 +27,6 @@ from gantry.protocols.records import Record, origin_of
 from gantry.protocols.replication import NOTHING, LogEnd
 from gantry.protocols.wconfd import ObjectKind, ObjectPut
 
-JOBS_KEPT: Final = 2000
-"""Keys of so many jobs are kept, newest change last. A replica does not hear which jobs are over;
-the leader does, and keeps those of unfinished jobs only."""
-
 _PLACES: Final[Mapping[ObjectKind, str]] = {
     "node": "nodes",
     "nodegroup": "nodegroups",
@@ -58,13 +54,14 @@ def fold(value: Mapping[str, Json], records: Iterable[Record]) -> dict[str, Json
     for record in records:
         change = load_record(record.payload)
         _put(result, leftovers, change)
+        for job in change.over:
+            jobs.pop(job, None)
         key = change.key
         used = jobs.pop(key.job).used if key.job in jobs else ()
         new = UsedKey(key, change.digest, record.index)
         jobs[key.job] = JobsKeys(key.job, change.attempt, (*used, new))
         position = LogPosition(record.epoch, record.index, record.checksum)
-    kept = tuple(jobs.values())[-JOBS_KEPT:]
-    gantry[LOG_KEY] = dump_position(evolve(position, jobs=kept))
+    gantry[LOG_KEY] = dump_position(evolve(position, jobs=tuple(jobs.values())))
     result[GANTRY_KEY] = {**gantry, LEFTOVERS_KEY: leftovers} if leftovers else gantry
     return result
 

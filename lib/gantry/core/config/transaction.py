@@ -140,6 +140,8 @@ def replay(state: State, epoch: Epoch, record: ConfigRecord) -> State:
     after = evolve(
         state, configuration=configuration, indexes=indexes, epoch=max(epoch, state.epoch)
     )
+    for job in record.over:
+        after = forget(after, job)
     return _remember(after, record)
 
 

@@ -14,14 +14,13 @@ from tests.unit.core.config.small_cluster import (
 )
 
 from gantry.core.config.folding import (
-    JOBS_KEPT,
     candidate_certificates,
     end_of_file,
     fold,
 )
 from gantry.core.config.reservations import Reservations
 from gantry.core.config.state import State
-from gantry.core.config.transaction import Transacted, from_file, to_file, transact
+from gantry.core.config.transaction import Transacted, from_file, replay, to_file, transact
 from gantry.protocols.changes import (
     AddFilter,
     AddLeftover,
@@ -32,7 +31,7 @@ from gantry.protocols.changes import (
     RemoveNode,
 )
 from gantry.protocols.codec import Json, from_bytes
-from gantry.protocols.config_records import ConfigRecord, dump_record
+from gantry.protocols.config_records import ConfigRecord, dump_record, load_record
 from gantry.protocols.identity import Attempt, Epoch, JobId, Key
 from gantry.protocols.objects.configuration import dump_configuration, load_configuration
 from gantry.protocols.records import Position, Record, encode_record, encode_records
@@ -98,13 +97,20 @@ def test_the_newest_candidates_count() -> None:
     assert candidate_certificates(None) is None
 
 
-def test_keys_of_old_jobs_do_not_pile_up() -> None:
+def test_the_keys_of_jobs_that_are_over_are_forgotten() -> None:
     start = end_of_file(sample()).position
+    ends = {3: (JobId(1),), 5: (JobId(2), JobId(4))}
     payloads = [
-        dump_record(ConfigRecord(Key(JobId(n), 0, 0), Attempt(1), "digest", n, 1.0, ()))
-        for n in range(1, JOBS_KEPT + 11)
+        dump_record(
+            ConfigRecord(Key(JobId(n), 0, 0), Attempt(1), "digest", n, 1.0, (), ends.get(n, ()))
+        )
+        for n in range(1, 6)
     ]
     _, records = encode_records(start, Epoch(1), payloads)
-    gantry = cast("dict[str, dict[str, list[dict[str, int]]]]", fold(sample(), records)["gantry"])
-    kept = [each["job"] for each in gantry["log"]["jobs"]]
-    assert kept == list(range(11, JOBS_KEPT + 11))
+    folded = fold(sample(), records)
+    state, _ = read(folded)
+    assert set(state.jobs) == {3, 5}
+    replayed, _ = from_file(load_configuration(sample()))
+    for payload in payloads:
+        replayed = replay(replayed, Epoch(1), load_record(payload))
+    assert set(replayed.jobs) == {3, 5}

@@ -27,10 +27,11 @@ from gantry.daemons.wconfd import config_store as module
 from gantry.daemons.wconfd.config_store import ConfigStore
 from gantry.protocols.changes import AddLeftover, ChangeTags, SetInstanceState
 from gantry.protocols.codec import to_bytes
+from gantry.protocols.config_records import load_record
 from gantry.protocols.errors import ConnectionLost
 from gantry.protocols.identity import Epoch, InstanceUuid, JobId, Key
 from gantry.protocols.objects.configuration import dump_configuration
-from gantry.protocols.records import CorruptRecord, Index
+from gantry.protocols.records import CorruptRecord, Index, decode_log
 from gantry.protocols.wconfd import Committed, Deltas, NeverSeen, NotDurable, Refused, Snapshot
 from gantry.runtime.daemon import StartRefused
 from gantry.runtime.journal import JournalGap
@@ -84,6 +85,21 @@ async def test_a_left_over_is_seen_by_subscribers_and_survives_a_restart() -> No
         assert store.durable == before
         assert list(store.durable.configuration.leftovers) == [change.leftover.uuid]
         assert verify(store.durable) == ()
+
+
+async def test_the_next_record_tells_which_jobs_are_over() -> None:
+    files = master_files()
+    async with config_store(files) as store:
+        await add_tag(store, 1)
+        job = ticket(tag(1)).key.job
+        store.forget(job)
+        store.forget(JobId(99))  # it has never changed anything
+        other = tag(2)
+        await store.commit(ticket(other, job=2), other, Reservations())
+        await store.commit(ticket(tag(3), job=3), tag(3), Reservations())
+    _, second, third = decode_log(await files.read(LOG), "").records
+    assert load_record(second.payload).over == (job,)
+    assert load_record(third.payload).over == ()
 
 
 async def test_a_refused_change_writes_nothing() -> None:
