@@ -82,7 +82,7 @@ class LockTaker:
             self.outbox.put(Waited(wait))
 
     async def _say_who_blocks(self, blockers: set[JobId]) -> None:
-        """Say for whom the job waits, again whenever that has changed, and note it."""
+        """Say for whom the job waits, again and again: LuxiD keeps it in no record."""
         told: tuple[JobId, ...] = ()
         pause = NOTICE_SECONDS
         try:
@@ -90,9 +90,9 @@ class LockTaker:
                 await trio.sleep(pause)
                 now = await self.wconfd.call(lambda w: w.blockers(self.owner))
                 blockers.update(now)
-                if now != told:
+                if now or told:
                     self.outbox.put(BlockedBy(now))
-                    told = now
+                told = now
                 pause = min(2 * max(pause, NOTICE_AGAIN_SECONDS), NOTICE_SECONDS_MAX)
         finally:
             if told:
