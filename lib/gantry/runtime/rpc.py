@@ -70,8 +70,12 @@ class _Connection:
         return cast("dict[str, object]", value[0])
 
     async def send(self, frame: Mapping[str, object]) -> None:
-        """Queue a frame; waits while the peer reads too slowly."""
-        await self._outgoing.send(encode_frame(frame))
+        """Queue a frame; waits while the peer reads too slowly, and else not for a moment."""
+        encoded = encode_frame(frame)
+        try:
+            self._outgoing.send_nowait(encoded)
+        except trio.WouldBlock:
+            await self._outgoing.send(encoded)
 
     def send_soon(self, frame: Mapping[str, object]) -> bool:
         """Queue a frame now, or say that there is no room."""
@@ -185,7 +189,10 @@ class _Server:
     async def _start(self, number: int, frame: dict[str, object], nursery: trio.Nursery) -> None:
         if number in self._running:
             raise FramingError("a call needs a fresh id")
-        await self._room.acquire()
+        try:
+            self._room.acquire_nowait()
+        except trio.WouldBlock:
+            await self._room.acquire()
         scope = self._running[number] = trio.CancelScope()
         nursery.start_soon(self._answer, number, frame, scope)
 
