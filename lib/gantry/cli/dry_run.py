@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gantry.cli.errors import PeerMisuse
 from gantry.cli.invocation import Invocation
-from gantry.cli.job_steps import node_names, parse_plans, plan_lines
+from gantry.cli.job_steps import names_in, parse_plans, plan_lines
 
 WOULD_DO = "would do: "
 """How the lines of a dry run's log begin, which are for clients that do not ask for the plan."""
@@ -17,7 +17,7 @@ def show_plan(call: Invocation, job: int) -> None:
             plans = parse_plans(found)
         case other:
             raise PeerMisuse(f"the plan of a job {other!r}")
-    names = node_names(call.client, plans)
+    names = names_in(call.client, plans)
     for opcode, plan in zip(ops, plans, strict=False):
         name = opcode.get("OP_ID") if isinstance(opcode, dict) else "an opcode"
         if plan is None:

@@ -9,7 +9,7 @@ from gantry.cli.errors import PeerMisuse
 from gantry.cli.luxi import LuxiClient
 
 Names = Mapping[str, str]
-"""Names of nodes by their UUID."""
+"""Names of nodes and node groups by their UUID."""
 
 
 class StepView(NamedTuple):
@@ -27,6 +27,7 @@ class StepView(NamedTuple):
     ended: float | None
     progress: str = ""
     """How far a step is that takes long, as text."""
+    is_tolerated: bool = False
 
 
 class PlanView(NamedTuple):
@@ -82,6 +83,7 @@ def _step(value: object) -> StepView:
                 "nodes": [*nodes],
                 "undo": str() as undo,
                 "is_undone": bool() as is_undone,
+                **further,
             },
             "state": str() as state,
             **rest,
@@ -91,7 +93,7 @@ def _step(value: object) -> StepView:
                 name, kind, action, tuple(map(str, nodes)), undo, is_undone, state,
                 attempt if isinstance(attempt, int) else None,
                 _seconds(rest.get("began")), _seconds(rest.get("ended")),
-                progress_text(rest.get("progress")),
+                progress_text(rest.get("progress")), further.get("is_tolerated") is True,
             )  # fmt: skip
         case other:
             raise PeerMisuse(f"a step {other!r}")
@@ -122,14 +124,21 @@ def _amount(value: float, unit: object) -> str:
 # --- text ----------------------------------------------------------------------------------------
 
 
-def node_names(client: LuxiClient, plans: Iterable[PlanView | None]) -> Names:
-    """Ask for the names of the nodes of plans, if there are any."""
+def names_in(client: LuxiClient, plans: Iterable[PlanView | None]) -> Names:
+    """Ask for the names of the nodes and node groups that plans speak of."""
     known = [plan for plan in plans if plan is not None]
-    if not any(step.nodes for plan in known for step in plan.steps) and not any(
-        name.startswith("node") for plan in known for name, _ in plan.locks
-    ):
-        return {}
-    rows = client.query("node", ["uuid", "name"]).rows
+    locked = {name.partition("/")[0] for plan in known for name, _ in plan.locks}
+    acting = any(step.nodes for plan in known for step in plan.steps)
+    names: dict[str, str] = {}
+    if acting or locked & {"node", "node-res"}:
+        names |= _names_of(client, "node")
+    if "nodegroup" in locked:
+        names |= _names_of(client, "group")
+    return names
+
+
+def _names_of(client: LuxiClient, what: str) -> Names:
+    rows = client.query(what, ["uuid", "name"]).rows
     return {str(uuid): str(name) for (_, uuid), (_, name) in rows}
 
 
@@ -158,7 +167,8 @@ def _on_nodes(nodes: Sequence[str], names: Names) -> str:
 
 def step_text(step: StepView, names: Names) -> str:
     """Say what a step does, how and where."""
-    return f"{step.action}{_on_nodes(step.nodes, names)}"
+    behind = "; a failure is only warned of" if step.is_tolerated else ""
+    return f"{step.action}{_on_nodes(step.nodes, names)}{behind}"
 
 
 def undo_text(step: StepView) -> str:

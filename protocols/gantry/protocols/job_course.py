@@ -33,6 +33,8 @@ class StepOutline:
     """How it is undone, or why it is not."""
     is_undone: bool
     """Whether there is an undo."""
+    is_tolerated: bool = False
+    """Whether a failure is warned of, and nothing more."""
 
 
 @frozen

@@ -13,7 +13,7 @@ from gantry.cli.gnt_job.change import job_ids
 from gantry.cli.gnt_job.decide import questions
 from gantry.cli.info_text import Entry, print_info
 from gantry.cli.invocation import Invocation
-from gantry.cli.job_steps import node_names, parse_plans
+from gantry.cli.job_steps import names_in, parse_plans
 from gantry.cli.options import Option
 from gantry.cli.standard_options import FORMAT
 
@@ -42,7 +42,7 @@ def _describe(call: Invocation, job: Record, asked: Mapping[int, str]) -> object
         return f"Job ID {job['id']} not found"
     count = len(job.items("ops"))
     plans = parse_plans(job.items("opsteps")) or [None] * count
-    names = node_names(call.client, plans)
+    names = names_in(call.client, plans)
     opcodes = [
         [*_opcode(job, at), *course.opcode_entries(job, at, plans[at], names)]
         for at in range(count)

@@ -32,9 +32,7 @@ def _outlined(step: Step) -> StepOutline:
     undone = not isinstance(step.undo, NoUndo)
     undo = step.undo.reason if isinstance(step.undo, NoUndo) else action_text(step.undo)
     action, nodes = action_text(step.do), nodes_of(step.do)
-    if step.tolerate:
-        action += "; a failure is only warned of"
-    return StepOutline(step.name, step.kind, action, nodes, undo, undone)
+    return StepOutline(step.name, step.kind, action, nodes, undo, undone, step.tolerate)
 
 
 def nodes_of(action: Action) -> tuple[NodeUuid, ...]:
