@@ -19,7 +19,8 @@ from gantry.core.confd.rendered import (
     rendered_error,
     rendered_value,
 )
-from gantry.core.confd.view import PLACES, ConfdView, InstancesOfNode
+from gantry.core.confd.view import ConfdView, InstancesOfNode
+from gantry.core.config.folding import PLACES
 from gantry.protocols.codec import Json, from_bytes, to_bytes
 from gantry.protocols.identity import InstanceUuid, NodeUuid
 from gantry.protocols.rconfd import (

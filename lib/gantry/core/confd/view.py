@@ -7,7 +7,7 @@ what it touches; no question costs more than its answer holds.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Final, assert_never, cast
+from typing import assert_never, cast
 
 from attrs import define, field, frozen
 
@@ -20,22 +20,13 @@ from gantry.core.confd.facts import (
     objects_of,
 )
 from gantry.core.confd.names import Names
+from gantry.core.config.folding import PLACES
 from gantry.protocols.codec import Json, Malformed, from_bytes, to_bytes
 from gantry.protocols.config_records import LOG_KEY, load_position
 from gantry.protocols.identity import DiskUuid, InstanceUuid, NodeUuid
 from gantry.protocols.objects.configuration import GANTRY_KEY, LEFTOVERS_KEY
 from gantry.protocols.rconfd import LogOrder
 from gantry.protocols.wconfd import ObjectKind
-
-PLACES: Final[Mapping[ObjectKind, str]] = {
-    "node": "nodes",
-    "nodegroup": "nodegroups",
-    "disk": "disks",
-    "instance": "instances",
-    "network": "networks",
-    "filter": "filters",
-}
-"""Where the objects of a kind are in ``config.data``; instances come after their disks."""
 
 Address = tuple[str, str]
 """(link, IP)."""

@@ -27,15 +27,16 @@ from gantry.protocols.records import Record, origin_of
 from gantry.protocols.replication import NOTHING, LogEnd
 from gantry.protocols.wconfd import ObjectKind, ObjectPut
 
-_PLACES: Final[Mapping[ObjectKind, str]] = {
+PLACES: Final[Mapping[ObjectKind, str]] = {
     "node": "nodes",
     "nodegroup": "nodegroups",
-    "instance": "instances",
     "disk": "disks",
+    "instance": "instances",
     "network": "networks",
     "filter": "filters",
 }
-"""Where the objects of a kind are in the file; left-overs are under our own key."""
+"""Where the objects of a kind are in the file, disks before the instances that they belong to;
+left-overs are under our own key."""
 
 
 def fold(value: Mapping[str, Json], records: Iterable[Record]) -> dict[str, Json]:
@@ -45,7 +46,7 @@ def fold(value: Mapping[str, Json], records: Iterable[Record]) -> dict[str, Json
         gantry.protocols.codec.Malformed: a record is of an unknown form.
     """
     result = dict(value)
-    for place in _PLACES.values():
+    for place in PLACES.values():
         result[place] = dict(cast("Mapping[str, Json]", value.get(place, {})))
     gantry = dict(cast("Mapping[str, Json]", value.get(GANTRY_KEY) or {}))
     leftovers = dict(cast("Mapping[str, Json]", gantry.pop(LEFTOVERS_KEY, {})))
@@ -70,8 +71,8 @@ def _put(result: dict[str, Json], leftovers: dict[str, Json], change: ConfigReco
     for each in change.objects:
         if each.of == "cluster" and isinstance(each, ObjectPut):
             result["cluster"] = each.value
-        elif each.of == "leftover" or each.of in _PLACES:
-            found = leftovers if each.of == "leftover" else result[_PLACES[each.of]]
+        elif each.of == "leftover" or each.of in PLACES:
+            found = leftovers if each.of == "leftover" else result[PLACES[each.of]]
             objects = cast("dict[str, Json]", found)
             if isinstance(each, ObjectPut):
                 objects[each.uuid] = each.value
