@@ -34,6 +34,9 @@ WATERMARK: Final = "watermark"
 
 REASON_FIELDS: Final = ("source", "reason", "timestamp")
 
+HOLDING_UP: Final = ("PAUSE", "REJECT")
+"""What keeps a job from beginning, whatever else is at work."""
+
 DECISIONS_KEPT_MAX: Final = 100_000
 """As many jobs as the queue may hold; when there are more decisions, some are of jobs long over."""
 
@@ -67,6 +70,9 @@ class JobFilters:
     _tests: tuple[tuple[Test, Decision], ...] = field(default=(), eq=False, repr=False)
     _decisions: dict[JobId, Decision | None] = field(factory=dict, init=False, eq=False, repr=False)
 
+    held_up: set[JobId] = field(factory=set, init=False, eq=False, repr=False)
+    """Jobs of which it is decided that they may not begin, so that nobody asks again."""
+
     @classmethod
     def of(cls, rules: Iterable[FilterRule]) -> JobFilters:
         """Compile rules.
@@ -89,7 +95,10 @@ class JobFilters:
         if job.id not in self._decisions:
             if len(self._decisions) >= DECISIONS_KEPT_MAX:
                 self._decisions.clear()
-            self._decisions[job.id] = self._first(job)
+                self.held_up.clear()
+            decision = self._decisions[job.id] = self._first(job)
+            if decision is not None and decision.action in HOLDING_UP:
+                self.held_up.add(job.id)
         return self._decisions[job.id]
 
     def _first(self, job: Job) -> Decision | None:

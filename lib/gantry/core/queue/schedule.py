@@ -16,7 +16,7 @@ from typing import assert_never
 from attrs import define, field, frozen
 
 from gantry.core.queue.fold import apply
-from gantry.core.queue.job_filters import JobFilters
+from gantry.core.queue.job_filters import HOLDING_UP, Decision, JobFilters
 from gantry.core.queue.state import Dependency, Entry, Queue, RateLimit
 from gantry.core.queue.transitions import PRECEDING_FAILED
 from gantry.protocols.identity import Attempt, FilterUuid, JobId
@@ -106,6 +106,8 @@ def _may_begin(
     room = _Room(filters)
     for job in queue.active:
         room.admit(queue.entries[job])
+    if filters.held_up:  # perhaps thousands, again and again
+        waiting = [pair for pair in waiting if pair[1] not in filters.held_up]
     heapq.heapify(waiting)
     while waiting:
         _, job = heapq.heappop(waiting)
@@ -122,33 +124,28 @@ class _Room:
 
     def admit_if_any(self, entry: Entry) -> bool:
         """Count a job that begins; or say that it has to wait."""
-        limits = self._limits(entry)
-        if limits is None or any(self._working[key] >= most for key, most in limits):
+        decision = self.filters.decide(entry.job)
+        if decision is not None and decision.action in HOLDING_UP:
             return False
-        self._working.update(key for key, _ in limits)
+        if any(self._working[key] >= most for key, most in self._limits(entry, decision)):
+            return False
+        self.admit(entry)
         return True
 
     def admit(self, entry: Entry) -> None:
-        """Count a job that is at work, whatever the limits are now."""
-        self._working.update(key for key, _ in self._limits(entry) or ())
+        """Count a job that is at work, whatever rules say now."""
+        limits = self._limits(entry, self.filters.decide(entry.job))
+        self._working.update(key for key, _ in limits)
 
-    def _limits(self, entry: Entry) -> list[tuple[FilterUuid | RateLimit, int]] | None:
-        """Return the limits that a job counts for; ``None`` if it may not begin at all."""
-        limits: list[tuple[FilterUuid | RateLimit, int]] = [
-            (each, each[0]) for each in entry.limits
-        ]
-        decision = self.filters.decide(entry.job)
-        if decision is None:
-            return limits
-        match decision.action:
-            case "ACCEPT" | "CONTINUE":
-                return limits
-            case "PAUSE" | "REJECT":
-                return None
-            case ("RATE_LIMIT", most):
-                return [*limits, (decision.rule, most)]
-            case _:
-                assert_never(decision.action)
+    @staticmethod
+    def _limits(
+        entry: Entry, decision: Decision | None
+    ) -> Iterator[tuple[FilterUuid | RateLimit, int]]:
+        """Yield the limits that a job counts for, and how many each lets work at once."""
+        for limit in entry.limits:
+            yield limit, limit[0]
+        if decision is not None and isinstance(decision.action, tuple):
+            yield decision.rule, decision.action[1]
 
 
 def _ending(judged: Verdict, job: JobId, at: Timestamp) -> JobCanceled | JobFailed | None:

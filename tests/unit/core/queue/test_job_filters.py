@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from gantry.core.queue.fold import replay
 from gantry.core.queue.job_filters import JobFilters, parse_action, parse_predicates
+from gantry.core.queue.schedule import schedule
 from gantry.core.queue.state import rate_limits
 from gantry.protocols.codec import Json, Malformed
-from gantry.protocols.identity import FilterUuid, JobId
+from gantry.protocols.identity import Attempt, FilterUuid, JobId
 from gantry.protocols.jobs import Job, QueuedOpcode
 from gantry.protocols.objects.filter import FilterAction, FilterRule
+from gantry.protocols.queue_records import AttemptBegun, JobsSubmitted, NewJob
 
 JOB = Job(
     JobId(7),
@@ -149,3 +152,14 @@ def test_rate_limits_are_read_from_all_trails() -> None:
     texts = [*limits, "rate-limit:0:x", "rate-limit:-1:x", "rate-limit:", "a rate-limit:1:x"]
     ops = tuple(QueuedOpcode({"reason": [["s", text, 1]]}) for text in texts)
     assert rate_limits(Job(JobId(1), ops)) == {(2, "x"), (3, ""), (4, "a:b")}
+
+
+def test_a_job_at_work_counts_for_its_limit_although_a_rule_would_pause_it_now() -> None:
+    limited: dict[str, Json] = {"OP_ID": "OP_A", "reason": [["me", "rate-limit:1:x", 1]]}
+    jobs = tuple(NewJob(JobId(job), (limited,)) for job in (1, 2))
+    at = (10**9, 0)
+    begun = AttemptBegun(JobId(1), Attempt(1), "run", at)
+    queue = replay([JobsSubmitted(jobs, at, None, None), begun])
+    pausing = JobFilters.of([rule(["jobid", ["=", "id", 1]])])
+    assert schedule(queue, 9, pausing, at) == ()
+    assert schedule(queue, 9, JobFilters(), at) == ()
