@@ -13,7 +13,7 @@ from bench.figures import Figure, Section
 from bench.jobs import NOTHING, luxi, run_job_ms, settle
 from tests.cluster.development import DevCluster
 
-from gantry.daemons.luxid.archive import FOLDER_JOBS
+from gantry.runtime.job_archive import FOLDER_JOBS
 
 HISTORY: Final = 100_000
 LUXID: Final = "gantry-luxid"

@@ -107,6 +107,8 @@ def test_a_living_master_hands_over_and_can_come_back(new_cluster: NewCluster) -
     refused = cluster.execute("gnt-cluster", "master-failover")
     assert refused.returncode == 1
     assert "is the master already" in refused.stderr
+    archived = str(max(jobs(cluster, "node1")))
+    cluster.run("gnt-job", "archive", archived)
 
     cluster.run("gnt-debug", "delay", "--submit", "600")
     [job] = [number for number, status in jobs(cluster, "node1").items() if status != "success"]
@@ -114,6 +116,7 @@ def test_a_living_master_hands_over_and_can_come_back(new_cluster: NewCluster) -
     assert job_processes(cluster, "node1") == []
     assert cluster.run("gnt-cluster", "getmaster", node="node2").strip() == "node2.gantry.test"
     assert tags(cluster, "node2") == {"before"}
+    assert "OP_TAGS_SET" in cluster.run("gnt-job", "info", archived, node="node2")
     cluster.run("gnt-node", "add-tags", "node3", "after", node="node2")
     eventually(lambda: rapi_answers(cluster), "the cluster's address is the new master's")
     running = {(each.node, each.program) for each in cluster.status() if each.state == "ready"}

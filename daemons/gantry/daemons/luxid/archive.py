@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Final
 
 from attrs import frozen
@@ -17,12 +16,10 @@ from gantry.core.query.slices import parts
 from gantry.core.queue.state import Queue
 from gantry.protocols.codec import Malformed
 from gantry.protocols.identity import JobId
-from gantry.protocols.jobs import Job, dump_job, load_job
+from gantry.protocols.jobs import Job, load_job
 from gantry.runtime.environment import Environment
+from gantry.runtime.job_archive import FOLDER_JOBS, archived_path, put_into_archive
 from gantry.runtime.logs import Log
-
-FOLDER_JOBS: Final = 10_000
-"""How many jobs share one folder (Ganeti's JOBS_PER_ARCHIVE_DIRECTORY)."""
 
 PART_JOBS: Final = 200
 """How many jobs of a history are in memory at once."""
@@ -33,11 +30,6 @@ Part = tuple[Sequence[JobId], Mapping[JobId, Job]]
 """Ids of jobs, and those of the jobs that are archived."""
 
 LOG: Final = Log("luxid.archive")
-
-
-def archived_path(env: Environment, job: JobId) -> Path:
-    """Return where the file of an archived job is."""
-    return env.paths.queue / "archive" / str(job // FOLDER_JOBS) / f"job-{job}"
 
 
 @frozen
@@ -52,10 +44,7 @@ class Archive:
         Raises:
             OSError: one could not be written.
         """
-        contents = {archived_path(self.env, job.id): dump_job(job) for job in jobs}
-        for folder in {path.parent for path in contents}:
-            await self.env.files.make_folder(folder)
-        await self.env.files.write_all(contents)
+        await put_into_archive(self.env, jobs)
 
     async def has(self, job: JobId) -> bool:
         """Whether a job's file is there."""

@@ -98,6 +98,7 @@ async def main(env: Environment, launcher: Launcher | None = None) -> None:
             await nursery.start(supervisor.run)
             nursery.start_soon(mirror.run)
             nursery.start_soon(files.run)
+            nursery.start_soon(_complete_archive, store, parts.archive)
             nursery.start_soon(files.sweep, parts.archive)
             nursery.start_soon(Tidying(store, mirror, links).run)
             if store.log is not None:
@@ -130,6 +131,17 @@ async def _run_queue(
         if deposed is None or rest is not None:
             raise
         raise StartRefused(str(only(deposed)), EXIT_NOT_MASTER) from group
+
+
+async def _complete_archive(store: QueueStore, archive: Archive) -> None:
+    """Write the files of archived jobs that the log knows and this node, a new master, lacks."""
+    if store.log is not None:
+        await store.log.confirmed(math.inf)
+    missing = [job for job in store.archived if not await archive.has(job.id)]
+    try:
+        await archive.put([job for job in missing if job.id not in store.committed.entries])
+    except OSError as error:
+        LOG.error("the archive is not complete", jobs=len(missing), reason=str(error))
 
 
 async def _serve_confirmed(

@@ -16,7 +16,7 @@ from typing import Final
 import trio
 from attrs import define, field, frozen
 
-from gantry.core.queue.fold import replay
+from gantry.core.queue.fold import replay, replay_archiving
 from gantry.core.queue.happenings import Answer, Effect, Happening, Rules, Tick
 from gantry.core.queue.machine import step
 from gantry.core.queue.snapshot import restore, take
@@ -27,7 +27,7 @@ from gantry.protocols.codec import dump, from_bytes, load, to_bytes
 from gantry.protocols.config_records import FIRST_EPOCH
 from gantry.protocols.errors import GenericError, NoLease
 from gantry.protocols.identity import Epoch, JobId, NodeUuid
-from gantry.protocols.jobs import Timestamp
+from gantry.protocols.jobs import Job, Timestamp
 from gantry.protocols.queue_records import (
     DrainFlagSet,
     JobsSubmitted,
@@ -127,6 +127,8 @@ class QueueStore:
     """Awaited before older records are forgotten."""
     log: ReplicatedLog | None = field(default=None, init=False)
     """Decides what counts; without one, what is flushed here does."""
+    archived: tuple[Job, ...] = field(default=(), init=False)
+    """The jobs that the records found at the start have archived."""
     _found: tuple[Record, ...] = field(default=(), init=False)
     """The records that the journal held at the start."""
     _stored: StoredQueue | None = field(default=None, init=False)
@@ -171,13 +173,14 @@ class QueueStore:
             files, journal_path(env), allegiance.reign, stored.position
         )
         loaded = [load_record(record.payload) for record in records]
-        queue = replay(loaded, restore(stored.queue))
+        queue, archived = replay_archiving(loaded, restore(stored.queue))
         recent = frozenset(job for record in loaded for job in touched(record))
         store = cls(env, journal, queue, queue, recent)
         store._position = journal.end
         store.shown.open()
         store._epoch = records[-1].epoch if records else stored.epoch
         store._found, store._stored = records, stored
+        store.archived = archived
         return store
 
     # --- replication -----------------------------------------------------------------------------

@@ -11,18 +11,20 @@ from immutables import Map
 from typing_extensions import override
 
 from gantry.core.config import folding
-from gantry.core.queue.fold import replay
+from gantry.core.queue.fold import replay_archiving
 from gantry.core.queue.snapshot import restore, take
 from gantry.core.replication import replica as pure
 from gantry.core.replication.replica import Effect, Replica
 from gantry.protocols.codec import Json, dump, from_bytes, load, to_bytes
 from gantry.protocols.config_records import load_record as load_config_record
 from gantry.protocols.identity import Epoch
+from gantry.protocols.jobs import Job
 from gantry.protocols.noded import StepFailed
 from gantry.protocols.queue_records import StoredQueue, load_record
 from gantry.protocols.records import Index, Position, Record, decode_log
 from gantry.protocols.replication import NOTHING, LogEnd, Stream
 from gantry.runtime.environment import Environment
+from gantry.runtime.job_archive import put_into_archive
 from gantry.runtime.logs import Log
 from gantry.runtime.membership import ASIDE
 from gantry.runtime.replica_log import ReplicaLog
@@ -38,13 +40,22 @@ LOOKS_MAX: Final = 5
 LOG: Final = Log("noded.replica")
 
 
+@frozen
+class Folded:
+    """What some records have made of a snapshot."""
+
+    data: Json
+    archived: tuple[Job, ...] = ()
+    """The jobs that have left the queue: their files are derived before they are forgotten."""
+
+
 class Form(Protocol):
     """What a stream's snapshot looks like."""
 
     def end(self, data: Json) -> LogEnd:
         """Return up to where a snapshot holds the log."""
 
-    def fold(self, data: Json, records: tuple[Record, ...]) -> Json:
+    def fold(self, data: Json, records: tuple[Record, ...]) -> Folded:
         """Return the snapshot after some more records."""
 
 
@@ -56,8 +67,8 @@ class ConfigForm(Form):
         return folding.end_of_file(cast("Mapping[str, Json]", data))
 
     @override
-    def fold(self, data: Json, records: tuple[Record, ...]) -> Json:
-        return folding.fold(cast("Mapping[str, Json]", data), records)
+    def fold(self, data: Json, records: tuple[Record, ...]) -> Folded:
+        return Folded(folding.fold(cast("Mapping[str, Json]", data), records))
 
 
 class QueueForm(Form):
@@ -68,11 +79,12 @@ class QueueForm(Form):
         return load(StoredQueue, data).end
 
     @override
-    def fold(self, data: Json, records: tuple[Record, ...]) -> Json:
+    def fold(self, data: Json, records: tuple[Record, ...]) -> Folded:
         stored = load(StoredQueue, data)
-        queue = replay([load_record(each.payload) for each in records], restore(stored.queue))
+        loaded = [load_record(each.payload) for each in records]
+        queue, archived = replay_archiving(loaded, restore(stored.queue))
         last = records[-1]
-        return dump(StoredQueue(last.position, take(queue), last.epoch))
+        return Folded(dump(StoredQueue(last.position, take(queue), last.epoch)), archived)
 
 
 FORMS: Final[Mapping[Stream, Form]] = {"config": ConfigForm(), "queue": QueueForm()}
@@ -175,7 +187,8 @@ class ReplicaFiles:
                 return
             fold = FORMS[self._stream].fold
             new = await self._env.offload(lambda: fold(data, records))
-            await self._write_snapshot(new)
+            await put_into_archive(self._env, new.archived)
+            await self._write_snapshot(new.data)
 
     async def shorten(self) -> None:
         """Forget the records that the snapshot holds; called when nobody else uses the log.

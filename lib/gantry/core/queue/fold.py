@@ -60,6 +60,18 @@ def replay(records: Iterable[QueueRecord], queue: Queue | None = None) -> Queue:
     return queue
 
 
+def replay_archiving(records: Iterable[QueueRecord], queue: Queue) -> tuple[Queue, tuple[Job, ...]]:
+    """Return the queue after some records, and the jobs that left it for the archive."""
+    archived: dict[JobId, Job] = {}
+    for record in records:
+        if isinstance(record, JobArchived):
+            job = queue.job(record.job)
+            if job is not None:
+                archived[job.id] = job
+        queue = apply(queue, record)
+    return queue, tuple(archived.values())
+
+
 def apply(queue: Queue, record: QueueRecord) -> Queue:  # noqa: C901, PLR0912 - one case per kind
     """Return the queue after one more record."""
     match record:

@@ -11,10 +11,10 @@ from tests.unit.daemons.luxid.luxid_bench import Bench, Client, bench, delay
 from typing_extensions import override
 
 from gantry.daemons.luxid import archive, job_calls
-from gantry.daemons.luxid.archive import archived_path
 from gantry.daemons.luxid.files import live_path
 from gantry.protocols.identity import JobId
 from gantry.protocols.jobs import Job, QueuedOpcode, dump_job
+from gantry.runtime.job_archive import archived_path
 from gantry.runtime.testing.files import MemoryFiles
 
 

@@ -11,7 +11,6 @@ from tests.unit.daemons.luxid.luxid_bench import NOW, PATIENCE_SECONDS, Bench, C
 
 from gantry.core.queue.attempts import DEATHS_MAX, ROLL_BACKS_MAX
 from gantry.daemons.luxid import supervisor
-from gantry.daemons.luxid.archive import archived_path
 from gantry.daemons.luxid.files import live_path
 from gantry.daemons.luxid.store import journal_path
 from gantry.protocols.identity import Attempt, JobId, Key
@@ -29,6 +28,7 @@ from gantry.protocols.jobs import load_job
 from gantry.protocols.locks import LockOwner
 from gantry.protocols.steps import Asked, Decided, Started
 from gantry.protocols.wconfd import LivingJob
+from gantry.runtime.job_archive import archived_path
 
 
 async def test_a_job_runs_from_submission_to_its_result(tmp_path: Path) -> None:

@@ -26,12 +26,12 @@ from tests.unit.daemons.luxid.luxid_bench import (
 )
 
 from gantry.core.query.live import LiveData, Needs
-from gantry.daemons.luxid.archive import archived_path
 from gantry.daemons.luxid.files import live_path
 from gantry.daemons.luxid.live import Inquiry
 from gantry.protocols.framing import ETX
 from gantry.protocols.jobproc import Ended, OpcodeChanged
 from gantry.protocols.jobs import dump_job
+from gantry.runtime.job_archive import archived_path
 
 RECORDED: Final[list[dict[str, Any]]] = orjson.loads((SAMPLES / "luxi.json").read_bytes())
 BY_NAME: Final = {each["name"]: each for each in RECORDED}
