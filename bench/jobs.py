@@ -201,6 +201,7 @@ def flushes(cluster: DevCluster) -> Section:
     title = f"Flushes ({_nodes(cluster)})"
     if shutil.which("strace") is None:
         return Section(title, "Not counted: strace is not installed.", ())
+    settle(cluster)
     counts = cluster.folder / "flushes"
     command = ["strace", "-f", "-c", "-e", "trace=fsync,fdatasync", "-o", str(counts)]
     pids = [str(pid) for _, pid in programs(cluster.folder)]

@@ -13,7 +13,7 @@ from typing import Final, cast
 
 from bench.accounting import spent, usage_by_program
 from bench.figures import Figure, Section, share
-from bench.jobs import NOTHING, luxi, run_job_ms
+from bench.jobs import NOTHING, luxi, run_job_ms, settle
 from tests.cluster.development import DevCluster
 
 from gantry.cli.luxi import ETX, LUXI_VERSION, LuxiClient
@@ -43,6 +43,7 @@ def clients(cluster: DevCluster) -> Section:
     ):
         time.sleep(REST_SECONDS)
         last = _heard_ms(client, held[0], waiting)
+    settle(cluster)
     return Section(
         f"{CLIENTS} waiting clients (1 node)",
         "WaitForJobChange, on a connection for each client, for queued jobs that are cancelled one "
