@@ -260,19 +260,9 @@ class View:
     # --- objects by name
 
     @cached_property
-    def instance_names(self) -> Mapping[str, AnyInstance]:
-        """Instances by name."""
-        return {each.name: each for each in self.instances if each.name is not None}
-
-    @cached_property
     def node_names(self) -> Mapping[str, Node]:
         """Nodes by name."""
         return {each.name: each for each in self.nodes}
-
-    @cached_property
-    def short_instance_names(self) -> Mapping[str, AnyInstance]:
-        """Instances by an unambiguous beginning of their name."""
-        return _unambiguous(self.instance_names)
 
     @cached_property
     def short_node_names(self) -> Mapping[str, Node]:
