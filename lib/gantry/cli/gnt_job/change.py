@@ -48,7 +48,8 @@ def run_cancel(call: Invocation) -> int:
     kill = call.options[KILL]
     if kill and not call.options[YES_DO_IT]:
         raise CommandError(
-            "Failure: a killed job may leave work half done; if you mean it, give --yes-do-it"
+            "Failure: a killed job stops in the middle of a step, and what it did is undone; "
+            "if you mean it, give --yes-do-it"
         )
     return _for_each(call, "Cancel them?", lambda job: call.client.verdict("CancelJob", job, kill))
 

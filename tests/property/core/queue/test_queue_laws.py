@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
+from typing import cast, get_args
 
 import attrs
 from hypothesis import given, settings
@@ -15,6 +15,7 @@ from gantry.core.queue.happenings import (
     Archive,
     Cancel,
     ChangePriority,
+    Decide,
     Died,
     Happening,
     NotStarted,
@@ -52,9 +53,15 @@ from gantry.protocols.jobproc import (
     Shown,
     Waited,
 )
-from gantry.protocols.jobs import OpStatus, Timestamp, new_job
-from gantry.protocols.queue_records import QueueRecord, dump_record, load_record
-from gantry.protocols.steps import Delay, Done, NoUndo, Plan, Planned, Say, StepName
+from gantry.protocols.jobs import Choice, OpStatus, Timestamp, new_job
+from gantry.protocols.queue_records import (
+    AttemptBegun,
+    JobDecided,
+    QueueRecord,
+    dump_record,
+    load_record,
+)
+from gantry.protocols.steps import Asked, Delay, Done, NoUndo, Plan, Planned, Say, StepName
 from gantry.protocols.steps import Started as StepStarted
 from gantry.protocols.steps import Step as PlanStep
 
@@ -96,6 +103,7 @@ SUBMITS = st.builds(
     TIMES,
     st.booleans(),
 )
+CHOICES: st.SearchStrategy[Choice] = st.sampled_from(get_args(Choice))
 CHANGES = st.builds(
     OpcodeChanged,
     OPCODES,
@@ -120,6 +128,7 @@ EVENTS: st.SearchStrategy[Event] = st.one_of(
     st.builds(Logged, OPCODES, st.just(1e9), st.just("message-list"), st.just(["a", "b"])),
     st.builds(Recorded, st.builds(StepStarted, OPCODES, OPCODES, st.just(Attempt(1)))),
     st.builds(Recorded, st.builds(Done, OPCODES, OPCODES, st.none())),
+    st.builds(Recorded, st.builds(Asked, OPCODES, st.none() | OPCODES, st.just("?"), st.just(1e9))),
     st.builds(Recorded, st.builds(Planned, OPCODES, st.just(PLAN)), st.just(1.5e9)),
     st.builds(Shown, OPCODES, st.just(outline(PLAN)), st.just(())),
     st.just(Waited(LockWait(0, 1e9, 1.1e9, (JobId(3),)))),
@@ -182,9 +191,17 @@ ACTS: st.SearchStrategy[Act] = st.one_of(
     st.builds(SetQueuePaused, st.booleans()).map(always),
     st.builds(Archive, JOBS).map(always),
     st.builds(
-        lambda place, at: lambda q: Died(job := some_job(q, place), newest(q, job), at),
+        lambda place, at, blameless: (
+            lambda q: Died(job := some_job(q, place), newest(q, job), at, blameless)
+        ),
         PLACES,
         TIMES,
+        st.booleans(),
+    ),
+    st.builds(
+        lambda place, choice: lambda q: Decide(some_job(q, place), choice),
+        PLACES,
+        CHOICES,
     ),
     st.builds(lambda p: lambda q: Started(job := some_job(q, p), newest(q, job), 42), PLACES),
     st.builds(
@@ -388,3 +405,24 @@ def test_pausing_and_resuming_changes_nothing_else(history: list[Act]) -> None:
             unpaused = attrs.evolve(entry, paused=False)
             if not back.entries[job].paused and not entry.paused:
                 assert back.put(unpaused) == before
+
+
+@given(HISTORIES)
+def test_an_answer_ends_a_question_and_nothing_else_is_answered(history: list[Act]) -> None:
+    for before, after in steps(history):
+        for record in after.records:
+            if isinstance(record, JobDecided):
+                asked = before.entries[record.job].question
+                assert asked is not None
+                assert record.decided.asked_at == asked.at
+                assert after.queue.entries[record.job].question is None
+
+
+@given(HISTORIES)
+def test_a_job_is_turned_back_for_its_own_deaths_only(history: list[Act]) -> None:
+    for before, after in steps(history):
+        for record in after.records:
+            if isinstance(record, AttemptBegun) and record.blameless:
+                entry, now = before.entries[record.job], after.queue.entries[record.job]
+                assert (now.mode, now.deaths) == (entry.mode, entry.deaths)
+                assert now.roll_backs == entry.roll_backs
