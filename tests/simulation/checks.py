@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from attrs import frozen
 from tests.simulation.cluster import FINAL, SHARED, Cluster
-from tests.simulation.people import People
+from tests.simulation.people import MARK, People
 
 from gantry.core.locking.holdings import HoldingsRecord, load_record
 from gantry.daemons.noded.replica_files import look
@@ -43,6 +43,8 @@ class JobSeen:
     id: int
     status: str
     op_statuses: tuple[str, ...]
+    mark: str
+    """Of its submission; empty if the people here did not submit it."""
 
 
 @frozen
@@ -73,7 +75,7 @@ async def look_at(cluster: Cluster, people: People) -> View:
             told.append((dict(snapshot.configuration), await wconfd.verify(), await wconfd.locks()))
 
     async def jobs(luxi: Luxi) -> object:
-        return await luxi.query_jobs(None, ("id", "status", "opstatus"))
+        return await luxi.query_jobs(None, ("id", "status", "opstatus", "ops"))
 
     await cluster.command(cluster.master, "check", ask)
     rows = await cluster.luxi(jobs)
@@ -86,9 +88,16 @@ async def look_at(cluster: Cluster, people: People) -> View:
         configuration,
         invariants,
         locks,
-        {row[0]: JobSeen(row[0], row[1], tuple(row[2])) for row in rows},
+        {row[0]: JobSeen(row[0], row[1], tuple(row[2]), _mark(row[3])) for row in rows},
         await _ends(cluster, configuration),
     )
+
+
+def _mark(ops: list[Any]) -> str:
+    """Return what the people wrote into the reason of a job's first opcode."""
+    reasons = ops[0].get("reason", ())
+    own = len(reasons) == 1 and reasons[0][0] == MARK  # jobs that a job submits have longer ones
+    return str(reasons[0][1]) if own else ""
 
 
 async def _ends(cluster: Cluster, configuration: Configuration) -> Mapping[str, tuple[object, ...]]:
@@ -168,6 +177,29 @@ def every_acknowledged_tag_is_there_once(view: View) -> Iterator[str]:
                     yield f"job {told.id} added {tag}, and it is gone"
                 if status != "success" and there[tag]:
                     yield f"job {told.id} ended as {status}, and {tag} is there"
+
+
+def what_failed_left_nothing(view: View) -> Iterator[str]:
+    """Find instances and groups that a job failed to add; each has a name of its own."""
+    made = {
+        "OP_INSTANCE_CREATE": (
+            "instance_name",
+            {i.name for i in view.configuration.instances.values()},
+        ),
+        "OP_GROUP_ADD": ("group_name", {g.name for g in view.configuration.nodegroups.values()}),
+    }
+    for told in view.people.jobs.values():
+        seen = view.jobs.get(told.id)
+        for op, status in zip(told.ops, seen.op_statuses if seen else (), strict=False):
+            parameter, there = made.get(str(op["OP_ID"]), ("", set[str]()))
+            if parameter and status in ("error", "canceled") and op[parameter] in there:
+                yield f"job {told.id} ended as {status}, and {op[parameter]} is there"
+
+
+def no_submission_counts_twice(view: View) -> Iterator[str]:
+    """Find submissions of which a repetition became a second job."""
+    marks = Counter(seen.mark for seen in view.jobs.values() if seen.mark)
+    yield from (f"submission {mark} became {n} jobs" for mark, n in marks.items() if n > 1)
 
 
 def no_lock_is_left(view: View) -> Iterator[str]:
@@ -282,6 +314,8 @@ CHECKS: Final[tuple[Check, ...]] = (
     every_acknowledged_job_is_over,
     what_was_told_is_still_so,
     every_acknowledged_tag_is_there_once,
+    what_failed_left_nothing,
+    no_submission_counts_twice,
     no_lock_is_left,
     no_reservation_is_left,
     instances_run_where_they_should,

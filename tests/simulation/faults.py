@@ -90,6 +90,8 @@ class Faults:
                 return self._slow(chance)
             case "connections reset":
                 return self._reset(self._any(chance))
+            case "clients reset":
+                return self._reset_clients()
             case "disk full":
                 return self._full(self._any(chance), chance)
             case "disk error":
@@ -204,6 +206,15 @@ class Faults:
         for stream in between:
             stream.sever()
         return bool(between)
+
+    async def _reset_clients(self) -> bool:
+        """Break the connections of all LUXI clients: they send again what was not answered."""
+        await trio.lowlevel.checkpoint()
+        streams = [*self.cluster.master_node.machine.sockets.streams.values()]
+        theirs = [stream for stream in streams if stream.program == "client"]
+        for stream in theirs:
+            stream.sever_peer()
+        return bool(theirs)
 
     # --- disks and clocks ------------------------------------------------------------------------
 

@@ -16,6 +16,9 @@ from gantry.protocols.codec import Json
 from gantry.protocols.errors import GanetiError, GantryError, JobLost
 from gantry.protocols.luxi import Luxi
 
+MARK: Final = "people"
+"""Who gives the reason of every opcode that is submitted here."""
+
 RETRY_SECONDS: Final = 4.0
 TRIES_MAX: Final = 40
 
@@ -58,7 +61,11 @@ class People:
     @classmethod
     def of(cls, cluster: Cluster, scenario: Scenario) -> People:
         """Return the people of a run."""
-        return cls(cluster, scenario, Known([*cluster.nodes], chance_of(scenario, "wishes")))
+        return cls(
+            cluster,
+            scenario,
+            Known([*cluster.nodes], chance_of(scenario, "wishes"), scenario.instances),
+        )
 
     async def want(self) -> None:
         """Submit all jobs of the run, at their moments."""
@@ -81,7 +88,7 @@ class People:
 
     async def submit(self, ops: tuple[Op, ...], mark: str) -> Told | None:
         """Submit a job once; ``None``: it is not known to have been taken."""
-        reason: list[Json] = [["test", mark, int(trio.current_time() * 1e9)]]
+        reason: list[Json] = [[MARK, mark, int(trio.current_time() * 1e9)]]
         sent = tuple({**op, "reason": reason} for op in ops)
         try:
             answer = await self.cluster.luxi(lambda luxi: luxi.submit_job(sent))

@@ -11,12 +11,13 @@ from attrs import define, field
 from tests.simulation.checks import look_at, problems
 from tests.simulation.cluster import FINAL, Cluster
 from tests.simulation.faults import Faults
+from tests.simulation.guard import watch
 from tests.simulation.people import NO_ANSWER, People
 from tests.simulation.scenario import Scenario
 from tests.simulation.wishes import Op
 from tests.simulation.world import Chance, Pulse, Stuck, Timeline, run_seeded
 
-SETTLE_SECONDS_MAX: Final = 900.0
+SETTLE_SECONDS_MAX: Final = 400.0
 """After everything is mended; jobs wait up to minutes for what does not answer."""
 
 LOOK_SECONDS: Final = 5.0
@@ -72,10 +73,13 @@ async def _live(cluster: Cluster, outcome: Outcome) -> None:
     cluster.timeline.say("run", f"{scenario.nodes} nodes are up")
     people = People.of(cluster, scenario)
     faults = Faults(cluster, people, cluster.nursery)
-    async with trio.open_nursery() as nursery:
-        faults.nursery = nursery
-        nursery.start_soon(people.want)
-        nursery.start_soon(faults.run, scenario.faults)
+    async with trio.open_nursery() as watching:
+        watching.start_soon(watch, cluster)
+        async with trio.open_nursery() as nursery:
+            faults.nursery = nursery
+            nursery.start_soon(people.want)
+            nursery.start_soon(faults.run, scenario.faults)
+        watching.cancel_scope.cancel()
     await _mend(cluster, faults)
     await _settle(cluster, people, outcome)
     outcome.failures += [*cluster.failures, *cluster.scripts.violations, *_deaths(cluster)]

@@ -24,6 +24,7 @@ Kind = Literal[
     "master cut off",
     "slow network",
     "connections reset",
+    "clients reset",
     "disk full",
     "disk error",
     "clock jump",
@@ -50,7 +51,7 @@ SECONDS: Final = 240.0
 
 NODES: Final = (3, 3, 3, 4, 4, 5, 5, 6, 8, 10)
 
-PLAIN: Final = 0.0
+INSTANCES: Final = 12
 
 
 @frozen
@@ -77,6 +78,8 @@ class Scenario:
     jobs: int
     faults: tuple[Fault, ...]
     seconds: float = SECONDS
+    instances: int = INSTANCES
+    """How many instances people have at the most: few of them are wanted by many jobs at once."""
 
     @property
     def by_kind(self) -> Counter[str]:

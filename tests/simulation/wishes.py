@@ -13,7 +13,6 @@ from gantry.protocols.values import Json
 Op = dict[str, Json]
 
 TEMPLATES: Final = ("file", "sharedfile", "sharedfile", "diskless")
-INSTANCES_MAX: Final = 12
 
 
 @define(eq=False)
@@ -22,6 +21,7 @@ class Known:
 
     nodes: list[str]
     chance: random.Random
+    instances_max: int
     instances: dict[str, str] = field(factory=dict)
     """Those that were asked for, and the template of each."""
     groups: list[str] = field(factory=lambda: ["default"])
@@ -43,7 +43,7 @@ class Known:
 
 
 def _create(known: Known) -> Op:
-    if len(known.instances) >= INSTANCES_MAX:
+    if len(known.instances) >= known.instances_max:
         return _remove(known)
     name, chance = f"{known.fresh('inst')}.gantry.test", known.chance
     template = chance.choice(TEMPLATES)

@@ -258,7 +258,9 @@ class Machine:
             clock=self.clock,
             random=SeededRandomness(self.random),
             files=files,
-            network=MemoryNetwork(self.wires, self.sockets, find, life, process.pid, sent),
+            network=MemoryNetwork(
+                self.wires, self.sockets, find, life, process.pid, sent, process.program
+            ),
             tls=MemoryTls(files, self.clock),
             processes=MemoryProcesses(self, self.mounts.at, self.programs, life),
             offload=in_place,

@@ -230,6 +230,7 @@ class MemoryNetwork(Network):
     life: Life
     pid: int = 1
     watch: Watch = ignore
+    program: str = ""
 
     @property
     def station(self) -> Station:
@@ -239,7 +240,7 @@ class MemoryNetwork(Network):
     @property
     def end_point(self) -> EndPoint:
         """What is told of this process to connections."""
-        return EndPoint(self.station, self.life, self.sockets.streams, self.watch)
+        return EndPoint(self.station, self.life, self.sockets.streams, self.watch, self.program)
 
     # --- unix sockets ----------------------------------------------------------------------------
 

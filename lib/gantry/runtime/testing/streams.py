@@ -35,6 +35,8 @@ class EndPoint:
     open_streams: dict[int, MemoryStream]
     """All that are open on that machine, by number."""
     watch: Watch = ignore
+    program: str = ""
+    """What the process is called, for whoever breaks connections."""
 
 
 @define(eq=False)
@@ -150,6 +152,16 @@ class MemoryStream(trio.abc.HalfCloseableStream):
     def is_between_machines(self) -> bool:
         """Whether the other end is on another machine."""
         return self._outgoing.target is not self._outgoing.source
+
+    @property
+    def program(self) -> str:
+        """Whose end this is."""
+        return self._end_point.program
+
+    def sever_peer(self) -> None:
+        """Let the other end be gone, as if its process had hung up."""
+        if self.peer is not None:
+            self.peer.sever()
 
     def _check(self) -> None:
         self._end_point.life.check()

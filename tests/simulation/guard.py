@@ -1,0 +1,79 @@
+"""What is looked at again and again meanwhile: what must not be even for a moment."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import trio
+from tests.simulation.cluster import Cluster, Gone
+from tests.simulation.people import NO_ANSWER
+
+from gantry.protocols.locks import LockState
+from gantry.protocols.luxi import Luxi
+from gantry.protocols.wconfd import SOCKET_NAME, WCONFD
+from gantry.runtime.environment import Environment
+from gantry.runtime.rpc import connect
+
+LOOK_SECONDS: Final = 3.0
+
+
+SHARING: Final = frozenset({"OP_INSTANCE_CONSOLE", "OP_INSTANCE_QUERY_DATA"})
+"""Opcodes of instances that leave them as they are."""
+
+
+async def watch(cluster: Cluster) -> None:
+    """Look at the locks and at the running jobs from time to time, until cancelled."""
+    while True:
+        await trio.sleep(LOOK_SECONDS)
+        try:
+            _check_locks(cluster, await _locks(cluster))
+            _check_jobs(cluster, await cluster.luxi(_jobs))
+        except (*NO_ANSWER, Gone):
+            continue
+
+
+async def _jobs(luxi: Luxi) -> object:
+    return await luxi.query_jobs(None, ("id", "opstatus", "ops"))
+
+
+def _check_jobs(cluster: Cluster, rows: object) -> None:
+    """Say which two jobs change one instance at once: an opcode runs once it has its locks."""
+    assert isinstance(rows, list)
+    at_work: dict[str, int] = {}
+    for job, statuses, ops in rows:
+        for status, op in zip(statuses, ops, strict=True):
+            name = op.get("instance_name")
+            if status != "running" or name is None or op["OP_ID"] in SHARING:
+                continue
+            other = at_work.setdefault(name, job)
+            if other != job:
+                cluster.fail(f"jobs {other} and {job} change {name} at once")
+
+
+async def _locks(cluster: Cluster) -> tuple[LockState, ...]:
+    found: list[tuple[LockState, ...]] = []
+
+    async def ask(env: Environment) -> None:
+        async with connect(WCONFD, env.network, env.paths.socket(SOCKET_NAME)) as wconfd:
+            found.append(await wconfd.locks())
+
+    await cluster.command(cluster.master, "check", ask)
+    return found[0]
+
+
+def _check_locks(cluster: Cluster, locks: tuple[LockState, ...]) -> None:
+    """Say which exclusive locks have two owners, their own level's lock set included."""
+    holders = {lock.name: lock.owners for lock in locks if lock.owners}
+    for lock in locks:
+        if lock.mode != "exclusive" or not lock.owners:
+            continue
+        level = lock.name.partition("/")[0]
+        others = {
+            owner
+            for name, owners in holders.items()
+            for owner in owners
+            if name == lock.name
+            or (lock.name == f"{level}/[lockset]" and name.startswith(f"{level}/"))
+        }
+        if len(others) > 1:
+            cluster.fail(f"lock {lock.name} is exclusive and held by {sorted(others)}")
