@@ -28,6 +28,9 @@ from gantry.protocols.replication import (
     Promised,
 )
 
+TWO = 2
+"""Of two voters one may go on alone."""
+
 
 @frozen
 class Request:
@@ -281,6 +284,7 @@ class World:
         if voter.leader is None:
             return
         voter.leader, effects = leading.step(voter.leader, event, Monotonic(self.now))
+        alone_since: Index | None = None
         for effect in effects:
             match effect:
                 case leading.Send(to, previous, records, committed):
@@ -293,8 +297,13 @@ class World:
                 case leading.StandDown():
                     self.stand_down(voter)
                     return
-                case leading.GoSolo() | leading.EndSolo():
-                    raise AssertionError("three and more voters never go on alone")
+                case leading.GoSolo(since):
+                    assert len(self.voters) == TWO, "three and more voters never go on alone"
+                    alone_since = since
+                case leading.EndSolo():
+                    pass
+        if alone_since is not None:
+            self.step(voter, leading.SoloStored(alone_since))
 
     def committed_end(self, voter: Voter) -> LogEnd:
         """Return the end of what the leader's snapshot would hold."""

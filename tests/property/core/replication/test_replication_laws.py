@@ -26,7 +26,7 @@ def survive(world: World) -> None:
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32))
 @example(seed=0)
-@pytest.mark.parametrize("voters", [3, 5])
+@pytest.mark.parametrize("voters", [2, 3, 5])
 def test_nothing_acknowledged_is_lost(voters: int, seed: int) -> None:
     survive(World.begin(seed, voters))
 
@@ -50,3 +50,14 @@ def test_the_model_is_no_paradise() -> None:
     assert len(epochs) > 2
     assert records > 100
     assert folded > 5
+
+
+def test_of_two_voters_one_does_go_on_alone_in_it() -> None:
+    alone = 0
+    for seed in range(20):
+        world = World.begin(seed, 2)
+        for _ in range(STEPS):
+            world.disaster()
+            leaders = [each.leader for each in world.voters.values() if each.leader is not None]
+            alone += any(leader.solo_since is not None for leader in leaders)
+    assert alone > 50
