@@ -175,7 +175,7 @@ def every_acknowledged_tag_is_there_once(view: View) -> Iterator[str]:
                 lost = status == "success" and op["kind"] == "cluster" and tag not in removed
                 if lost and not there[tag]:
                     yield f"job {told.id} added {tag}, and it is gone"
-                if status != "success" and there[tag]:
+                if status != "success" and there[tag] and not told.again:
                     yield f"job {told.id} ended as {status}, and {tag} is there"
 
 
@@ -192,7 +192,8 @@ def what_failed_left_nothing(view: View) -> Iterator[str]:
         seen = view.jobs.get(told.id)
         for op, status in zip(told.ops, seen.op_statuses if seen else (), strict=False):
             parameter, there = made.get(str(op["OP_ID"]), ("", set[str]()))
-            if parameter and status in ("error", "canceled") and op[parameter] in there:
+            failed = status in ("error", "canceled") and not told.again
+            if parameter and failed and op[parameter] in there:
                 yield f"job {told.id} ended as {status}, and {op[parameter]} is there"
 
 

@@ -38,6 +38,8 @@ class Told:
     ops: tuple[Op, ...]
     statuses: list[str] = field(factory=list)
     archived: bool = False
+    again: bool = False
+    """Whether an earlier try, which was not answered, may have become a job, too."""
 
     @property
     def is_over(self) -> bool:
@@ -82,7 +84,9 @@ class People:
     async def _one(self, number: int, ops: tuple[Op, ...]) -> None:
         """Submit until somebody says that it was taken."""
         for attempt in range(TRIES_MAX):
-            if await self.submit(ops, f"{number}.{attempt}") is not None:
+            told = await self.submit(ops, f"{number}.{attempt}")
+            if told is not None:
+                told.again = attempt > 0
                 return
             await trio.sleep(RETRY_SECONDS)
 

@@ -17,6 +17,10 @@ from tests.simulation.scenario import Scenario
 from tests.simulation.wishes import Op
 from tests.simulation.world import Chance, Pulse, Stuck, Timeline, run_seeded
 
+from gantry.protocols.luxi import Luxi
+from gantry.protocols.wconfd import NotDurable
+from gantry.runtime.journal import AppendFailed
+
 SETTLE_SECONDS_MAX: Final = 400.0
 """After everything is mended; jobs wait up to minutes for what does not answer."""
 
@@ -95,7 +99,7 @@ def _deaths(cluster: Cluster) -> list[str]:
     return [
         f"{process.name} failed: {failure!r}"
         for process, failure in cluster.died
-        if not isinstance(failure, OSError)
+        if not isinstance(failure, OSError | AppendFailed | NotDurable)
     ]
 
 
@@ -119,6 +123,7 @@ async def _settle(cluster: Cluster, people: People, outcome: Outcome) -> None:
         while found:
             await trio.sleep(LOOK_SECONDS)
             try:
+                await cluster.luxi(_open_queue)
                 if not started and await _all_over(cluster, people):
                     started = await _start_instances(cluster, people)
                 found = problems(await look_at(cluster, people))
@@ -127,6 +132,11 @@ async def _settle(cluster: Cluster, people: People, outcome: Outcome) -> None:
             if not started:
                 found.append("not everything that should run was started")
     outcome.failures += found
+
+
+async def _open_queue(luxi: Luxi) -> object:
+    """Let jobs in again, in case that whoever drained the queue was not heard when done."""
+    return await luxi.set_drain_flag(False)
 
 
 async def _all_over(cluster: Cluster, people: People) -> bool:
