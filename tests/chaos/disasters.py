@@ -207,7 +207,8 @@ def _filtered(cluster: DevCluster, node: str, lost_percent: int) -> Iterator[Non
     hook = ["{", "type", "filter", "hook", "input", "priority", "0", ";", "}"]
     nft("add", "chain", *INPUT, *hook)
     cable = ["iifname", "br0"]
-    chance = ["numgen", "random", "mod", "100", "<", str(lost_percent)]
+    # nft refuses a comparison that is always true.
+    chance = ["numgen", "random", "mod", "100", "<", str(lost_percent)] * (lost_percent < 100)
     nft("add", "rule", *INPUT, *cable, *chance, "drop")
     try:
         yield
