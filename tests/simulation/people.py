@@ -15,6 +15,7 @@ from tests.simulation.wishes import Known, Op, draw
 from gantry.protocols.codec import Json
 from gantry.protocols.errors import GanetiError, GantryError, JobLost
 from gantry.protocols.luxi import Luxi
+from gantry.runtime.testing.machine import START_TIME
 
 MARK: Final = "people"
 """Who gives the reason of every opcode that is submitted here."""
@@ -92,7 +93,7 @@ class People:
 
     async def submit(self, ops: tuple[Op, ...], mark: str) -> Told | None:
         """Submit a job once; ``None``: it is not known to have been taken."""
-        reason: list[Json] = [[MARK, mark, int(trio.current_time() * 1e9)]]
+        reason: list[Json] = [[MARK, mark, int((START_TIME + trio.current_time()) * 1e9)]]
         sent = tuple({**op, "reason": reason} for op in ops)
         try:
             answer = await self.cluster.luxi(lambda luxi: luxi.submit_job(sent))
