@@ -33,6 +33,9 @@ from gantry.runtime.testing.machine import PATHS
 
 FILE_STORAGE: Final = Path("/srv/ganeti/file-storage")
 FAKES: Final = Path("/var/run/ganeti/fake-hypervisor")
+OWN_REASONS: Final = 2
+"""How many entries the reason of a job has that people submitted."""
+
 LOCK_LOG: Final = PATHS.data / "locks.log"
 
 
@@ -96,7 +99,8 @@ async def look_at(cluster: Cluster, people: People) -> View:
 def _mark(ops: list[Any]) -> str:
     """Return what the people wrote into the reason of a job's first opcode."""
     reasons = ops[0].get("reason", ())
-    own = len(reasons) == 1 and reasons[0][0] == MARK  # jobs that a job submits have longer ones
+    # LuxiD adds one entry; jobs that a job submits have those of that job before their own.
+    own = len(reasons) == OWN_REASONS and reasons[0][0] == MARK
     return str(reasons[0][1]) if own else ""
 
 
