@@ -40,21 +40,21 @@ class MasterServices(Protocol):
 
 @frozen
 class SystemdServices(MasterServices):
-    """The units of a system install."""
+    """The units of a system install; who leads now leads after the machine's next start, too."""
 
     _env: Environment
 
     @override
     async def start(self) -> None:
-        await self._systemctl("start")
+        await self._systemctl("enable")
 
     @override
     async def stop(self) -> None:
-        await self._systemctl("stop")
+        await self._systemctl("disable")
 
     async def _systemctl(self, verb: str) -> None:
         ended = await self._env.processes.run(
-            ["systemctl", verb, TARGET], deadline_seconds=SYSTEMCTL_SECONDS_MAX
+            ["systemctl", verb, "--now", TARGET], deadline_seconds=SYSTEMCTL_SECONDS_MAX
         )
         if ended.status != 0:
             said = ended.output.decode(errors="replace").strip()
