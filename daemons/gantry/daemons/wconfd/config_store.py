@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Container
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -348,14 +349,16 @@ class ConfigStore:
         position = self._position
         self.marks.set(LogEnd(self.durable.epoch, position.index, position.checksum))
 
-    async def begin_reign(self) -> None:
+    async def begin_reign(self) -> NodeUuid | None:
         """Commit the first record of a new epoch, which names this node as the master.
 
-        Returns at once if this node's reign has begun before; otherwise when a majority has it.
+        Returns:
+            This node, when a majority has the record and ``config.data`` holds it; ``None`` at
+            once if this node's reign has begun before.
         """
         epoch, log = self.journal.epoch, self.log
         if log is None or epoch <= self.head.epoch:
-            return
+            return None
         record = first_record(
             self.head.configuration,
             log.leader.me,
@@ -371,6 +374,9 @@ class ConfigStore:
             if not flight.counts:  # no lease: it is open until the voters answer
                 await trio.sleep(BEHIND_SECONDS)
         LOG.info("reign begun", epoch=epoch, index=self.durable.index)
+        with suppress(NotDurable):  # then it is tried again in the background
+            await self.save()
+        return log.leader.me
 
     async def _replica_snapshot(self) -> ReplicaSnapshot:
         state, position = self.durable, self._position

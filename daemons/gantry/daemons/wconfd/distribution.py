@@ -111,6 +111,9 @@ class Distribution:
     _newest: _Copy | None = field(default=None, init=False)
     _news: trio.Event = field(factory=trio.Event, init=False)
     _attended: dict[NodeUuid, trio.CancelScope] = field(factory=dict, init=False)
+    _reached: set[NodeUuid] = field(factory=set, init=False)
+    """Who has a copy of this reign."""
+    _arrived: trio.Event = field(factory=trio.Event, init=False)
     _room: trio.Semaphore = field(factory=lambda: trio.Semaphore(NODES_AT_ONCE), init=False)
 
     async def run(self) -> None:
@@ -125,6 +128,11 @@ class Distribution:
                 self._news.set()
                 self._news = trio.Event()
                 saved = await self._config.saved_after(saved)
+
+    async def reached(self, uuid: NodeUuid) -> None:
+        """Wait until a node has a copy of this reign."""
+        while uuid not in self._reached:
+            await self._arrived.wait()
 
     async def _copy_of(self, saved: Saved) -> _Copy:
         state, configuration = saved.state, saved.state.configuration
@@ -164,6 +172,9 @@ class Distribution:
             await trio.sleep(delay)
         else:
             delivered.copy, delivered.delay_seconds = copy, RETRY_SECONDS_FIRST
+            self._reached.add(node.uuid)
+            self._arrived.set()
+            self._arrived = trio.Event()
 
 
 async def _store(nodes: Nodes, copy: _Copy, node: Node, delivered: _Delivered) -> None:

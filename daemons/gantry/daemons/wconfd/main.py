@@ -33,6 +33,10 @@ CONFIRMATION_SECONDS: Final = 2.0
 """How long a start waits for a majority to confirm the epoch: an old master ends here. Without
 one WConfD serves reads, and goes on asking."""
 
+OWN_COPY_SECONDS_MAX: Final = 5.0
+"""A new master is ready when its own ssconf files name it, as whoever asks the node will find. A
+NodeD that is away gets them later."""
+
 
 async def main(env: Environment) -> None:
     """Serve until cancelled; then write ``config.data`` and ``locks.data`` a last time.
@@ -79,10 +83,14 @@ async def main(env: Environment) -> None:
         nursery.start_soon(config.keep_saving)
         config.mark()
         nursery.start_soon(config.marks.run)
-        await config.begin_reign()
+        crowned = await config.begin_reign()
         nursery.start_soon(held.keep_short)
-        nursery.start_soon(Distribution(config, nodes, env.offload).run)
+        distribution = Distribution(config, nodes, env.offload)
+        nursery.start_soon(distribution.run)
         nursery.start_soon(hold_address, config, nodes)
+        if crowned is not None:
+            with trio.move_on_after(OWN_COPY_SECONDS_MAX):
+                await distribution.reached(crowned)
         env.readiness.notify("READY=1")
         await serve(WCONFD, WConfDServer(config, held), listener)
 

@@ -105,6 +105,23 @@ async def test_a_node_that_is_away_is_tried_again_and_holds_up_nobody(
         nursery.cancel_scope.cancel()
 
 
+async def test_who_waits_for_a_nodes_copy_hears_of_it(autojump_clock: object) -> None:
+    nodes = FakeNodes()
+    nodes.away = {NODE2}
+    async with config_store(master_files()) as store, open_plain_nursery() as nursery:
+        distribution = Distribution(store, nodes, in_place)
+        nursery.start_soon(distribution.run)
+        with trio.fail_after(RETRY_SECONDS_FIRST / 2):
+            await distribution.reached(MASTER)
+        assert nodes.nodes[MASTER].ssconf[-1]["master_node"] == "node1.gnt.test"
+        with trio.move_on_after(10 * RETRY_SECONDS_FIRST) as waiting:
+            await distribution.reached(NODE2)
+        assert waiting.cancelled_caught
+        nodes.away = set()
+        await distribution.reached(NODE2)
+        nursery.cancel_scope.cancel()
+
+
 async def test_an_offline_node_is_left_alone_until_it_is_back(autojump_clock: object) -> None:
     nodes = FakeNodes()
     async with config_store(master_files()) as store, open_plain_nursery() as nursery:
