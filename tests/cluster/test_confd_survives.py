@@ -27,6 +27,8 @@ def test_the_last_candidate_answers(new_cluster: NewCluster) -> None:
         lambda: committed(cluster, "node3") == committed(cluster, "node1") > 0,
         "the candidate hears what is committed",
     )
+    ips = cluster.layout.node("node3").root / DATA / "ssconf_master_candidates_ips"
+    eventually(lambda: len(ips.read_text().split()) == 3, "the candidate knows the others")
     cluster.kill_all("node1")
     cluster.kill_all("node2")
 

@@ -23,6 +23,7 @@ from attrs import frozen
 from gantry.protocols.errors import GantryError
 from gantry.runtime import logs
 from gantry.runtime.environment import Environment, Options, Readiness
+from gantry.runtime.files import remove_unfinished
 from gantry.runtime.paths import SocketPathTooLong
 from gantry.runtime.real import real_environment
 from gantry.runtime.stall import StallWatch
@@ -66,6 +67,8 @@ def run(daemon: Daemon, argv: Sequence[str] | None = None) -> NoReturn:
     try:
         with _PidFile(env.paths.run / f"{daemon.program}.pid"):
             env.paths.sockets.mkdir(parents=True, exist_ok=True, mode=0o750)
+            for folder in (env.paths.data, env.paths.run):
+                remove_unfinished(folder)
             trio.run(_supervise, daemon, env, instruments=[StallWatch()])
     except (StartRefused, SocketPathTooLong) as refusal:
         _refuse(daemon, refusal)

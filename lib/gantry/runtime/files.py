@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterable, Mapping
@@ -28,6 +29,8 @@ T = TypeVar("T")
 NO_TMPFILE: Final = frozenset({errno.EOPNOTSUPP, errno.EISDIR})
 """How file systems and kernels that do not know ``O_TMPFILE`` refuse it."""
 
+_TEMPORARY: Final = re.compile(r"\..+\.([0-9]+)-[0-9a-f]{8}\.new")
+"""A name that says whose it is: that of a writer which may still live."""
 
 FLUSHED_BYTES: Final = 1024 * 1024
 """A larger file is flushed piece by piece: a journal's flush meanwhile would wait for all that is
@@ -66,7 +69,8 @@ def write_all_durably(contents: Mapping[Path, bytes], mode: int) -> None:
     """Replace files atomically and durably; blocking. A folder is flushed once for all its files.
 
     What is being written has no name until it is complete (``O_TMPFILE`` of open(2)), so the
-    kernel removes it with its writer, however that ends.
+    kernel removes it with its writer, however that ends. A name of its own it has only for the
+    moment before it takes the file's place: see :func:`remove_unfinished`.
     """
     with contextlib.ExitStack() as opened:
         folders: dict[Path, int] = {}
@@ -80,8 +84,21 @@ def write_all_durably(contents: Mapping[Path, bytes], mode: int) -> None:
             os.fsync(folder)
 
 
+def remove_unfinished(root: Path) -> None:
+    """Remove what killed writers left in a folder and the folders in it; blocking."""
+    for pattern in (".*.new", "*/.*.new"):
+        for path in root.glob(pattern):
+            written = _TEMPORARY.fullmatch(path.name)
+            if written is not None and not Path("/proc", written[1]).exists():
+                path.unlink(missing_ok=True)
+
+
+def _temporary(name: str) -> str:
+    return f".{name}.{os.getpid()}-{secrets.token_hex(4)}.new"
+
+
 def _replace(folder: int, name: str, data: bytes, mode: int) -> None:
-    temporary = f".{name}.{secrets.token_hex(4)}.new"
+    temporary = _temporary(name)
     try:
         _write_new(folder, temporary, data, mode)
         os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
@@ -136,7 +153,7 @@ def _overwrite(path: Path, data: bytes, mode: int) -> None:
 
 
 def _link(path: Path, target: Path) -> None:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
+    temporary = path.with_name(_temporary(path.name))
     temporary.symlink_to(target)
     temporary.rename(path)
 
