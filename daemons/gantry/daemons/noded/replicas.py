@@ -33,6 +33,7 @@ from gantry.daemons.noded.replica_files import (
 )
 from gantry.drivers.scripts.hooks import Hooks
 from gantry.protocols.codec import Json, Malformed
+from gantry.protocols.config_records import FIRST_EPOCH
 from gantry.protocols.errors import GantryError, StaleEpoch
 from gantry.protocols.identity import Epoch, NodeUuid
 from gantry.protocols.noded import MasterAddress, StepFailed
@@ -188,8 +189,9 @@ class ReplicaService(Replicas):
             if epoch > allegiance.promised:
                 await self._pledge(epoch)
             if not self._held:
-                if await self._is_master():
-                    LOG.warning("following a newer master", epoch=epoch)
+                if epoch > FIRST_EPOCH:
+                    # Whether this node has led can not be told any more: its ssconf files may
+                    # name the new master already. Where nothing runs there is nothing to end.
                     await self._stand_down()
                 for stream in STREAMS:
                     held = self._held[stream] = await ReplicaFiles.open(self._env, stream, epoch)

@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from gantry.cli.devcluster import subnets
 from gantry.daemons.noded.main import main
+from gantry.daemons.noded.master_services import MasterServices
 from gantry.protocols.identity import Attempt, Epoch, JobId, Key, Ticket
 from gantry.protocols.noded import NODED, PORT, NodeD
 from gantry.protocols.service import stub
@@ -80,12 +81,14 @@ def machines(tmp_path: Path) -> Iterator[Machines]:
 
 
 @asynccontextmanager
-async def running(env: Environment) -> AsyncIterator[trio.Event]:
+async def running(
+    env: Environment, services: MasterServices | None = None
+) -> AsyncIterator[trio.Event]:
     """Run a machine's NodeD; leaving stops it. The event is set when it ends by itself."""
     heard, ended = Heard(), trio.Event()
 
     async def run() -> None:
-        await main(evolve(env, readiness=heard))
+        await main(evolve(env, readiness=heard), services)
         ended.set()
 
     with trio.fail_after(DEADLINE_SECONDS):

@@ -6,9 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+import trio
+from attrs import define
 from tests.unit.daemons.noded.conftest import DEADLINE_SECONDS, Machines, running
+from typing_extensions import override
 
 from gantry.core.config.folding import end_of_file
+from gantry.daemons.noded.master_services import MasterServices
 from gantry.protocols.codec import from_bytes
 from gantry.protocols.config_records import ConfigRecord, dump_record
 from gantry.protocols.errors import StaleEpoch
@@ -40,15 +44,38 @@ async def leading(caller: Environment, called: Environment) -> AsyncIterator[Rep
         yield stub(REPLICAS, http_call(client, REPLICAS, DEADLINE_SECONDS))
 
 
+@define
+class Stopping(MasterServices):
+    """Counts how often the master daemons are stopped."""
+
+    stops: int = 0
+
+    @override
+    async def start(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    @override
+    async def stop(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self.stops += 1
+
+
 async def tell_candidates(
     caller: Environment, called: Environment, names: str, serial: int
 ) -> None:
-    """Store an ssconf value on a node, as of a configuration's serial number."""
+    """Store the names of the candidates on a node."""
+    await tell(caller, called, {"master_candidates": names}, serial)
+
+
+async def tell(
+    caller: Environment, called: Environment, values: dict[str, str], serial: int
+) -> None:
+    """Store ssconf values on a node, as of a configuration's serial number."""
     data = caller.paths.data
     tls = client_context((data / AUTHORITY_PEM).read_bytes(), data / CLIENT_PEM)
     async with HttpClient(caller.network, await called.address(), PORT, tls) as client:
         noded = stub(NODED, http_call(client, NODED, DEADLINE_SECONDS))
-        await noded.store_ssconf(ONE, serial, {"master_candidates": names})
+        await noded.store_ssconf(ONE, serial, values)
 
 
 def changes(after: Position, count: int, epoch: Epoch = ONE) -> tuple[Record, ...]:
@@ -161,3 +188,17 @@ async def test_who_is_no_candidate_any_more_drops_its_replica(machines: Machines
         assert node.paths.config.exists()
     async with running(node):  # what was not done before a crash is done at the next start
         assert not node.paths.config.exists()
+
+
+async def test_an_old_master_stands_down_though_it_was_told_of_the_new_one_before(
+    machines: Machines,
+) -> None:
+    master, services = await machines.founded(), Stopping()
+    snapshot = snapshot_of(master)
+    async with running(master, services), leading(master, master) as replicas:
+        await tell(master, master, {"master_node": "node2.gantry.test"}, 99)
+        records = changes(snapshot.end.position, 1, TWO)
+        await replicas.append_records("config", TWO, snapshot.end.position, records, Index(0))
+        assert services.stops == 1
+        await replicas.append_records("config", TWO, records[-1].position, (), Index(0))
+        assert services.stops == 1
