@@ -54,6 +54,9 @@ from gantry.protocols.steps import Plan, Planned, Started, StepRecord, TurnedBac
 
 NEW = "new.gnt.test"
 
+pytestmark = pytest.mark.slow
+"""Thousands of jobs, each broken off at another record: ``make test`` runs them all."""
+
 
 def create(template: str = "file", **more: object) -> OpInstanceCreate:
     given = {
