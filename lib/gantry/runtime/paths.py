@@ -104,3 +104,7 @@ class Paths:
     def step_journal(self, job: JobId) -> Path:
         """Return where a job's process writes what it is about to do and has done."""
         return self.step_journals / f"job-{job}"
+
+    def farewell(self, job: JobId) -> Path:
+        """Return where a process that leaves a job in the middle, unfailed, says which it was."""
+        return self.step_journals / f"job-{job}.left"

@@ -133,28 +133,12 @@ class Advanced:
 
 
 @frozen
-class Halted:
-    """The process leaves in the middle, since for now nobody may act; another one goes on."""
-
-    reason: str
-
-
-@frozen
 class Ended:
     """The job has ended: when this is committed, its locks go and the process leaves."""
 
 
 Event = (
-    OpcodeChanged
-    | Logged
-    | Recorded
-    | Shown
-    | Waited
-    | JobsWanted
-    | BlockedBy
-    | Advanced
-    | Halted
-    | Ended
+    OpcodeChanged | Logged | Recorded | Shown | Waited | JobsWanted | BlockedBy | Advanced | Ended
 )
 
 

@@ -172,6 +172,14 @@ class DrainFlagSet:
 
 
 @frozen
+class ReignBegun:
+    """A new master has the queue, which is open: the first record of its epoch.
+
+    Whatever processes jobs had were an earlier master's: their ends are no deaths of the jobs.
+    """
+
+
+@frozen
 class QueuePauseSet:
     """From now on no job begins, or jobs begin again."""
 
@@ -197,6 +205,7 @@ class StoredEntry:
     cancel_wanted: bool = False
     paused: bool = False
     course: JobCourse = NOTHING_YET
+    is_orphan: bool = False
 
 
 @frozen
@@ -250,6 +259,7 @@ QueueRecord = (
     | JobArchived
     | DrainFlagSet
     | QueuePauseSet
+    | ReignBegun
     | QueueSnapshot
 )
 

@@ -20,7 +20,6 @@ from gantry.protocols.jobproc import (
     BlockedBy,
     Ended,
     EventNumber,
-    Halted,
     JobsWanted,
     Logged,
     Mode,
@@ -199,7 +198,7 @@ class Listener:
                 self.ran.shown.append(numbered.event)
             case Advanced(progress=progress):
                 self.ran.progress.append(progress)
-            case Waited() | BlockedBy() | Halted() | Ended():
+            case Waited() | BlockedBy() | Ended():
                 pass
 
     async def _record(self, record: StepRecord) -> None:

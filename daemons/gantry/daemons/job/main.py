@@ -18,7 +18,7 @@ from gantry.daemons.job.rehearsal import rehearse
 from gantry.daemons.job.work import Work
 from gantry.operations.registry import OPERATIONS, operation
 from gantry.protocols import codec
-from gantry.protocols.errors import NoLease, OpExecError
+from gantry.protocols.errors import OpExecError
 from gantry.protocols.identity import NodeUuid, Ticket
 from gantry.protocols.jobproc import JOB_PROCESS, SpawnRequest
 from gantry.protocols.noded import NODED
@@ -131,17 +131,23 @@ async def main(
                 assignment = await server.next_assignment()
             find = partial(find_node, wconfd)
             async with NodeLinks.opened(env, find) as nodes:
-                try:
-                    await Work(env, assignment, server, wconfd, nodes).do()
-                    leave()
-                except NoLease as error:
-                    await server.halt(str(error))
-                    raise
+                await Work(env, assignment, server, wconfd, nodes).do()
+                leave()
             nursery.cancel_scope.cancel()
     except trio.TooSlowError:
         LOG.warning("no assignment", job=spawn.job, attempt=spawn.attempt)
     except ENDS_ATTEMPT as error:
         LOG.warning("attempt ended", job=spawn.job, attempt=spawn.attempt, reason=str(error))
+        await say_farewell(env, spawn)
+
+
+async def say_farewell(env: Environment, spawn: SpawnRequest) -> None:
+    """Note that this attempt leaves without having failed, also for a LuxiD that is away now."""
+    try:
+        await env.files.make_folder(env.paths.step_journals)
+        await env.files.write(env.paths.farewell(spawn.job), str(spawn.attempt).encode())
+    except OSError as error:
+        LOG.warning("counts as a death", job=spawn.job, attempt=spawn.attempt, reason=str(error))
 
 
 async def find_node(wconfd: Link[WConfD], uuid: NodeUuid) -> Node:

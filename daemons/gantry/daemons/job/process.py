@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import trio
 from attrs import define, field
 
@@ -17,7 +15,6 @@ from gantry.protocols.identity import Attempt, JobId, Key
 from gantry.protocols.jobproc import (
     Assignment,
     EventNumber,
-    Halted,
     LogLevel,
     NotAssigned,
     Numbered,
@@ -27,9 +24,6 @@ from gantry.protocols.jobs import Choice
 from gantry.protocols.steps import Decided
 from gantry.runtime import logs
 from gantry.runtime.gate import Gate, open_gate
-
-HALT_SECONDS_MAX: Final = 2.0
-"""LuxiD hears at once, if it is there; it can not confirm without the lease."""
 
 
 @define
@@ -143,12 +137,6 @@ class JobServer:
         else:
             self.permit.close()
         await trio.lowlevel.checkpoint()
-
-    async def halt(self, reason: str) -> None:
-        """Tell LuxiD that this process leaves without having failed, if LuxiD listens."""
-        halted = self.outbox.put(Halted(reason))
-        with trio.move_on_after(HALT_SECONDS_MAX):
-            await self.outbox.until_committed(halted)
 
     async def set_priority(self, priority: int) -> None:
         """Wait for locks with another priority."""

@@ -29,10 +29,10 @@ from gantry.protocols.errors import GenericError, NoLease
 from gantry.protocols.identity import Epoch, JobId, NodeUuid
 from gantry.protocols.jobs import Job, Timestamp
 from gantry.protocols.queue_records import (
-    DrainFlagSet,
     JobsSubmitted,
     QueueRecord,
     QueueSnapshot,
+    ReignBegun,
     StoredQueue,
     dump_record,
     load_record,
@@ -230,7 +230,7 @@ class QueueStore:
         Raises:
             GenericError: it could not be written here.
         """
-        record = DrainFlagSet(drained=False)  # as Ganeti's failover leaves it
+        record = ReignBegun()
         decision = _Decision(replay([record], self.head), (record,), (), None)
         self.head = decision.queue
         self._submit(decision)

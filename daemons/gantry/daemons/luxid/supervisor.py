@@ -32,7 +32,7 @@ from gantry.core.queue.happenings import (
     Started,
     TellDecision,
 )
-from gantry.core.queue.state import Entry
+from gantry.core.queue.state import NO_ATTEMPT, Entry
 from gantry.core.queue.submission import Secrets
 from gantry.daemons.luxid.at_work import AtWork
 from gantry.daemons.luxid.launcher import Child, Launcher
@@ -43,7 +43,6 @@ from gantry.protocols.errors import ConnectionLost, GenericError, ServiceError
 from gantry.protocols.identity import Attempt, JobId
 from gantry.protocols.jobproc import (
     JOB_PROCESS,
-    Halted,
     JobProcess,
     NotAssigned,
     NotSpawned,
@@ -69,8 +68,11 @@ RETRY_SECONDS: Final = 0.2
 DISK_RETRY_SECONDS: Final = 2.0
 """Between attempts to commit what a process said, while the journal can not be written."""
 
-_JOB_FILE: Final = re.compile(r"job-([1-9][0-9]*)")
-"""The name of a job's socket and of its step journal."""
+ASK_AGAIN_SECONDS: Final = 1.0
+"""Before a job that waits for a person gets another process: it has time, and may die at once."""
+
+_JOB_FILE: Final = re.compile(r"job-([1-9][0-9]*)(\.left)?")
+"""The name of a job's socket, of its step journal, and of what a process leaves that goes."""
 
 LOG: Final = Log("luxid.jobs")
 
@@ -89,8 +91,6 @@ class Attended:
     remote: JobProcess | None = None
     """The connection, while there is one."""
     kill: bool = False
-    halted: bool = False
-    """Whether the process has said that it leaves because nobody may act for now."""
     is_new: bool = False
     """Whether the attempt was just begun, so that its process can not have its work yet."""
     noted: trio.Event = field(factory=trio.Event)
@@ -212,7 +212,9 @@ class Supervisor:
 
     async def _remove_files(self, job: JobId) -> None:
         """Remove what only a process of the job needs, or one that comes after it."""
-        await self.env.files.remove_all((self._path(job), self.env.paths.step_journal(job)))
+        paths = self.env.paths
+        files = (self._path(job), paths.step_journal(job), paths.farewell(job))
+        await self.env.files.remove_all(files)
 
     async def _sweep(self, nursery: trio.Nursery) -> None:
         """Remove what is left of jobs that were over before an earlier LuxiD could do so."""
@@ -262,6 +264,9 @@ class Supervisor:
     async def _begin(self, job: JobId, attempt: Attempt) -> None:
         attended = self._attended[job] = Attended(job, attempt, is_new=True)
         await self.mirror.named()
+        entry = self.store.head.entry(job)
+        if entry is not None and entry.waits_for_a_person:
+            await trio.sleep(ASK_AGAIN_SECONDS)
         made = await self._make(SpawnRequest(job, attempt, str(self._path(job))))
         if isinstance(made, NotSpawned):
             LOG.error("no process", job=job, attempt=attempt, reason=made.reason)
@@ -286,9 +291,7 @@ class Supervisor:
         if child is None:
             LOG.warning("a job's process is gone", job=job, attempt=attempt)
             del self._attended[job]
-            # After a promotion its process was another master's.
-            died = Died(job, attempt, self.store.now(), blameless=self.store.is_new_reign)
-            await self._commit(died)
+            await self._end(job, attempt)
             return
         LOG.info("adopted", job=job, attempt=attempt, pid=child.pid)
         attended.child = child
@@ -366,7 +369,6 @@ class Supervisor:
                 if said:
                     after = said[-1].number
                     self.at_work.hear(job, said)
-                    attended.halted |= any(isinstance(each.event, Halted) for each in said)
                     await self._commit(Reported(job, attempt, said, self.store.now()))
             with trio.move_on_after(LEAVE_SECONDS_MAX):
                 await remote.events(after)  # until it has heard that it may leave
@@ -424,9 +426,15 @@ class Supervisor:
         await child.ended()
         await attended.noted.wait()
         LOG.warning("died", job=attended.job, attempt=attended.attempt, pid=child.pid)
-        await self._commit(
-            Died(attended.job, attended.attempt, self.store.now(), blameless=attended.halted)
-        )
+        await self._end(attended.job, attended.attempt)
+
+    async def _end(self, job: JobId, attempt: Attempt) -> None:
+        """Have the queue decide what follows from the end of a process."""
+        try:
+            left = int(await self.env.files.read(self.env.paths.farewell(job)))
+        except (FileNotFoundError, ValueError):
+            left = NO_ATTEMPT
+        await self._commit(Died(job, attempt, self.store.now(), blameless=left == attempt))
 
     async def _see_off(self, child: Child) -> None:
         """Watch a process leave whose job is over; kill it if it stays."""

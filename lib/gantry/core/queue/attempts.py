@@ -35,7 +35,6 @@ from gantry.protocols.jobproc import (
     BlockedBy,
     Ended,
     Event,
-    Halted,
     JobsWanted,
     NotSubmitted,
     Submitted,
@@ -63,7 +62,7 @@ ROLL_BACKS_MAX: Final = 3
 STARTS_MAX: Final = 3
 """How many processes may die before they were given their work."""
 
-_OF_THE_MOMENT: Final = (JobsWanted, BlockedBy, Advanced, Halted)
+_OF_THE_MOMENT: Final = (JobsWanted, BlockedBy, Advanced)
 """Events that are answered or shown, and in no record."""
 
 LOST_MESSAGE: Final = "job process died"
@@ -106,7 +105,7 @@ def died(queue: Queue, event: Died) -> Step:
     attempt = Attempt(entry.attempt + 1)
     if entry.job.is_final:
         return decided(queue, JobClosed(job), effects=[Release(job)])
-    if event.blameless:
+    if event.blameless or entry.is_orphan or entry.waits_for_a_person:
         begun = AttemptBegun(job, attempt, entry.mode, at, blameless=True)
     elif entry.mode == "run" and _may_go_on(entry):
         begun = AttemptBegun(job, attempt, "run", at)

@@ -18,7 +18,6 @@ from gantry.protocols.jobproc import (
     BlockedBy,
     Ended,
     Event,
-    Halted,
     JobsWanted,
     Logged,
     OpcodeChanged,
@@ -48,6 +47,7 @@ from gantry.protocols.queue_records import (
     QueuePauseSet,
     QueueRecord,
     QueueSnapshot,
+    ReignBegun,
 )
 from gantry.protocols.steps import StepRecord
 
@@ -104,6 +104,8 @@ def apply(queue: Queue, record: QueueRecord) -> Queue:  # noqa: C901, PLR0912 - 
             return attrs.evolve(queue, drained=drained)
         case QueuePauseSet(paused):
             return attrs.evolve(queue, paused=paused)
+        case ReignBegun():
+            return _orphaned(queue)
         case QueueSnapshot():
             return restore(record)
     assert_never(record)
@@ -112,6 +114,12 @@ def apply(queue: Queue, record: QueueRecord) -> Queue:  # noqa: C901, PLR0912 - 
 def _paused(entry: Entry, record: JobPauseSet) -> Entry:
     changed = course.with_pause(entry.course, paused=record.paused, at=record.at)
     return attrs.evolve(entry, paused=record.paused, course=changed)
+
+
+def _orphaned(queue: Queue) -> Queue:
+    for job in queue.active:
+        queue = queue.put(attrs.evolve(queue.entries[job], is_orphan=True))
+    return attrs.evolve(queue, drained=False)  # as Ganeti's failover leaves it
 
 
 def _submitted(queue: Queue, record: JobsSubmitted) -> Queue:
@@ -152,6 +160,7 @@ def _begun(queue: Queue, record: AttemptBegun) -> Queue:
             roll_backs=entry.roll_backs + (record.mode == "roll back" and not record.blameless),
             has_process=False,
             reported=NO_EVENT,
+            is_orphan=False,
             course=course.with_attempt(
                 entry.course, AttemptCourse(record.attempt, record.mode, record.at)
             ),
@@ -196,9 +205,7 @@ def _with_event(entry: Entry, event: Event) -> Entry:
             return attrs.evolve(entry, course=course.with_wait(entry.course, wait))
         case Ended():
             return attrs.evolve(entry, closed=True, records=(), wanted=Map())
-        case (
-            JobsWanted() | BlockedBy() | Advanced() | Halted()
-        ):  # of the moment, and no part of the queue
+        case JobsWanted() | BlockedBy() | Advanced():  # of the moment, and no part of the queue
             return entry
     assert_never(event)
 

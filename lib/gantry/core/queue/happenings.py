@@ -150,7 +150,7 @@ class Died:
     attempt: Attempt
     at: Timestamp
     blameless: bool = False
-    """Whether it had to end: its master lost the lease, or is no longer the master."""
+    """Whether it had to end, since nobody may act on this master for now."""
 
 
 Happening = (

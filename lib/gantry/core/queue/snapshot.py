@@ -51,6 +51,7 @@ def _stored(entry: Entry) -> StoredEntry:
         cancel_wanted=entry.cancel_wanted,
         paused=entry.paused,
         course=entry.course,
+        is_orphan=entry.is_orphan,
     )
 
 
@@ -86,4 +87,5 @@ def _restored(stored: StoredEntry) -> Entry:
         cancel_wanted=stored.cancel_wanted,
         paused=stored.paused,
         course=stored.course,
+        is_orphan=stored.is_orphan,
     )

@@ -104,6 +104,8 @@ class Entry:
     """Whether the newest attempt's process may have been given its work."""
     reported: EventNumber = NO_EVENT
     """The number of the newest attempt's last event."""
+    is_orphan: bool = False
+    """Whether the newest attempt's process was an earlier master's."""
     records: tuple[StepRecord, ...] = ()
     """The step records of the opcodes that have not ended."""
     wanted: Map[Key, Outcomes] = field(factory=Map)
@@ -134,6 +136,11 @@ class Entry:
                 case _:
                     pass
         return asked
+
+    @property
+    def waits_for_a_person(self) -> bool:
+        """Whether nothing happens before a question is answered; a cancel is an answer, too."""
+        return self.question is not None and not self.cancel_wanted
 
     @property
     def holds(self) -> Holds | None:

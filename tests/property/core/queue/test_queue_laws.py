@@ -58,6 +58,7 @@ from gantry.protocols.queue_records import (
     AttemptBegun,
     JobDecided,
     QueueRecord,
+    ReignBegun,
     dump_record,
     load_record,
 )
@@ -426,3 +427,14 @@ def test_a_job_is_turned_back_for_its_own_deaths_only(history: list[Act]) -> Non
                 entry, now = before.entries[record.job], after.queue.entries[record.job]
                 assert (now.mode, now.deaths) == (entry.mode, entry.deaths)
                 assert now.roll_backs == entry.roll_backs
+
+
+@given(HISTORIES)
+def test_a_new_master_inherits_no_deaths(history: list[Act]) -> None:
+    queue = replay([ReignBegun()], final(history)[0])
+    assert not queue.drained
+    for job in queue.active:
+        entry = queue.entries[job]
+        after = step(queue, Died(job, entry.attempt, (10**9, 0)), RULES).queue.entries[job]
+        assert (after.deaths, after.roll_backs) == (entry.deaths, entry.roll_backs)
+        assert after.closed or (after.mode == entry.mode and not after.is_orphan)

@@ -6,6 +6,7 @@ import attrs
 import pytest
 
 from gantry.core.queue.attempts import DEATHS_MAX, ROLL_BACKS_MAX, STARTS_MAX, assignment
+from gantry.core.queue.fold import replay
 from gantry.core.queue.happenings import (
     Accepted,
     AnswerWanted,
@@ -53,7 +54,13 @@ from gantry.protocols.jobproc import (
     Submitted,
 )
 from gantry.protocols.jobs import JobStatus
-from gantry.protocols.queue_records import JobDecided, JobReported, JobsSubmitted, Sending
+from gantry.protocols.queue_records import (
+    JobDecided,
+    JobReported,
+    JobsSubmitted,
+    ReignBegun,
+    Sending,
+)
 from gantry.protocols.steps import Asked as StepAsked
 from gantry.protocols.steps import (
     Decided,
@@ -368,6 +375,32 @@ def test_a_death_that_the_lease_has_caused_is_not_counted() -> None:
     assert modes_after(bench, job, *[True] * 10, False, False, True) == ["run"] * 13
     assert modes_after(bench, job, False, *[True] * 5) == ["roll back"] * 6
     assert bench.queue.entries[job].roll_backs == 1
+
+
+def test_what_ends_with_its_master_is_no_death_whoever_finds_out_and_when() -> None:
+    bench = Bench()
+    job = running(bench, Planned(0, plan("one")))
+    for _ in range(DEATHS_MAX + 1):
+        bench.queue = restore(take(replay([ReignBegun()], bench.queue)))
+        assert modes_after(bench, job, False) == ["run"]
+    assert bench.queue.entries[job].deaths == 0
+    assert modes_after(bench, job, *[False] * DEATHS_MAX) == ["run", "run", "roll back"]
+
+
+def test_a_question_waits_for_a_person_however_often_processes_die() -> None:
+    bench = Bench()
+    asked = StepAsked(0, 0, "has it been done?", 1e9)
+    job = running(bench, Planned(0, plan("one")), asked)
+    assert modes_after(bench, job, *[False] * 2 * DEATHS_MAX) == ["run"] * 2 * DEATHS_MAX
+    bench.do(Decide(job, "redo"))
+    assert modes_after(bench, job, *[False] * DEATHS_MAX) == ["run", "run", "roll back"]
+
+
+def test_a_cancelled_job_does_not_wait_for_a_person() -> None:
+    bench = Bench()
+    job = running(bench, Planned(0, plan("one")), StepAsked(0, 0, "has it been done?", 1e9))
+    bench.do(Cancel(job, kill=False, at=NOW))
+    assert modes_after(bench, job, *[False] * DEATHS_MAX) == ["run", "run", "roll back"]
 
 
 def test_deaths_before_any_work_are_no_deaths_of_the_job_but_end_it_too() -> None:

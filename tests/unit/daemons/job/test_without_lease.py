@@ -6,20 +6,23 @@ from pathlib import Path
 
 import pytest
 import trio
+from attrs import evolve
 from tests.unit.operations.job_bench import JobBench
 from tests.unit.operations.twin_cluster import TwinLink, TwinNodeLinks, TwinWConfD
 from trio.testing import wait_all_tasks_blocked
 
+from gantry.daemons.job.main import say_farewell
 from gantry.daemons.job.process import JobServer
 from gantry.daemons.job.work import Work
 from gantry.protocols.errors import NoLease, ServiceError, StaleAttempt, StaleEpoch
 from gantry.protocols.identity import Attempt, Epoch, JobId
-from gantry.protocols.jobproc import Assignment, EventNumber, Halted, Numbered, Recorded
+from gantry.protocols.jobproc import Assignment, EventNumber, Numbered, Recorded, SpawnRequest
 from gantry.protocols.opcodes.rendering import dump_opcode
 from gantry.protocols.opcodes.tags import OpTagsSet
 from gantry.protocols.opcodes.testing import OpTestDelay
 from gantry.protocols.steps import Done, StepRecord, TurnedBack
 from gantry.runtime.nursery import open_plain_nursery
+from gantry.runtime.testing.files import MemoryFiles
 
 TAGS = OpTagsSet(kind="instance", name="inst1.gnt.test", tags=("a",))
 TWO_DELAYS = OpTestDelay(duration=0.0, repeat=1)
@@ -93,14 +96,17 @@ async def test_the_next_process_goes_on_when_the_lease_is_back(
     assert again.statuses == {0: "success"}, again.results
 
 
-async def test_a_leaving_process_says_so_to_whoever_listens(autojump_clock: object) -> None:
-    server, heard = JobServer(JobId(1)), list[Numbered]()
-    await server.halt("nobody listens")  # and it leaves all the same
-    async with open_plain_nursery() as nursery:
-        nursery.start_soon(committing, server, heard)
-        await server.halt("no lease")
-        nursery.cancel_scope.cancel()
-    assert [each.event for each in heard] == [Halted("nobody listens"), Halted("no lease")]
+async def test_a_process_that_leaves_notes_which_it_was(tmp_path: Path) -> None:
+    env, files = JobBench(tmp_path).environment(), MemoryFiles()
+    await say_farewell(evolve(env, files=files), SpawnRequest(JobId(7), Attempt(3), "/job-7"))
+    assert await files.read(env.paths.farewell(JobId(7))) == b"3"
+
+
+async def test_a_note_that_can_not_be_written_keeps_nobody(tmp_path: Path) -> None:
+    env, files = JobBench(tmp_path).environment(), MemoryFiles()
+    files.fault = lambda operation, path: OSError("no space")
+    await say_farewell(evolve(env, files=files), SpawnRequest(JobId(7), Attempt(3), "/job-7"))
+    assert not await files.exists(env.paths.farewell(JobId(7)))
 
 
 async def test_while_the_lease_is_lost_no_step_begins(tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ from gantry.daemons.luxid.store import journal_path
 from gantry.protocols.identity import Attempt, JobId, Key
 from gantry.protocols.jobproc import (
     Ended,
-    Halted,
     JobsWanted,
     Logged,
     NotSubmitted,
@@ -213,8 +212,51 @@ async def test_a_process_that_leaves_for_the_lease_is_no_death(tmp_path: Path) -
             await process.assigned.wait()
             assert process.work is not None
             assert process.work.mode == "run"
-            await process.say_all(Halted("no lease"))
+            await leave(world, attempt)
             process.child.kill()
+
+
+async def test_nor_is_it_if_luxid_is_away_at_the_time(tmp_path: Path) -> None:
+    async with bench(tmp_path) as world:
+        await world.start_wconfd()
+        async with world.luxid(), world.client() as client:
+            await world.known(client)
+            await client.call("SubmitJob", [delay()])
+            process = await world.launcher.process(1)
+            await process.run()
+        for attempt in range(1, DEATHS_MAX + 3):
+            await leave(world, attempt)
+            process.child.kill()
+            await process.child.over.wait()
+            async with world.luxid():
+                process = await world.launcher.process(1, attempt + 1)
+                await process.assigned.wait()
+                assert process.work is not None
+                assert process.work.mode == "run"
+
+
+async def leave(world: Bench, attempt: int) -> None:
+    """Be a process that leaves since nobody may act."""
+    await world.files.make_folder(world.env.paths.step_journals)
+    await world.files.write(world.env.paths.farewell(JobId(1)), str(attempt).encode())
+
+
+async def test_a_job_that_asks_waits_however_often_its_process_dies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "ASK_AGAIN_SECONDS", 0.001)
+    async with bench(tmp_path) as world, world.running() as client:
+        await client.call("SubmitJob", [delay()])
+        for attempt in range(1, 2 * DEATHS_MAX):
+            process = await world.launcher.process(1, attempt)
+            await process.assigned.wait()
+            assert process.work is not None
+            assert process.work.mode == "run"
+            if attempt == 1:
+                await process.run()
+                await process.say_all(Recorded(Asked(0, 3, "has it been done?", NOW)))
+            process.child.kill()
+        assert await client.call("DecideJob", 1, "skip") == [True, "Job 1 was told: skip"]
 
 
 async def test_a_decision_reaches_the_process_and_the_one_after_it(tmp_path: Path) -> None:
