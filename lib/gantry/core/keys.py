@@ -234,6 +234,14 @@ def _may_have_acted(book: KeyBook, undo: Key) -> bool:
             return True
 
 
+def see_attempt(
+    book: KeyBook, ticket: Ticket
+) -> tuple[KeyBook, AttemptSeen | StaleEpoch | StaleAttempt | None]:
+    """Note the attempt of who asks for nothing that has to begin; ``None`` if it was known."""
+    stale = _stale(book, ticket)
+    return (book, stale) if stale is not None else _note_attempt(book, ticket)
+
+
 def _newest_attempt(book: KeyBook, job: JobId) -> Attempt:
     if job in book.jobs:
         return book.jobs[job].newest

@@ -166,7 +166,8 @@ class Interrupted(ServiceError):
 
     @override
     def sentence(self) -> str:
-        return f"{self.key} was broken off midway: NodeD was restarted, or the deadline passed"
+        why = "NodeD was restarted, the deadline passed, or it was abandoned"
+        return f"{self.key} was broken off midway: {why}"
 
 
 @frozen
@@ -332,6 +333,14 @@ class NodeD(Protocol):
         Returns:
             The newest report; ``None`` if no such call is in flight. After some seconds without
             a new one it returns the one that is known.
+        """
+
+    @raises(StaleAttempt, StaleEpoch, *READING)
+    async def abandon(self, ticket: Ticket) -> None:
+        """End the call in flight under a key, and let none begin there in this attempt.
+
+        It returns when the call has ended. Nothing is undone, and nothing is done under the
+        ticket's own key: a call that was broken off is answered with ``Interrupted``.
         """
 
     @raises(*CHANGING)

@@ -25,7 +25,7 @@ from gantry.core.config.verify import verify
 from gantry.protocols.changes import Change
 from gantry.protocols.codec import Json, from_bytes
 from gantry.protocols.errors import ConnectionLost, OpExecError
-from gantry.protocols.identity import JobId, Key, NodeUuid, Ticket
+from gantry.protocols.identity import Attempt, JobId, Key, NodeUuid, Ticket
 from gantry.protocols.job_course import StepProgress
 from gantry.protocols.locks import Granted, Held, Level, LockOwner, LockRequest
 from gantry.protocols.noded import (
@@ -198,6 +198,8 @@ class TwinNode:
     failed: set[Key] = field(factory=set)
     begun: set[Key] = field(factory=set)
     interrupted: set[Key] = field(factory=set)
+    in_flight: dict[Key, trio.CancelScope] = field(factory=dict)
+    abandoned: set[tuple[Key, Attempt]] = field(factory=set)
     fate: Fate = field(factory=Fate, repr=False)
     """What goes wrong on the nodes of the cluster."""
 
@@ -331,6 +333,14 @@ class TwinNode:
         report = ProgressReport(after + 1, StepProgress(after + 1.0, 10.0, "seconds"))
         return report if key in self.begun and key not in self.answers else None
 
+    async def abandon(self, ticket: Ticket) -> None:
+        key = evolve(ticket.key, undo=False)
+        self.abandoned.add((key, ticket.attempt))
+        if key in self.in_flight:
+            self.in_flight[key].cancel()
+            while key in self.in_flight:
+                await trio.lowlevel.checkpoint()
+
     async def forget_keys(self, job: JobId) -> None:
         self.answers = {key: each for key, each in self.answers.items() if key.job != job}
         self.failed = {key for key in self.failed if key.job != job}
@@ -344,15 +354,33 @@ class TwinNode:
         """Answer a call in its wire form, once for each key."""
         loaded = method.load_args(dict(args))
         ticket = loaded.get("ticket")
-        if not isinstance(ticket, Ticket):
+        if not isinstance(ticket, Ticket) or method.name == "abandon":
             return method.dump_result(await getattr(self, method.name)(**loaded))
         key = ticket.key
         if key in self.answers:
             return self.answers[key]
         if key.undo and not self._did(key):
             raise NothingToUndo(str(key))
-        if key in self.interrupted and not ticket.redo:
+        given_up = (key, ticket.attempt) in self.abandoned
+        if given_up or (key in self.interrupted and not ticket.redo):
             raise Interrupted(str(key))
+        with trio.CancelScope() as scope:
+            self.in_flight[key] = scope
+            try:
+                return await self._acted(method, args, loaded, ticket)
+            finally:
+                self.in_flight.pop(key, None)
+        self.interrupted.add(key)
+        raise Interrupted(str(key))
+
+    async def _acted(
+        self,
+        method: Method,
+        args: Mapping[str, Json],
+        loaded: Mapping[str, object],
+        ticket: Ticket,
+    ) -> Json:
+        key = ticket.key
         self.begun.add(key)
         self.interrupted.discard(key)
         mishap = self.fate.next(key)

@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from gantry.core.queue.outline import action_text
 from gantry.daemons.job.outbox import Outbox
+from gantry.daemons.job.progress import nodes_on
 from gantry.daemons.job.replies import Replies
 from gantry.operations.leftovers import leftover_uuid, subject_of
 from gantry.protocols.changes import AddLeftover
@@ -59,6 +60,9 @@ PROGRESS_SECONDS_MAX: Final = 30.0
 HOOKS_SECONDS_MAX: Final = 300.0
 """A hooks directory that takes longer counts as not run."""
 
+ABANDON_SECONDS_MAX: Final = 60.0
+"""What is broken off tidies up first; a node that takes longer is taken for dead."""
+
 LAST_ATTEMPT: Final = Attempt(2**31 - 1)
 """With which a job that is over is cleaned up after: none of its own is newer."""
 
@@ -83,6 +87,10 @@ class NodeAway(OpExecError):
     @override
     def encoded(self) -> list[object]:
         return OpExecError(*self.args).encoded
+
+
+class Abandoned(Exception):
+    """A call was broken off, since the job is to stop: its step did not happen as a whole."""
 
 
 class Undecided(Exception):
@@ -110,6 +118,8 @@ class Performer:
     lost_secrets: Sequence[str]
     """Names of secrets that the opcode was submitted with and that nobody knows any more."""
     now: Callable[[], float]
+    _abandoned: set[Key] = field(factory=set, init=False)
+    """The steps that are not to be repeated."""
     results: dict[StepName, Json] = field(factory=dict, init=False)
     """The results of finished steps, for steps that take them as arguments."""
 
@@ -128,6 +138,7 @@ class Performer:
         Raises:
             GanetiError: it failed.
             Undecided: it is one that happens once, and it is not known whether it did.
+            Abandoned: :meth:`abandon` has broken it off.
             ServiceError: one of :data:`ENDS_ATTEMPT`.
         """
         key = self.key(number)
@@ -148,6 +159,30 @@ class Performer:
             await self._call_node(key, undo, None)
         else:
             await self._act(key, undo)
+
+    async def abandon(self, number: int, action: Action) -> None:
+        """End what nodes are still doing for a step, and wait until they do not any more.
+
+        Raises:
+            NodeAway: a node does not answer.
+            ServiceError: one of :data:`ENDS_ATTEMPT`.
+        """
+        key = self.key(number)
+        self._abandoned.add(key)
+        ticket = Ticket(key, self.attempt, self.epoch, "")
+
+        async def one(node: NodeUuid) -> None:
+            try:
+                await self.nodes.ask(node, lambda n: n.abandon(ticket), ABANDON_SECONDS_MAX)
+            except ENDS_ATTEMPT:
+                raise
+            except (ServiceError, ConnectionLost) as error:
+                text = f"node {await self.nodes.name(node)}: {error}"
+                raise NodeAway(text, may_have_acted=True) from error
+
+        async with open_plain_nursery() as nursery:
+            for node in sorted(nodes_on(action)):
+                nursery.start_soon(one, node)
 
     async def _act(
         self, key: Key, action: Commit | Delay | RunHooks | SubmitJobs | Say | TakeBack
@@ -207,6 +242,8 @@ class Performer:
                 raise Undecided(str(error)) from None
             if step is not None and await self._has_happened(step.looks):
                 return None
+            if step is not None and key in self._abandoned:
+                raise Abandoned(step.name) from None
         try:
             return await self._ask_node(call, args, evolve(ticket, redo=True))
         except NodeAway as error:
@@ -308,7 +345,9 @@ class Performer:
             await self.nodes.ask(call.node, lambda n: n.forget_keys(left.job), LOOK_SECONDS_MAX)
         return None
 
-    async def note_leftover(self, number: int, call: NodeCall, problem: str) -> bool:
+    async def note_leftover(
+        self, number: int, call: NodeCall, about: NodeCall, problem: str
+    ) -> bool:
         """Note in the configuration what a job leaves on a node; return whether it could be."""
         if call.results or call.secrets is not None:
             return False  # what it would take to do it later is known to nobody then
@@ -316,7 +355,7 @@ class Performer:
             return True
         key, now = self.key(number, undo=True), self.now()
         try:
-            kind, name = subject_of(call) or ("node", await self.nodes.name(call.node))
+            kind, name = subject_of(about) or ("node", await self.nodes.name(call.node))
             leftover = Leftover(
                 node=call.node,
                 object_kind=kind,

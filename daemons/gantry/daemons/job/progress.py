@@ -147,15 +147,16 @@ def nodes_of(records: Iterable[StepRecord]) -> frozenset[NodeUuid]:
             case Planned(opcode=opcode, plan=plan):
                 plans[opcode] = plan
                 actions = (each for step in plan.steps for each in (step.do, step.undo))
-                acted |= {node for each in actions for node in _on(each)}
+                acted |= {node for each in actions for node in nodes_on(each)}
             case Leftover(opcode=opcode, step=number):
-                unclean |= {*_on(plans[opcode].steps[number].undo)}
+                unclean |= {*nodes_on(plans[opcode].steps[number].undo)}
             case _:
                 pass
     return frozenset(acted - unclean)
 
 
-def _on(action: Action | NoUndo) -> tuple[NodeUuid, ...]:
+def nodes_on(action: Action | NoUndo) -> tuple[NodeUuid, ...]:
+    """Return the nodes that an action calls."""
     match action:
         case NodeCall(node=node):
             return (node,)

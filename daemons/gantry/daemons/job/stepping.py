@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
 import trio
 from attrs import define, field, frozen
 
 from gantry.daemons.job.outbox import Outbox
-from gantry.daemons.job.performer import ENDS_ATTEMPT, NodeAway, Performer, Undecided
-from gantry.daemons.job.progress import Progress, changes, fold, must_be_known
+from gantry.daemons.job.performer import ENDS_ATTEMPT, Abandoned, NodeAway, Performer, Undecided
+from gantry.daemons.job.progress import Progress, changes, fold, must_be_known, nodes_on
 from gantry.daemons.job.replies import Replies
 from gantry.daemons.job.step_journal import StepJournal
 from gantry.protocols.codec import Json
@@ -17,6 +18,7 @@ from gantry.protocols.errors import GanetiError
 from gantry.protocols.identity import Attempt
 from gantry.protocols.jobproc import EventNumber, Recorded
 from gantry.protocols.jobs import Choice
+from gantry.protocols.noded import call
 from gantry.protocols.steps import (
     Asked,
     Commit,
@@ -29,12 +31,14 @@ from gantry.protocols.steps import (
     NoUndo,
     Plan,
     Planned,
+    RunHooks,
     Started,
     Step,
     StepRecord,
     Undone,
 )
 from gantry.runtime.gate import Gate
+from gantry.runtime.logs import Log
 from gantry.runtime.nursery import cancel_when, open_plain_nursery
 
 UNDO_REFUSALS_MAX: Final = 3
@@ -56,6 +60,9 @@ ONLY_FORWARD: Final = (
     "nothing was undone, since step {!r} has been done, or may have been: "
     "look at the nodes and put right what is left to do"
 )
+
+
+LOG: Final = Log("job.steps")
 
 
 class Cancelled(Exception):
@@ -104,6 +111,8 @@ class Stepper:
     """Closed while nobody may act: the job stops before its next step."""
     going: Gate
     """Closed while the job is paused: it stands still before its next step."""
+    _answered: set[int] = field(factory=set, init=False)
+    """The steps whose nodes have said that they failed, and so do nothing for them any more."""
     _is_known: bool = field(default=False, init=False)
     """Whether it is committed what this opcode holds and means to do."""
 
@@ -247,9 +256,11 @@ class Stepper:
         patience = trio.current_time() + AWAY_SECONDS_MAX
         while True:
             try:
-                return await self._interruptibly(number, step, redo=redo)
+                return await self._interruptibly(plan, number, step, redo=redo)
             except GanetiError as error:
                 acted = isinstance(error, NodeAway) and (error.may_have_acted or begun_before)
+                if not acted:
+                    self._answered.add(number)
                 if acted and step.kind == "once":
                     raise Undecided(str(error)) from error
                 is_settled = step.name == plan.no_return and acted
@@ -262,17 +273,55 @@ class Stepper:
                 begun_before = True
             await trio.sleep(AWAY_RETRY_SECONDS)
 
-    async def _interruptibly(self, number: int, step: Step, *, redo: bool) -> Json:
-        """Perform a step; a wait is a safe point all along, everything else runs to its end."""
-        if not isinstance(step.do, Delay):
+    async def _interruptibly(self, plan: Plan, number: int, step: Step, *, redo: bool) -> Json:
+        """Perform a step; if the job is cancelled meanwhile, one that may be is broken off.
+
+        Raises:
+            Cancelled: it was.
+        """
+        if not self._may_be_broken_off(plan, step):
             return await self.performer.perform(number, step, redo=redo)
+        results: list[Json] = []
         async with open_plain_nursery() as nursery:
-            nursery.start_soon(cancel_when, self.cancelled, nursery.cancel_scope)
-            await self.performer.perform(number, step)
+            nursery.start_soon(self._break_off, plan, number, step, nursery.cancel_scope)
+            with suppress(Abandoned):
+                results.append(await self.performer.perform(number, step, redo=redo))
             nursery.cancel_scope.cancel()
-        if self.cancelled.is_set():
+        if not results:
             raise Cancelled
-        return None
+        return results[0]
+
+    def _may_be_broken_off(self, plan: Plan, step: Step) -> bool:
+        """Whether it can be known what a step has done until then."""
+        match step.do:
+            case Delay():
+                return True
+            case NodeCall() | RunHooks():
+                can_be_known = step.name != plan.no_return or bool(step.looks)
+                return step.kind != "once" and can_be_known
+            case _:  # these take no time
+                return False
+
+    async def _break_off(
+        self, plan: Plan, number: int, step: Step, performing: trio.CancelScope
+    ) -> None:
+        """Have nodes end a step's calls when the job is cancelled; their answers say how it went.
+
+        A node that does not answer is not waited for any longer, unless nothing may be undone
+        before it does.
+        """
+        await self.cancelled.wait()
+        if self.progress().past_return:
+            return
+        if isinstance(step.do, Delay):
+            performing.cancel()
+            return
+        with trio.move_on_after(UNDO_SECONDS_MAX) as patience, suppress(NodeAway):
+            await self.performer.abandon(number, step.do)
+            return
+        LOG.warning("not broken off", step=step.name, in_time=not patience.cancelled_caught)
+        if step.name != plan.no_return:
+            performing.cancel()
 
     async def backwards(self, plan: Plan) -> list[str]:
         """Undo all that was begun, the last step first; return what is left over."""
@@ -294,15 +343,32 @@ class Stepper:
     async def _leave(self, number: int, step: Step, problem: str) -> str:
         """Note what could not be undone where it is found again; return what to say about it."""
         text = f"{step.name} could not be undone: {problem}"
-        call = step.undo
-        if isinstance(call, NodeCall) and await self.performer.note_leftover(number, call, problem):
+        if await self._is_noted(number, step, problem):
             text = f"{text} (noted as a left-over; it is cleaned up when the node answers)"
         self.performer.say(f"WARNING: {text}")
         return text
 
+    async def _is_noted(self, number: int, step: Step, problem: str) -> bool:
+        """Note a left-over; return whether it could be."""
+        match step.do, step.undo:
+            case _, NodeCall() as undo:
+                return await self.performer.note_leftover(number, undo, undo, problem)
+            case NodeCall(node=node) as do, NoUndo():
+                end = call(node, lambda n, t: n.abandon(t))
+                return await self.performer.note_leftover(number, end, do, problem)
+            case _:
+                return False
+
+    def _may_be_at_work(self, number: int, step: Step) -> bool:
+        """Whether a node may still do something for a step, for all that this process knows."""
+        progress = self.progress()
+        is_open = number in progress.started and number not in progress.done
+        return is_open and number not in self._answered and bool(nodes_on(step.do))
+
     async def _undo(self, number: int, step: Step) -> str | None:
-        """Undo one step; return why it could not be."""
-        if isinstance(step.undo, NoUndo):
+        """Undo one step, and end what is still done for it; return why that could not be."""
+        is_open = self._may_be_at_work(number, step)
+        if isinstance(step.undo, NoUndo) and not is_open:
             return None
         if isinstance(step.do, Commit) and not await self.performer.has_committed(number):
             return None
@@ -311,7 +377,10 @@ class Stepper:
         refusals = 0
         while True:
             try:
-                await self.performer.take_back(number, step.undo)
+                if is_open:
+                    await self.performer.abandon(number, step.do)
+                if not isinstance(step.undo, NoUndo):
+                    await self.performer.take_back(number, step.undo)
             except ENDS_ATTEMPT:
                 raise
             except GanetiError as error:

@@ -19,10 +19,10 @@ from gantry.core.keys import Answer, Attach, Begin, Refuse, admit
 from gantry.daemons.noded.failures import as_failure
 from gantry.daemons.noded.key_journal import KeyJournal
 from gantry.protocols.codec import Json, dump, load
-from gantry.protocols.errors import StaleEpoch
-from gantry.protocols.identity import Epoch, JobId, Key, Ticket
+from gantry.protocols.errors import StaleAttempt, StaleEpoch
+from gantry.protocols.identity import Attempt, Epoch, JobId, Key, Ticket
 from gantry.protocols.job_course import StepProgress
-from gantry.protocols.noded import ProgressReport, StepFailed
+from gantry.protocols.noded import Interrupted, ProgressReport, StepFailed
 from gantry.runtime.journal import AppendFailed
 from gantry.runtime.logs import Log
 
@@ -33,6 +33,8 @@ DEADLINE_SECONDS_MAX: Final = 24 * 3600.0
 
 PROGRESS_SECONDS_MAX: Final = 20.0
 """How long a question for progress waits for some; its asker hears that there is none."""
+
+NO_ATTEMPT: Final = Attempt(0)
 
 LOG: Final = Log("noded.calls")
 
@@ -68,6 +70,9 @@ class KeyedCalls:
     _nursery: trio.Nursery
     """In which calls run; they end when it is cancelled."""
     _running: dict[Key, _Call] = field(factory=dict, init=False)
+    _abandoned: dict[Key, Attempt] = field(factory=dict, init=False)
+    """Up to which attempt nothing may begin under a key any more; who might still ask for it
+    speaks over a connection to this process, so it need not outlive it."""
 
     @property
     def epoch(self) -> Epoch:
@@ -96,6 +101,8 @@ class KeyedCalls:
         """
         deadline = trio.current_effective_deadline()
         while True:
+            if ticket.attempt <= self._abandoned.get(ticket.key, NO_ATTEMPT):
+                raise Interrupted(str(ticket.key))
             self._keys.book, decision = admit(self._keys.book, ticket)
             match decision:
                 case Refuse(error=error, record=record):
@@ -171,16 +178,40 @@ class KeyedCalls:
             self._keys.book = keys.withdraw(self._keys.book, begin)
             call.not_begun = error
 
-    async def _end(self, superseded: Iterable[Key]) -> None:
-        """Cancel calls of an older attempt and wait for their ends."""
-        calls = [self._running[key] for key in superseded if key in self._running]
+    async def _end(self, unwanted: Iterable[Key]) -> None:
+        """Cancel calls and wait for their ends."""
+        calls = [self._running[key] for key in unwanted if key in self._running]
         for call in calls:
             call.scope.cancel()
         for call in calls:
             await call.ended.wait()
 
+    async def abandon(self, ticket: Ticket) -> None:
+        """End the call in flight under a key, wait for its end, and let none begin there.
+
+        Args:
+            ticket: its key, or that of its undo; who asks, and in which attempt.
+
+        Raises:
+            StaleAttempt, StaleEpoch: somebody newer has spoken.
+            StepFailed: that could not be noted.
+        """
+        self._keys.book, seen = keys.see_attempt(self._keys.book, ticket)
+        match seen:
+            case StaleEpoch() | StaleAttempt():
+                raise seen
+            case keys.AttemptSeen():
+                await self._append(seen)
+            case None:
+                pass
+        key = evolve(ticket.key, undo=False)
+        self._abandoned[key] = max(ticket.attempt, self._abandoned.get(key, NO_ATTEMPT))
+        await self._end([key])
+
     async def forget(self, job: JobId) -> None:
-        """Forget the keys of a job that has ended."""
+        """Forget the keys of a job that has ended; a call of its that nobody waits for ends."""
+        await self._end([key for key in self._running if key.job == job])
+        self._abandoned = {k: each for k, each in self._abandoned.items() if k.job != job}
         self._keys.book, record = keys.forget(self._keys.book, job)
         if record is not None:
             await self._append(record)

@@ -304,6 +304,10 @@ class NodeService(NodeD):
             return await self._calls.progress(key, after)
 
     @override
+    async def abandon(self, ticket: Ticket) -> None:
+        await self._calls.abandon(ticket)
+
+    @override
     async def activate_master_ip(self, ticket: Ticket, address: MasterAddress) -> None:
         await self._change(ticket, type(None), lambda: self._replicas.address.bring_up(address))
 

@@ -124,6 +124,64 @@ async def test_a_defect_is_a_fault() -> None:
             await calls.do(ticket(), int, broken)
 
 
+async def test_a_call_that_is_abandoned_ends_and_is_not_begun_again() -> None:
+    async with noded(MemoryFiles()) as calls, trio.open_nursery() as nursery:
+        work, answers = Work(), list[str]()
+
+        async def ask() -> None:
+            with pytest.raises(Interrupted):
+                await calls.do(ticket(), int, work)
+            answers.append("interrupted")
+
+        nursery.start_soon(ask)
+        await work.entered.wait()
+        await calls.abandon(ticket())
+        assert work.cancelled
+        await trio.testing.wait_all_tasks_blocked()
+        assert answers == ["interrupted"]
+        with pytest.raises(Interrupted):
+            await calls.do(ticket(redo=True), int, at_once)  # a straggler of that attempt
+        assert await calls.do(ticket(attempt=2, redo=True), int, at_once) == 7
+
+
+async def test_what_is_abandoned_before_it_arrives_never_begins() -> None:
+    async with noded(MemoryFiles()) as calls:
+        await calls.abandon(ticket())
+        with pytest.raises(Interrupted):
+            await calls.do(ticket(), int, at_once)
+        assert await calls.do(ticket(step=1), int, at_once) == 7
+        await calls.forget(JobId(1))
+        with pytest.raises(StaleAttempt):
+            await calls.do(ticket(), int, at_once)
+
+
+async def test_only_the_newest_attempt_and_epoch_abandon_anything() -> None:
+    async with noded(MemoryFiles()) as calls, trio.open_nursery() as nursery:
+        work = Work()
+        nursery.start_soon(calls.do, ticket(attempt=2, epoch=2), int, work)
+        await work.entered.wait()
+        with pytest.raises(StaleAttempt):
+            await calls.abandon(ticket(epoch=2))
+        with pytest.raises(StaleEpoch):
+            await calls.abandon(ticket(attempt=2))
+        assert not work.cancelled
+        work.may_end.set()
+
+
+async def test_a_call_of_a_job_that_is_over_ends() -> None:
+    async with noded(MemoryFiles()) as calls, trio.open_nursery() as nursery:
+        work = Work()
+
+        async def ask() -> None:
+            with pytest.raises((Interrupted, StaleAttempt)):  # as it is asked
+                await calls.do(ticket(), int, work)
+
+        nursery.start_soon(ask)
+        await work.entered.wait()
+        await calls.forget(JobId(1))
+        assert work.cancelled
+
+
 async def test_a_client_that_goes_away_does_not_cancel_the_call() -> None:
     async with noded(MemoryFiles()) as calls:
         work = Work()

@@ -1,0 +1,119 @@
+"""A cancelled job does not wait for what nodes are doing for it: they are told to stop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trio
+from tests.unit.operations import job_bench
+from tests.unit.operations.job_bench import JobBench
+from tests.unit.operations.test_every_operation import FAILOVER, MIGRATE, NEW, create
+from tests.unit.operations.twin_cluster import TwinNode, TwinNodeLinks
+from trio.testing import wait_all_tasks_blocked
+
+from gantry.daemons.job.process import JobServer
+from gantry.protocols.identity import JobId, NodeUuid
+from gantry.protocols.opcodes.instance import OpInstanceShutdown
+from gantry.protocols.opcodes.opcode import Opcode
+from gantry.protocols.opcodes.testing import OpTestDelay
+
+DELAY = OpTestDelay(duration=1.0, on_master=False, on_nodes=("node2.gnt.test",))
+
+
+class Hanging:
+    """A call that does not end; the job is cancelled as soon as it has begun."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, method: str) -> None:
+        self.begun = self.ended = 0
+        self.dies = False
+        """Whether the nodes are not heard of any more from then on."""
+        self.ends = False
+        """Whether it ends all the same, some time after the cancel was heard."""
+        servers: list[JobServer] = []
+        links: list[TwinNodeLinks] = []
+
+        def serve(job: JobId) -> JobServer:
+            servers.append(JobServer(job))
+            return servers[-1]
+
+        class Links(TwinNodeLinks):
+            def __init__(self, *given: object) -> None:
+                super().__init__(*given)  # type: ignore[arg-type] # as it came
+                links.append(self)
+
+        async def hang(node: TwinNode, *_: object, **__: object) -> None:
+            self.begun += 1
+            if self.dies:
+                links[-1].dead.add(NodeUuid(node.uuid))
+            await servers[-1].cancel()
+            if self.ends:
+                await wait_all_tasks_blocked(0.01)
+                return
+            try:
+                await trio.sleep_forever()
+            finally:
+                self.ended += 1
+
+        patch.setattr(job_bench, "JobServer", serve)
+        patch.setattr(job_bench, "TwinNodeLinks", Links)
+        patch.setattr(TwinNode, method, hang)
+
+
+@pytest.mark.parametrize(
+    ("opcode", "method"),
+    [
+        (DELAY, "delay"),
+        (create(), "create_os"),
+        (create(), "run_hooks"),
+        (create(), "start_instance"),
+        (MIGRATE, "accept_migration"),
+        (MIGRATE, "migrate_instance"),
+        (OpInstanceShutdown(instance_name=NEW), "stop_instance"),
+        (FAILOVER, "stop_instance"),
+    ],
+    ids=lambda each: each if isinstance(each, str) else each.op_id(),
+)
+async def test_a_call_in_flight_is_broken_off_and_undone(
+    opcode: Opcode, method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = JobBench(tmp_path)
+    if opcode not in (DELAY, create()):
+        assert (await bench.run(create("sharedfile"))).statuses == {0: "success"}
+    before = bench.cluster.picture()
+    with monkeypatch.context() as patched:
+        call = Hanging(patched, method)
+        ran = await bench.run(opcode)
+    assert ran.statuses == {0: "canceled"}, ran.results
+    assert call.begun
+    assert call.ended == call.begun
+    assert bench.cluster.picture() == before
+    assert not any(node.begun for node in bench.cluster.all())
+
+
+async def test_past_the_point_of_no_return_nothing_is_broken_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = JobBench(tmp_path)
+    assert (await bench.run(create("sharedfile"))).statuses == {0: "success"}
+    with monkeypatch.context() as patched:
+        call = Hanging(patched, "finish_migration")
+        call.ends = True
+        ran = await bench.run(MIGRATE)
+    assert call.begun
+    assert ran.statuses == {0: "success"}, ran.results
+    assert not any(node.abandoned for node in bench.cluster.all())
+
+
+async def test_a_node_that_does_not_answer_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: object
+) -> None:
+    bench = JobBench(tmp_path)
+    with monkeypatch.context() as patched:
+        call = Hanging(patched, "delay")
+        call.dies = True
+        ran = await bench.run(DELAY)
+    assert ran.statuses == {0: "canceled"}, ran.results
+    [left] = bench.cluster.wconfd.state.configuration.leftovers.values()
+    assert (left.method, left.object_kind) == ("abandon", "node")
+    assert "noted as a left-over" in str(ran.results[0])
