@@ -16,7 +16,7 @@ from attrs import frozen
 
 from gantry.operations.world import World
 from gantry.protocols.identity import NodeUuid
-from gantry.protocols.locks import BGL, Level, LockName, LockRequest, Mode, lock_name, lock_set
+from gantry.protocols.locks import BGL, Level, LockRequest, Mode, lock_name, lock_set
 from gantry.protocols.opcodes.opcode import Opcode
 from gantry.protocols.steps import Action, Kind, Look, NoUndo, Plan, Step, StepName
 
@@ -64,11 +64,6 @@ def locks(*levels: Members) -> Locks:
 def all_of(level: Level, mode: Mode) -> LockRequest:
     """Return the request for all members of a level, present and future."""
     return LockRequest(lock_set(level), mode)
-
-
-def level_of(name: LockName) -> str:
-    """Return the level of a lock."""
-    return name.partition("/")[0]
 
 
 NOTHING_TO_UNDO = NoUndo("it changes nothing that stays")

@@ -7,7 +7,7 @@ which NodeD attaches the repeat to the call in flight or answers from its journa
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
@@ -60,6 +60,10 @@ class NodeLinks:
         finally:
             for client in links._clients.values():
                 await client.aclose()
+
+    def know(self, nodes: Iterable[Node]) -> None:
+        """Take note of nodes that were read: they need not be looked up."""
+        self._known.update((node.uuid, node) for node in nodes)
 
     async def name(self, node: NodeUuid) -> str:
         """Return a node's name."""

@@ -12,6 +12,7 @@ from typing import Final, Literal, NewType, get_args
 from attrs import frozen
 
 from gantry.protocols.identity import Attempt, JobId
+from gantry.protocols.records import Index
 
 Level = Literal["cluster", "instance", "nodegroup", "node", "node-res", "network", "config"]
 """The levels in the order in which they must be taken."""
@@ -66,6 +67,8 @@ class Granted:
     """All that was asked for is held now."""
 
     held: tuple[Held, ...]
+    index: Index | None = None
+    """The last change of the configuration at that moment: what was read at it is still true."""
 
 
 @frozen

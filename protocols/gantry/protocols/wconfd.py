@@ -146,6 +146,8 @@ class ConfigPart:
     version: int = VERSION
     """The version of the schema that the configuration came with."""
     leftovers: Mapping[str, Leftover] = field(factory=dict)
+    has_leftovers: bool = True
+    """Whether there are any left-overs in the whole configuration; seldom there are."""
 
 
 WantedKind = Literal[
@@ -294,9 +296,10 @@ class WConfD(Protocol):
     async def lock(
         self, owner: LockOwner, requests: tuple[LockRequest, ...], priority: int
     ) -> Granted:
-        """Change an owner's locks, all or none; wait in line until that is possible.
+        """Change an owner's locks, level by level in the fixed order; wait in line where needed.
 
-        A cancelled call withdraws the request. Until LuxiD has named the unfinished jobs every
+        Those of one level are changed all or none. A cancelled call withdraws what still waits;
+        what was got at the levels below stays. Until LuxiD has named the unfinished jobs every
         call waits. A grant that could not be stored stays with the job: asking again repeats it.
         """
 

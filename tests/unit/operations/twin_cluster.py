@@ -123,7 +123,7 @@ class TwinWConfD:
     ) -> Granted:
         await trio.lowlevel.checkpoint()
         self.granted.extend(requests)
-        return Granted(())
+        return Granted((), self.state.index)
 
     async def release(self, owner: LockOwner, level: Level | None) -> None:
         await trio.lowlevel.checkpoint()

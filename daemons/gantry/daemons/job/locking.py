@@ -1,4 +1,4 @@
-"""How a job takes its locks: level by level in the fixed order, waiting in line."""
+"""How a job takes its locks: all in one call, which WConfD answers when the job has them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import trio
 from attrs import define, field
 
 from gantry.daemons.job.outbox import Outbox
-from gantry.operations.operation import Locks, level_of
+from gantry.operations.operation import Locks
 from gantry.protocols.identity import JobId
 from gantry.protocols.job_course import LockWait
 from gantry.protocols.jobproc import BlockedBy, Waited
-from gantry.protocols.locks import LEVELS, Held, LockOwner, LockRequest
+from gantry.protocols.locks import Held, LockOwner, LockRequest
+from gantry.protocols.records import Index
 from gantry.protocols.wconfd import WConfD
 from gantry.runtime.link import Link
 from gantry.runtime.nursery import open_plain_nursery
@@ -39,6 +40,9 @@ class LockTaker:
     priority: int
     opcode: int
     now: Callable[[], float]
+    locked_at: Callable[[Index | None], None] = lambda _: None
+    """Told of each grant, with the last change of the configuration at that moment; of a release
+    with ``None``: what was read before may be of the past."""
     held: tuple[Held, ...] = field(default=(), init=False)
     """What WConfD has granted, in this attempt."""
     _waiting: bool = field(default=False, init=False)
@@ -55,10 +59,8 @@ class LockTaker:
         """
         for _ in range(TRIES_MAX):
             requests = await wanted()
-            for level in LEVELS:
-                now = tuple(r for r in requests if level_of(r.name) == level)
-                if now:
-                    await self._lock(now)
+            if requests:
+                await self._lock(requests)
             if set(await wanted()) <= set(requests):
                 return
             await self.release()
@@ -74,6 +76,7 @@ class LockTaker:
                     lambda w: w.lock(self.owner, requests, self.priority)
                 )
                 self.held = granted.held
+                self.locked_at(granted.index)
             finally:
                 self._waiting = False
             nursery.cancel_scope.cancel()
@@ -107,6 +110,7 @@ class LockTaker:
     async def release(self) -> None:
         """Release all locks and reservations."""
         self.held = ()
+        self.locked_at(None)
         await self.wconfd.call(lambda w: w.release(self.owner, None))
 
     async def adopt(self) -> None:

@@ -149,13 +149,15 @@ class Work:
             now=self.env.clock.now,
         )
         owner = LockOwner(job.job, job.attempt)
+        world = JobWorld(self.env, owner, self.wconfd, self.nodes, performer.say)
+        now, priority = self.env.clock.now, server.priority
         return OpcodeRun(
             number=number,
             is_last=number == len(job.opcodes) - 1,
             intent=intent,
-            world=JobWorld(self.env, owner, self.wconfd, self.nodes, performer.say),
+            world=world,
             locks=LockTaker(
-                self.wconfd, owner, server.outbox, server.priority, number, self.env.clock.now
+                self.wconfd, owner, server.outbox, priority, number, now, world.locked_at
             ),
             stepper=Stepper(
                 opcode=number,

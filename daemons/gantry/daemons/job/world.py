@@ -18,6 +18,7 @@ from gantry.protocols.identity import JobId, NodeUuid
 from gantry.protocols.locks import LockOwner
 from gantry.protocols.noded import NodeD
 from gantry.protocols.objects.node import Node
+from gantry.protocols.records import Index
 from gantry.protocols.scripts.iallocator import Answer
 from gantry.protocols.wconfd import ConfigPart, Invariant, Reserved, Selection, Taken, Want, WConfD
 from gantry.runtime.environment import Environment
@@ -44,6 +45,9 @@ class JobWorld(World):
     reserved: list[Want] = field(factory=list)
     """What was reserved for the job, with the values."""
 
+    _parts: dict[Selection, ConfigPart] = field(factory=dict, init=False)
+    """What was read, as long as it can be taken for the present."""
+
     @property
     @override
     def job(self) -> JobId:
@@ -51,7 +55,25 @@ class JobWorld(World):
 
     @override
     async def read(self, selection: Selection) -> ConfigPart:
-        return await self.wconfd.call(lambda w: w.read(selection))
+        """Return a part of the configuration; the same one again is not asked for again.
+
+        Since the locks are held, what an operation decides about can not change any more.
+        """
+        if selection not in self._parts:
+            part = await self.wconfd.call(lambda w: w.read(selection))
+            self.nodes.know(part.nodes.values())
+            self._parts[selection] = part
+        return self._parts[selection]
+
+    @property
+    def may_have_leftovers(self) -> bool:
+        """Whether anything may be left over anywhere; what was read is enough to say no."""
+        return all(part.has_leftovers for part in self._parts.values())
+
+    def locked_at(self, index: Index | None) -> None:
+        """Forget what was read before the locks were granted and may have changed until then."""
+        for selection in [s for s, part in self._parts.items() if part.index != index]:
+            del self._parts[selection]
 
     @override
     async def ask(self, node: Node, question: Callable[[NodeD], Awaitable[T]]) -> T:

@@ -25,6 +25,7 @@ from gantry.core.locking.holdings import (
     record_of,
     replay,
 )
+from gantry.core.locking.names import by_level
 from gantry.core.locking.times import LockTimes
 from gantry.core.locking.waiting import Locks
 from gantry.protocols.codec import to_bytes
@@ -53,6 +54,8 @@ LOG: Final = Log("wconfd.locks")
 class _Waiter:
     """A call that waits for its job's turn."""
 
+    priority: int
+    """The present one, which may have been changed since the call."""
     over: trio.Event = field(factory=trio.Event, init=False)
     granted: bool = field(default=False, init=False)
     """Whether the wait ended well; else the request was taken back."""
@@ -106,24 +109,29 @@ class LockStore:
     ) -> Granted:
         """See :meth:`gantry.protocols.wconfd.WConfD.lock`."""
         await self.ready.wait()
-        self.locks, others, answer = waiting.request(self.locks, owner, requests, priority)
-        self._wake(others)
-        if isinstance(answer, Blocked):
-            self._times.asks(owner.job, self._env.clock.now())
-            await self._wait_for_turn(owner)
-        self._note(owner.job)
+        self._unsaid.add(owner.job)  # whatever it gets, also where the rest fails
+        for asked in by_level(requests) or ((),):
+            self.locks, others, answer = waiting.request(self.locks, owner, asked, priority)
+            self._wake(others)
+            if isinstance(answer, Blocked):
+                self._times.asks(owner.job, self._env.clock.now())
+                priority = await self._wait_for_turn(owner, priority)
+            self._note(owner.job)
         await self._say(owner.job)
         return Granted(self.locks.allocation.held(owner.job))
 
-    async def _wait_for_turn(self, owner: LockOwner) -> None:
+    async def _wait_for_turn(self, owner: LockOwner, priority: int) -> int:
         """Wait until the job's request is granted; cancellation takes the request back.
+
+        Returns:
+            The priority, which may have been changed meanwhile.
 
         Raises:
             StaleAttempt: a newer attempt took it back.
             BadCall: another call of the same job took its place, or the job let it go.
         """
         former = self._waiters.get(owner.job)
-        waiter = self._waiters[owner.job] = _Waiter()
+        waiter = self._waiters[owner.job] = _Waiter(priority)
         if former is not None:  # most likely of a connection that was lost
             former.end(granted=False)
         try:
@@ -139,6 +147,7 @@ class LockStore:
             if newest != owner.attempt:
                 raise StaleAttempt(owner.job, owner.attempt, newest)
             raise BadCall("lock", f"the waiting request of job {owner.job} was taken back")
+        return waiter.priority
 
     async def try_lock(
         self, owner: LockOwner, requests: tuple[LockRequest, ...]
@@ -163,7 +172,9 @@ class LockStore:
         self._wake(others, taken_back=owner.job)
 
     def set_priority(self, job: JobId, priority: int) -> None:
-        """Change the priority of a waiting request."""
+        """Change the priority of a waiting request, and of what its call asks for after it."""
+        if job in self._waiters:
+            self._waiters[job].priority = priority
         self.locks, others = waiting.set_priority(self.locks, job, priority)
         self._wake(others)
 

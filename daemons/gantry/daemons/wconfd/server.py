@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import trio
-from attrs import frozen
+from attrs import evolve, frozen
 from typing_extensions import override
 
 from gantry.core.config.selection import select
@@ -106,7 +106,8 @@ class WConfDServer(WConfD):
     async def lock(
         self, owner: LockOwner, requests: tuple[LockRequest, ...], priority: int
     ) -> Granted:
-        return await self.held.lock(owner, requests, priority)
+        granted = await self.held.lock(owner, requests, priority)
+        return evolve(granted, index=self.config.durable.index)
 
     @override
     async def try_lock(

@@ -41,6 +41,7 @@ def select(state: State, selection: Selection) -> ConfigPart:
         networks=dict(_found(state, Network, configuration.networks.values(), selection.networks)),
         version=configuration.version,
         leftovers={each.uuid: each for each in _leftovers(state, selection.leftovers_of_nodes)},
+        has_leftovers=bool(configuration.leftovers),
     )
 
 

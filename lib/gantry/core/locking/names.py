@@ -6,10 +6,11 @@ lock, ``cluster/config``, is a level of its own and is covered by nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, cast
 
 from gantry.protocols.errors import BadCall
-from gantry.protocols.locks import LEVELS, LOCKSET, Level, LockName, lock_set
+from gantry.protocols.locks import LEVELS, LOCKSET, Level, LockName, LockRequest, lock_set
 
 CONFIG: Final = LockName("cluster/config")
 
@@ -35,6 +36,18 @@ def rank(name: LockName) -> Rank:
     """Return a lock's place in the order: by level, the lockset before its members."""
     member = name.partition("/")[2]
     return LEVELS.index(level_of(name)), member != LOCKSET, member
+
+
+def by_level(requests: Iterable[LockRequest]) -> tuple[tuple[LockRequest, ...], ...]:
+    """Return the requests of each level that has some, in the order of the levels.
+
+    Raises:
+        BadCall: one names no lock.
+    """
+    levels: dict[Level, list[LockRequest]] = {}
+    for each in requests:
+        levels.setdefault(level_of(each.name), []).append(each)
+    return tuple(tuple(levels[level]) for level in LEVELS if level in levels)
 
 
 def cover_of(name: LockName) -> LockName | None:

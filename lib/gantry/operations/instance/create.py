@@ -8,8 +8,8 @@ from gantry.operations.allocation import EVERY_NODE, allocator_for
 from gantry.operations.hooks import with_hooks
 from gantry.operations.instance.hook_variables import instance_hooks, instance_variables
 from gantry.operations.instance.names import check_instance_name
-from gantry.operations.instance.new_disks import choose_template, new_disks
-from gantry.operations.instance.new_nics import new_nics
+from gantry.operations.instance.new_disks import choose_template, disk_wants, new_disks
+from gantry.operations.instance.new_nics import wanted_nics
 from gantry.operations.instance.os_check import check_os
 from gantry.operations.instance.placement import place
 from gantry.operations.instance.policy import check_policy
@@ -39,11 +39,14 @@ OS_SECONDS_MAX: Final = 3600.0
 
 DISK_SECONDS_MAX: Final = 900.0
 
+CONCERNED: Final = Selection(nodes="all", groups="all", networks="all")
+"""What decides about a new instance; asked for twice, it is read once."""
+
 
 async def needed_locks(opcode: OpInstanceCreate, world: World) -> Locks:
     """Lock the new name and the node, or all nodes for an allocator to choose from."""
     _check_supported(opcode)
-    part = await world.read(Selection(nodes="all"))
+    part = await world.read(CONCERNED)
     new: Members = ("instance", "exclusive", [opcode.instance_name.lower()])
     if opcode.pnode is None:
         allocator_for(opcode.iallocator, part.cluster)
@@ -78,7 +81,7 @@ def _check_supported(opcode: OpInstanceCreate) -> None:
 
 async def plan(opcode: OpInstanceCreate, world: World) -> Plan:
     """Choose everything, then make disks, note the instance, install it, start it."""
-    part = await world.read(Selection(nodes="all", groups="all", networks="all"))
+    part = await world.read(CONCERNED)
     node = await place(opcode, world, part)
     check_takes_instances(node)
     instance, disks = await _design(opcode, world, part, node)
@@ -132,8 +135,14 @@ async def _design(
     if opcode.os_type is None and not opcode.no_install:
         raise OpPrereqError("say which OS definition to install (-o), or --no-install")
     template = choose_template(opcode, cluster)
-    _, uuid = await world.reserve(Want("instance name", name), Want("uuid"))
-    disks = await new_disks(opcode, template, node.uuid, world)
+    nics, for_disks = wanted_nics(opcode, part, part.groups[node.group]), disk_wants(opcode)
+    _, uuid, *values = await world.reserve(
+        *(Want("instance name", name), Want("uuid")),
+        *for_disks,
+        *(want for nic in nics for want in nic.wants),
+    )
+    disks = new_disks(opcode, template, node.uuid, values[: len(for_disks)], world.now())
+    left = iter(values[len(for_disks) :])
     instance = Instance(
         name=name,
         primary_node=node.uuid,
@@ -145,7 +154,7 @@ async def _design(
         osparams_private={k: str(v.value) for k, v in (opcode.osparams_private or {}).items()},
         admin_state="down",
         admin_state_source="admin",
-        nics=await new_nics(opcode, world, part, part.groups[node.group]),
+        nics=tuple(nic.reserved(left) for nic in nics),
         disks=tuple(disk.uuid for disk in disks),
         disks_active=False,
         ctime=world.now(),

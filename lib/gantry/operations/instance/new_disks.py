@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 from typing import Final, Literal
 
 from attrs import frozen
 
-from gantry.operations.world import World
 from gantry.protocols.errors import OpPrereqError
 from gantry.protocols.identity import DiskUuid, NodeUuid
 from gantry.protocols.objects.cluster import Cluster
@@ -68,21 +67,39 @@ def _folder(opcode: OpInstanceCreate, cluster: Cluster, template: FileBased) -> 
     return PurePosixPath(base) / below / opcode.instance_name.lower()
 
 
-async def new_disks(
-    opcode: OpInstanceCreate, template: Template, primary: NodeUuid, world: World
+def disk_wants(opcode: OpInstanceCreate) -> tuple[Want, ...]:
+    """Return what the disks that are asked for need to be told apart: see :func:`new_disks`.
+
+    Raises:
+        OpPrereqError: there are too many.
+    """
+    if len(opcode.disks) > DISKS_MAX:
+        raise OpPrereqError(f"an instance has at most {DISKS_MAX} disks")
+    return (Want("uuid"),) * (2 * len(opcode.disks))
+
+
+def new_disks(
+    opcode: OpInstanceCreate,
+    template: Template,
+    primary: NodeUuid,
+    uuids: Sequence[str],
+    now: float,
 ) -> tuple[Disk, ...]:
     """Check the disks that are asked for and choose their places.
+
+    Args:
+        opcode: asks for them.
+        template: where they go.
+        primary: the node that they are on.
+        uuids: as :func:`disk_wants` says, and reserved.
+        now: the time.
 
     Raises:
         OpPrereqError: a parameter is wrong.
     """
     if template.name == "diskless":
         return ()
-    if len(opcode.disks) > DISKS_MAX:
-        raise OpPrereqError(f"an instance has at most {DISKS_MAX} disks")
-    count = len(opcode.disks)
-    uuids = await world.reserve(*[Want("uuid") for _ in range(2 * count)])
-    disks = []
+    count, disks = len(opcode.disks), []
     for index, given in enumerate(opcode.disks):
         _check_keys(index, given.keys())
         path = template.folder / f"{uuids[count + index]}.file.disk{index}"
@@ -98,8 +115,8 @@ async def new_disks(
                 params={},
                 uuid=DiskUuid(uuids[index]),
                 serial_no=1,
-                ctime=world.now(),
-                mtime=world.now(),
+                ctime=now,
+                mtime=now,
             )
         )
     return tuple(disks)

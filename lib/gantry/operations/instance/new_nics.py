@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from ipaddress import ip_address
+from itertools import islice
 from typing import Final
 
+from attrs import evolve, frozen
+
 from gantry.operations.lookup import find_network
-from gantry.operations.world import World
 from gantry.protocols.errors import OpPrereqError
 from gantry.protocols.identity import NetworkUuid, NicUuid
 from gantry.protocols.objects.group import NodeGroup
@@ -27,37 +30,52 @@ POOL: Final = "pool"
 Given = GivenNic
 
 
-async def new_nics(
-    opcode: OpInstanceCreate, world: World, part: ConfigPart, group: NodeGroup
-) -> tuple[Nic, ...]:
-    """Check the NICs that are asked for, and reserve what is theirs alone.
+@frozen
+class WantedNic:
+    """A NIC that was checked; what is its alone is still to be reserved."""
+
+    wants: tuple[Want, ...]
+    """A UUID, a MAC address and, if it is one of a network, an IP address."""
+    nic: Nic
+    """Without these."""
+
+    def reserved(self, values: Iterator[str]) -> Nic:
+        """Return the NIC with the next of the reserved values."""
+        uuid, mac, *ip = islice(values, len(self.wants))
+        return evolve(self.nic, uuid=NicUuid(uuid), mac=mac, ip=ip[0] if ip else self.nic.ip)
+
+
+def wanted_nics(
+    opcode: OpInstanceCreate, part: ConfigPart, group: NodeGroup
+) -> tuple[WantedNic, ...]:
+    """Check the NICs that are asked for.
 
     Raises:
-        OpPrereqError: a parameter is wrong, or an address is taken.
+        OpPrereqError: a parameter is wrong.
     """
-    return tuple([await _nic(given, world, part, group) for given in opcode.nics])
+    return tuple(_wanted(given, part, group) for given in opcode.nics)
 
 
-async def _nic(given: Given, world: World, part: ConfigPart, group: NodeGroup) -> Nic:
+def _wanted(given: Given, part: ConfigPart, group: NodeGroup) -> WantedNic:
     network = _network(given, part)
     params = _params(given, group, network)
     mac = given.get("mac")
-    (uuid, chosen_mac) = await world.reserve(
-        Want("uuid"), Want("mac", None if mac in AUTO else _mac(mac), _uuid(network))
-    )
-    ip = await _ip(given.get("ip"), network, world)
+    ip = _ip(given.get("ip"), network)
+    wants = [Want("uuid"), Want("mac", None if mac in AUTO else _mac(mac), _uuid(network))]
+    if network is not None and ip is not None:
+        wants.append(Want("ip", None if ip == POOL else ip, network.uuid))
     nic = Nic(
-        mac=chosen_mac,
+        mac="",
         ip=ip,
         nicparams=params,
         network=_uuid(network),
         name=given.get("name") or None,
-        uuid=NicUuid(uuid),
+        uuid=NicUuid(""),
     )
     filled = filled_nicparams(part.cluster, nic)
     if filled.mode == "routed" and ip is None:
         raise OpPrereqError("a routed NIC needs an IP address (ip=...)")
-    return nic
+    return WantedNic(tuple(wants), nic)
 
 
 def _uuid(network: Network | None) -> NetworkUuid | None:
@@ -96,18 +114,14 @@ def _is_hex(text: str) -> bool:
     return all(character in "0123456789abcdef" for character in text)
 
 
-async def _ip(ip: str | None, network: Network | None, world: World) -> str | None:
+def _ip(ip: str | None, network: Network | None) -> str | None:
     if ip in NONE or ip is None:
         return None
     if ip == POOL:
         if network is None:
             raise OpPrereqError("ip=pool needs a network to take the address from (network=...)")
-        (chosen,) = await world.reserve(Want("ip", None, network.uuid))
-        return chosen
+        return POOL
     try:
-        checked = str(ip_address(ip))
+        return str(ip_address(ip))
     except ValueError:
         raise OpPrereqError(f"{ip!r} is not an IP address") from None
-    if network is not None:
-        await world.reserve(Want("ip", checked, network.uuid))
-    return checked

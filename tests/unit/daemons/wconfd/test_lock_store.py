@@ -18,6 +18,7 @@ from gantry.daemons.wconfd.lock_store import LockStore
 from gantry.protocols.errors import BadCall, StaleAttempt
 from gantry.protocols.identity import Attempt, Epoch, JobId
 from gantry.protocols.locks import (
+    BGL,
     Blocked,
     Granted,
     Held,
@@ -84,6 +85,52 @@ async def test_who_gives_up_leaves_the_line() -> None:
         await trio.testing.wait_all_tasks_blocked()
         assert held(store, THREE) == {B}
         assert not store.locks.waiting
+
+
+async def test_locks_of_several_levels_are_taken_in_their_order_with_one_flush() -> None:
+    node = lock_name("node", "n")
+    both = (LockRequest(node, "exclusive"), LockRequest(A, "exclusive"))
+    async with lock_store(master_files()) as store, open_plain_nursery() as nursery:
+        await store.lock(owner(ONE), (LockRequest(node, "exclusive"),), 0)
+        nursery.start_soon(store.lock, owner(TWO), both, 0)
+        await trio.testing.wait_all_tasks_blocked()
+        assert held(store, TWO) == {A}
+        flushes = store.journal.figures.flushes
+        store.release(owner(ONE), None)
+        await trio.testing.wait_all_tasks_blocked()
+        assert held(store, TWO) == {A, node}
+        assert store.journal.figures.flushes == flushes + 1
+        await store.lock(owner(THREE), (LockRequest(BGL, "shared"), LockRequest(B, "shared")), 0)
+        assert store.journal.figures.flushes == flushes + 2
+
+
+async def test_what_was_got_at_a_lower_level_is_kept_through_a_restart() -> None:
+    node, files = lock_name("node", "n"), master_files()
+    both = (LockRequest(A, "exclusive"), LockRequest(node, "exclusive"))
+    async with lock_store(files) as store, open_plain_nursery() as nursery:
+        await store.lock(owner(ONE), (LockRequest(node, "exclusive"),), 0)
+        nursery.start_soon(store.lock, owner(TWO), both, 0)
+        await trio.testing.wait_all_tasks_blocked()
+        await take(store, THREE, "b")
+        nursery.cancel_scope.cancel()
+    async with lock_store(files, ready=False) as store:
+        await store.name_jobs([LivingJob(owner(job)) for job in (ONE, TWO, THREE)], sample_state())
+        assert held(store, TWO) == {A}
+
+
+async def test_a_new_priority_counts_at_the_next_level_too() -> None:
+    node = lock_name("node", "n")
+    both = (LockRequest(A, "exclusive"), LockRequest(node, "exclusive"))
+    async with lock_store(master_files()) as store, open_plain_nursery() as nursery:
+        await store.lock(owner(ONE), (LockRequest(A, "exclusive"),), 0)
+        await store.lock(owner(THREE), (LockRequest(node, "exclusive"),), 0)
+        nursery.start_soon(store.lock, owner(TWO), both, 0)
+        await trio.testing.wait_all_tasks_blocked()
+        store.set_priority(TWO, -7)
+        store.drop_job(ONE)
+        await trio.testing.wait_all_tasks_blocked()
+        assert store.locks.waiting[TWO].priority == -7
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_second_call_of_a_job_takes_the_place_of_its_first() -> None:

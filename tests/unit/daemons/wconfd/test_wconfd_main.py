@@ -59,9 +59,8 @@ async def test_a_jobs_life() -> None:
         assert isinstance(env.readiness, RecordedReadiness)
         assert env.readiness.states == ["READY=1"]
         await wconfd.name_jobs(Epoch(1), ())
-        assert await wconfd.lock(OWNER, (LockRequest(BGL, "shared"),), 0) == Granted(
-            (Held(BGL, "shared"),)
-        )
+        granted = await wconfd.lock(OWNER, (LockRequest(BGL, "shared"),), 0)
+        assert granted == Granted((Held(BGL, "shared"),), Index(0))
         (state,) = await wconfd.locks()
         assert (state.name, state.mode, state.owners, state.waits) == (BGL, "shared", (1,), ())
         assert await wconfd.blockers(OWNER) == ()
@@ -72,6 +71,7 @@ async def test_a_jobs_life() -> None:
         assert part.instances[INST1].admin_state == "down"
         assert len(part.nodes) == 3
         assert await wconfd.commit(ticket(UP), UP) == Committed(Index(1))
+        assert (await wconfd.lock(OWNER, (), 0)).index == Index(1)
         answer = await wconfd.deltas(Index(0))
         assert isinstance(answer, Deltas)
         assert await wconfd.verify() == ()
