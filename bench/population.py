@@ -62,7 +62,8 @@ def populate(cluster: DevCluster, instances: int) -> None:
     path = cluster.master.root / "var/lib/ganeti/config.data"
     config: Object = json.loads(path.read_text())
     model = next(each for each in config["instances"].values() if each["name"] == FIRST)
-    config["cluster"]["tags"] = []  # they are a part of every change of the cluster
+    config["cluster"]["tags"] = []  # they are a part of every change of the cluster,
+    model["tags"] = []  # and of its instance, and of what ConfD answers
     master = config["nodes"][config["cluster"]["master_node"]]
     nodes = [master, *(_node(master, number) for number in range(nodes_of(instances)))]
     config["nodes"] = {each["uuid"]: each for each in nodes}

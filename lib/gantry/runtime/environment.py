@@ -171,6 +171,9 @@ Peer = tuple[str, int]
 Datagram = tuple[bytes, Peer]
 """What was received, and from whom; or what is to be sent, and to whom."""
 
+Pieces = tuple[bytes, ...]
+"""What a datagram is put together of when it is sent: large pieces need not be copied before."""
+
 
 class DatagramSocket(Protocol):
     """A bound UDP socket. Opened by :meth:`Network.udp`."""
@@ -188,7 +191,7 @@ class DatagramSocket(Protocol):
             OSError: it can not be sent: there is no way to the peer, or it is too large.
         """
 
-    async def send_some(self, datagrams: Sequence[Datagram]) -> None:
+    async def send_some(self, datagrams: Sequence[tuple[Pieces, Peer]]) -> None:
         """Send datagrams; any of them may get lost, those that can not be sent among them."""
 
     def port(self) -> int:

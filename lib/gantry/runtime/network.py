@@ -14,7 +14,7 @@ import trio
 from attrs import frozen
 from typing_extensions import override
 
-from gantry.runtime.environment import Datagram, DatagramSocket, Network, Peer
+from gantry.runtime.environment import Datagram, DatagramSocket, Network, Peer, Pieces
 
 BACKLOG: Final = 128
 DATAGRAM_BYTES_MAX: Final = 65535
@@ -64,15 +64,15 @@ class RealDatagramSocket(DatagramSocket):
                 return
 
     @override
-    async def send_some(self, datagrams: Sequence[Datagram]) -> None:
+    async def send_some(self, datagrams: Sequence[tuple[Pieces, Peer]]) -> None:
         await trio.lowlevel.checkpoint()
-        send = self._socket.sendto
-        for data, to in datagrams:
+        send = self._socket.sendmsg
+        for pieces, to in datagrams:
             try:
-                send(data, to)
+                send(pieces, (), 0, to)
             except BlockingIOError:
                 with contextlib.suppress(OSError):
-                    await self.send(data, to)
+                    await self.send(b"".join(pieces), to)
             except OSError:
                 continue  # its way is gone, or a firewall refuses: as good as lost
 

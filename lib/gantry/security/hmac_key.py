@@ -63,8 +63,8 @@ class Signer:
 
     def is_signed(self, salt: str, message: str, signature: str) -> bool:
         """Whether the signature is right; takes the same time wherever it differs."""
-        ours = self.sign((salt + message).encode()).encode()
-        return hmac.compare_digest(ours, signature.encode(errors="surrogatepass"))
+        ours = self.sign((salt + message).encode())
+        return signature.isascii() and hmac.compare_digest(ours, signature)
 
 
 def sign(key: bytes, salt: str, message: str) -> str:

@@ -395,7 +395,7 @@ def canonical(value: object) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
-def from_bytes(data: bytes) -> object:
+def from_bytes(data: bytes | str) -> object:
     """Parse UTF-8 JSON.
 
     Raises:

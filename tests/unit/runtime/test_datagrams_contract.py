@@ -50,12 +50,12 @@ async def test_a_datagram_arrives_with_its_sender(pair: Pair) -> None:
 
 async def test_many_are_received_at_once_and_in_order(pair: Pair) -> None:
     one, two = pair
-    await one.send_some([(b"%d" % number, (HOST, two.port())) for number in range(10)])
+    await one.send_some([((b"piece ", b"%d" % number), (HOST, two.port())) for number in range(10)])
     received = await two.receive_some(4)
     assert len(received) == 4
     while len(received) < 10:
         received += await two.receive_some(64)
-    assert [data for data, _ in received] == [b"%d" % number for number in range(10)]
+    assert [data for data, _ in received] == [b"piece %d" % number for number in range(10)]
 
 
 async def test_an_empty_datagram_is_one(pair: Pair) -> None:
@@ -84,14 +84,14 @@ async def test_what_is_too_large_is_refused_or_lost(pair: Pair) -> None:
     large = bytes(65508)
     with pytest.raises(OSError, match=r"\S"):
         await one.send(large, (HOST, two.port()))
-    await one.send_some([(large, (HOST, two.port())), (b"small", (HOST, two.port()))])
+    await one.send_some([((large,), (HOST, two.port())), ((b"small",), (HOST, two.port()))])
     assert (await two.receive())[0] == b"small"
 
 
 async def test_a_peer_that_is_not_there_harms_nobody(pair: Pair) -> None:
     one, two = pair
     for _ in range(3):
-        await one.send_some([(b"lost", (HOST, NOBODY)), (b"found", (HOST, two.port()))])
+        await one.send_some([((b"lost",), (HOST, NOBODY)), ((b"found",), (HOST, two.port()))])
     await two.send(b"to one", (HOST, one.port()))
     assert (await one.receive())[0] == b"to one"
     assert [data for data, _ in await two.receive_some(3)] == [b"found"] * 3

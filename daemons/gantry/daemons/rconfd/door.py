@@ -6,8 +6,6 @@ checked first, and nothing is kept of a datagram that was not signed.
 
 from __future__ import annotations
 
-import re
-from collections import deque
 from typing import Final, Literal
 
 from attrs import define, field
@@ -21,42 +19,48 @@ from gantry.protocols.rconfd import (
     REPLY_BYTES_MAX,
     REQUEST_BYTES_MAX,
     Request,
-    parse_envelope,
+    open_envelope,
     parse_request,
 )
+from gantry.runtime.environment import Pieces
 from gantry.security.hmac_key import Signer
 
 Dropped = Literal["oversized", "malformed", "stale", "forged", "replayed", "senseless"]
 """``malformed``: no envelope. ``senseless``: signed, and yet no request of this protocol."""
 
-REMEMBERED_MAX: Final = 65536
-"""Signatures kept in memory (some 8 MiB); only holders of the key can make it run full, and then
-the oldest are forgotten first."""
+GENERATION_MAX: Final = 65536
+"""Signatures that are remembered together, and as many of the generation before (some 16 MiB);
+only holders of the key can make it run full, and then the older ones are forgotten."""
 
-_SALT: Final = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+SALT_DIGITS_MAX: Final = 18
+"""Of the time that a request's salt is."""
+
+_HEAD: Final = MAGIC + b'{"msg":"'
 
 
 @define
 class SeenSignatures:
-    """The signatures of the last minutes: each datagram is answered once."""
+    """The signatures of the last minutes: each datagram is answered once.
 
-    _seen: set[str] = field(factory=set, init=False)
-    _order: deque[tuple[float, str]] = field(factory=deque, init=False)
+    They are forgotten by generations, an old one whole when the present one is closed.
+    """
+
+    _present: set[str] = field(factory=set, init=False)
+    _old: set[str] = field(factory=set, init=False)
+    _began: float = field(default=0.0, init=False)
+    """When the present generation did, in seconds since the epoch."""
 
     def is_new(self, signature: str, now: float) -> bool:
         """Remember a signature; say whether it was unknown.
 
-        One is kept for twice the clock skew: later than that its datagram is stale anyway.
+        One is kept for twice the clock skew at least: then its datagram is stale anyway.
         """
-        while self._order and (
-            abs(now - self._order[0][0]) > 2 * CLOCK_SKEW_SECONDS_MAX
-            or len(self._order) >= REMEMBERED_MAX
-        ):
-            self._seen.discard(self._order.popleft()[1])
-        if signature in self._seen:
+        is_over = abs(now - self._began) > 2 * CLOCK_SKEW_SECONDS_MAX
+        if is_over or len(self._present) >= GENERATION_MAX:
+            self._old, self._present, self._began = self._present, set(), now
+        if signature in self._present or signature in self._old:
             return False
-        self._seen.add(signature)
-        self._order.append((now, signature))
+        self._present.add(signature)
         return True
 
 
@@ -81,42 +85,41 @@ class Door:
         if len(datagram) > REQUEST_BYTES_MAX:
             return "oversized"
         try:
-            envelope = parse_envelope(datagram)
+            msg, salt, hmac = open_envelope(datagram)
         except Malformed:
             return "malformed"
-        if not _is_fresh(envelope.salt, now):
+        if not _is_fresh(salt, now):
             return "stale"
-        if not self._signer.is_signed(envelope.salt, envelope.msg, envelope.hmac):
+        if not self._signer.is_signed(salt, msg, hmac):
             return "forged"
-        if not self._seen.is_new(envelope.hmac.lower(), now):
+        if not self._seen.is_new(hmac, now):
             return "replayed"
         try:
-            return parse_request(envelope.msg)
+            return parse_request(msg)
         except Malformed:
             return "senseless"
 
-    def sealed(self, begun: Rendered, end: Rendered, rsalt: str) -> bytes:
+    def sealed(self, begun: Rendered, end: Rendered, rsalt: str) -> Pieces:
         """Return the datagram that carries a reply; one too large for it becomes an error.
+
+        The reply itself is a piece of the datagram as it is kept: it is not copied.
 
         Args:
             begun: the reply without its end.
             end: its end.
             rsalt: the salt that the request asks for.
         """
-        datagram = self._sealed(begun, end, rsalt)
-        return datagram if len(datagram) <= REPLY_BYTES_MAX else self._sealed(TOO_LARGE, end, rsalt)
+        pieces = self._sealed(begun, end, rsalt)
+        if sum(map(len, pieces)) > REPLY_BYTES_MAX:
+            pieces = self._sealed(TOO_LARGE, end, rsalt)
+        return pieces
 
-    def _sealed(self, begun: Rendered, end: Rendered, rsalt: str) -> bytes:
+    def _sealed(self, begun: Rendered, end: Rendered, rsalt: str) -> Pieces:
         signature = self._signer.sign(rsalt.encode(), begun.plain, end.plain)
-        return b'%s{"msg":"%s%s","salt":%s,"hmac":"%s"}' % (
-            MAGIC,
-            begun.escaped,
-            end.escaped,
-            to_bytes(rsalt),
-            signature.encode(),
-        )
+        tail = b'","salt":%s,"hmac":"%s"}' % (to_bytes(rsalt), signature.encode())
+        return _HEAD, begun.escaped, end.escaped + tail
 
 
 def _is_fresh(salt: str, now: float) -> bool:
-    sent = _SALT.fullmatch(salt)
-    return sent is not None and abs(now - int(salt)) <= CLOCK_SKEW_SECONDS_MAX
+    is_time = len(salt) <= SALT_DIGITS_MAX and salt.isdigit() and salt.isascii()
+    return is_time and abs(now - int(salt)) <= CLOCK_SKEW_SECONDS_MAX

@@ -45,8 +45,12 @@ the datagram's own length decides)."""
 _INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}")
 """An array index of a JSON pointer (RFC 6901 section 4)."""
 
-TOO_LARGE: Final = rendered_error(ErrorCode.INTERNAL)
-"""What is answered where the answer does not fit into a datagram."""
+TOO_LARGE: Final = rendered_error(
+    f"the answer is larger than a datagram ({REPLY_BYTES_MAX} bytes); "
+    "ask for less, or ask the master with gnt-node, gnt-instance or RAPI"
+)
+"""What is answered where the answer does not fit into a datagram: an error's text, as for all that
+a server fails to answer, since the numbers of errors have none for it."""
 
 
 @frozen
@@ -64,7 +68,7 @@ Found = Kept | Rendered
 
 def find_answer(view: ConfdView, type_: RequestType, query: Query) -> Found:
     """Find out what a question is about."""
-    return _QUESTIONS[type_](view, query)
+    return _BY_NUMBER[type_](view, query)
 
 
 # --- about the cluster ---------------------------------------------------------------------------
@@ -335,3 +339,6 @@ _QUESTIONS: Final[Mapping[RequestType, Callable[[ConfdView, Query], Found]]] = {
     RequestType.CONFIG_VALUE: _value,
     RequestType.DATA_COLLECTORS: _collectors,
 }
+
+_BY_NUMBER: Final = tuple(_QUESTIONS[type_] for type_ in RequestType)
+"""The types are 0, 1, 2 and so on, and an enumeration's own hash is slow."""

@@ -42,7 +42,8 @@ class AnswerBook:
     view: ConfdView
     end: Rendered = field(init=False)
     """The end of a reply that says where in the log it stands."""
-    _ready: dict[RequestType, dict[Hashable, Rendered]] = field(init=False)
+    _ready: list[dict[Hashable, Rendered]] = field(init=False)
+    """By the type's number."""
     _kept_bytes: int = field(default=0, init=False)
     """Of all answers that were kept since all were thrown away."""
 
@@ -98,7 +99,7 @@ class AnswerBook:
             self._ready[type_].pop(about, None)
 
     def _throw_all_away(self) -> None:
-        self._ready = {type_: {} for type_ in RequestType}
+        self._ready = [{} for _ in RequestType]
         self._kept_bytes = 0
 
 

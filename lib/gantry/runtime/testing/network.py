@@ -18,7 +18,7 @@ import trio
 from attrs import define, field
 from typing_extensions import override
 
-from gantry.runtime.environment import Datagram, DatagramSocket, Network, Peer
+from gantry.runtime.environment import Datagram, DatagramSocket, Network, Peer, Pieces
 from gantry.runtime.testing.life import Life
 from gantry.runtime.testing.streams import EndPoint, MemoryStream, Watch, connection, ignore
 from gantry.runtime.testing.wires import Station, Wires
@@ -187,10 +187,11 @@ class MemoryDatagramSocket(DatagramSocket):
         self._send(data, to)
 
     @override
-    async def send_some(self, datagrams: Sequence[Datagram]) -> None:
+    async def send_some(self, datagrams: Sequence[tuple[Pieces, Peer]]) -> None:
         await trio.lowlevel.checkpoint()
         self._check()
-        for data, to in datagrams:
+        for pieces, to in datagrams:
+            data = b"".join(pieces)
             if len(data) <= DATAGRAM_BYTES_MAX:
                 self._send(data, to)
 

@@ -52,7 +52,7 @@ def test_what_ganeti_answered_we_answer(sample: dict[str, Any], book: AnswerBook
     request = door.admit(signed_anew(sample), RECORDED_AT)
 
     assert isinstance(request, Request)
-    datagram = door.sealed(*book.answer(request), request.rsalt)
+    datagram = b"".join(door.sealed(*book.answer(request), request.rsalt))
     envelope = parse_envelope(datagram)
     assert envelope.salt == request.rsalt
     assert envelope.hmac == sign(KEY, envelope.salt, envelope.msg)

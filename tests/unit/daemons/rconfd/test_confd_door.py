@@ -10,7 +10,6 @@ from gantry.protocols.rconfd import (
     MAGIC,
     REPLY_BYTES_MAX,
     Envelope,
-    Reply,
     Request,
     RequestType,
     Status,
@@ -90,24 +89,30 @@ def test_forged_datagrams_leave_no_trace() -> None:
     assert door._seen == SeenSignatures()
 
 
-def test_old_signatures_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door_module, "REMEMBERED_MAX", 2)
-    seen = SeenSignatures()
+def test_old_signatures_are_forgotten_a_generation_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(door_module, "GENERATION_MAX", 2)
+    full = SeenSignatures()
 
-    assert [seen.is_new(name, NOW) for name in ("a", "b", "a", "c", "a")] == [
-        True,
-        True,
-        True,
-        True,
-        True,
-    ]  # fmt: skip - the third pushes out the first, and so on
-    assert SeenSignatures().is_new("a", NOW)
+    fresh = [full.is_new(name, NOW) for name in ("a", "b", "a", "c", "b", "d", "e", "c", "a")]
+    assert fresh == [True, True, False, True, False, True, True, False, True]
+
     late = SeenSignatures()
     assert late.is_new("a", NOW)
-    assert not late.is_new("a", NOW + 600)
-    assert late.is_new("a", NOW + 601)
+    assert late.is_new("b", NOW + 600)
+    assert not late.is_new("a", NOW + 601)
+    assert not late.is_new("b", NOW + 1200)
+    assert late.is_new("a", NOW + 1202)
 
 
 def test_a_reply_beyond_a_datagram_becomes_an_error() -> None:
     sealed = Door(KEY).sealed(rendered_answer("x" * REPLY_BYTES_MAX, 4), PLAIN_END, "r")
-    assert parse_reply(parse_envelope(sealed).msg) == Reply(Status.ERROR, 1, 0)
+    reply = parse_reply(parse_envelope(b"".join(sealed)).msg)
+    assert (reply.status, reply.serial) == (Status.ERROR, 0)
+    assert "larger than a datagram (61440 bytes)" in str(reply.answer)
+
+
+def test_a_kept_reply_is_sent_as_it_is() -> None:
+    reply = rendered_answer("x" * 1000, 4)
+    assert any(piece is reply.escaped for piece in Door(KEY).sealed(reply, PLAIN_END, "r"))

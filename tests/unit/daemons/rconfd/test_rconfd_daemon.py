@@ -112,7 +112,8 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
 
 
 def answered(server: Server, datagram: bytes) -> bytes | None:
-    return server.answer(datagram, server.env.clock.now())
+    pieces = server.answer(datagram, server.env.clock.now())
+    return None if pieces is None else b"".join(pieces)
 
 
 def put(server: Server, **files: bytes) -> None:
