@@ -256,7 +256,10 @@ class Promotion:
                     heard[node.uuid] = trio.current_time()
             except StaleEpoch as error:  # it follows somebody newer, or has promised this before
                 self._epochs.append(Epoch(error.newest))
-            except (ConnectionLost, ServiceError, OSError) as error:
+            except ServiceError as error:
+                self._silent.add(node.uuid)
+                self._say(f"{node.name} refuses: {error}")
+            except (ConnectionLost, OSError) as error:
                 self._silent.add(node.uuid)
                 self._say(f"{node.name} does not answer: {error}")
 

@@ -8,8 +8,9 @@ candidate can have written.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
+import trio
 from attrs import define
 
 from gantry.core.ssconf import CANDIDATE_CERTS, FILE_PREFIX, parse_candidate_certs
@@ -31,6 +32,11 @@ CHANGING = CHANGES_WITHOUT_TICKET | {
 """The methods that only a master candidate may call."""
 
 
+async def _nothing_newer() -> None:
+    """Stand in for a replica that is not there."""
+    await trio.lowlevel.checkpoint()
+
+
 @define
 class Access:
     """The rules as of the candidate list that the node has."""
@@ -44,6 +50,8 @@ class Access:
     replicated: Mapping[str, str] = {}
     """The same as the node's replica of the configuration has it: ssconf comes a moment later,
     and a master that dies in that moment must be replaceable."""
+    look_again: Callable[[], Awaitable[None]] = _nothing_newer
+    """Brings :attr:`replicated` up to date where others write the node's replica: on the master."""
 
     async def refresh(self, files: Files, paths: Paths) -> None:
         """Read the candidate list again."""
@@ -55,14 +63,27 @@ class Access:
         else:
             self.candidates = parse_candidate_certs(text)
 
-    def authorize(self, request: Request, method: Method) -> Forbidden | None:
+    async def authorize(self, request: Request, method: Method) -> Forbidden | None:
         """Say whether the sender of a request may call a method."""
         if request.peer is None:
             return Forbidden(method.name, "a node's certificate is required")
-        return self.authorize_change(request, method) if method.name in CHANGING else None
+        if method.name in CHANGING:
+            return await self.authorize_change(request, method)
+        return None
 
-    def authorize_change(self, request: Request, method: Method) -> Forbidden | None:
-        """Say whether the sender of a request may change something on this node."""
+    async def authorize_change(self, request: Request, method: Method) -> Forbidden | None:
+        """Say whether the sender of a request may change something on this node.
+
+        A candidate is one from the moment in which the configuration says so, so nobody is
+        refused by a list that may be older.
+        """
+        refused = self._refusal(request, method)
+        if refused is not None and request.peer is not None:
+            await self.look_again()
+            refused = self._refusal(request, method)
+        return refused
+
+    def _refusal(self, request: Request, method: Method) -> Forbidden | None:
         peer = request.peer
         if peer is None:
             return Forbidden(method.name, "a node's certificate is required")

@@ -112,8 +112,10 @@ async def _services(
         env, access, calls, guests, disks, scripts, hooks, files, checking, replicas
     )
 
-    def may_join(request: Request, method: Method) -> Forbidden | None:
-        return None if method.name in OPEN_METHODS else access.authorize_change(request, method)
+    async def may_join(request: Request, method: Method) -> Forbidden | None:
+        if method.name in OPEN_METHODS:
+            return None
+        return await access.authorize_change(request, method)
 
     joining = JoinService(env, port, lambda: calls.epoch)
     return service, by_first_segment(

@@ -108,12 +108,21 @@ class ReplicaService(Replicas):
         marks = MarkKeeper.of(env, CONFIG_MARK)
         address = ClusterAddress(env, Hooks(env))
         service = cls(env, files, services, see_epoch, allegiance, access, marks, address)
-        try:
-            found = await look(env, "config", allegiance.promised)
-            service._admit(found.data, found.replica.after(found.replica.base.index))
-        except (GantryError, Malformed, OSError) as error:  # whoever uses the files is told
-            LOG.error("the replica can not be read", reason=str(error))
+        await service._admit_newest()
+        access.look_again = service._admit_newest
         return service
+
+    async def _admit_newest(self) -> None:
+        """Let those call who are candidates as files of somebody else's have it."""
+        async with self._locks["config"]:
+            if "config" in self._held:  # whoever writes it admits them
+                return
+            try:
+                found = await look(self._env, "config", self._promised)
+            except (GantryError, Malformed, OSError) as error:  # whoever uses the files is told
+                LOG.error("the replica can not be read", reason=str(error))
+            else:
+                self._admit(found.data, found.replica.after(found.replica.base.index))
 
     def _admit(self, data: Json, records: tuple[Record, ...]) -> None:
         """Let those call who are candidates as the replica has it."""

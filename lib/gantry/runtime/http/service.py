@@ -21,7 +21,7 @@ from __future__ import annotations
 import html
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeVar, cast
 
 import trio
@@ -65,7 +65,7 @@ DEADLINE_SECONDS_DEFAULT: Final = 900.0
 DEADLINE_SECONDS_MAX: Final = 86400.0
 """Ganeti's longest (a disk copy, an import); a call must end some day."""
 
-Authorize = Callable[[Request, Method], Forbidden | None]
+Authorize = Callable[[Request, Method], Awaitable[Forbidden | None]]
 """Says whether the sender of a request may call a method: ``None``, or why not."""
 
 _TRANSPORT_ERRORS: Final[Mapping[str, type[ServiceError]]] = {
@@ -73,8 +73,9 @@ _TRANSPORT_ERRORS: Final[Mapping[str, type[ServiceError]]] = {
 }
 
 
-def everybody(_request: Request, _method: Method) -> Forbidden | None:
+async def everybody(_request: Request, _method: Method) -> Forbidden | None:
     """Authorize every call, for services that only tell what everybody may know."""
+    await trio.lowlevel.checkpoint()
     return None
 
 
@@ -140,7 +141,7 @@ class _Endpoint:
 
     async def _call(self, request: Request, wire_name: str) -> Response:
         method = self._method(wire_name)
-        refusal = self.authorize(request, method)
+        refusal = await self.authorize(request, method)
         if refusal is not None:
             raise _Refused(403, refusal)
         version = self._version(request, method)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import cast
 
 import pytest
 import trio
@@ -13,9 +14,9 @@ from typing_extensions import override
 
 from gantry.core.config.folding import end_of_file
 from gantry.daemons.noded.master_services import MasterServices
-from gantry.protocols.codec import from_bytes
+from gantry.protocols.codec import Json, from_bytes, to_bytes
 from gantry.protocols.config_records import ConfigRecord, dump_record
-from gantry.protocols.errors import StaleEpoch
+from gantry.protocols.errors import Forbidden, StaleEpoch
 from gantry.protocols.identity import Attempt, Epoch, JobId, Key
 from gantry.protocols.noded import NODED, PORT, StepFailed
 from gantry.protocols.records import Index, Position, Record, encode_records
@@ -30,6 +31,7 @@ from gantry.protocols.service import stub
 from gantry.runtime.environment import Environment
 from gantry.runtime.http.client import HttpClient
 from gantry.runtime.http.service import http_call
+from gantry.runtime.membership import own_certificate
 from gantry.security.contexts import client_context
 from gantry.security.pem_files import AUTHORITY_PEM, CLIENT_PEM
 
@@ -162,6 +164,26 @@ async def test_a_leader_takes_nothing_from_its_own_epoch(machines: Machines) -> 
     async with running(master), leading(master, master) as replicas:
         with pytest.raises(StepFailed):
             await replicas.install_snapshot("config", ONE, snapshot_of(master))
+
+
+async def test_a_new_candidate_is_known_at_once_where_the_master_writes_the_replica(
+    machines: Machines,
+) -> None:
+    master = await machines.founded()
+    async with running(master):
+        node = await machines.joined(2)
+        own = await own_certificate(node)
+        assert own is not None
+        async with leading(node, master) as replicas:
+            with pytest.raises(Forbidden):
+                await replicas.promise(TWO)
+            # WConfD commits it; the ssconf files follow some time later.
+            data = from_bytes(master.paths.config.read_bytes())
+            assert isinstance(data, dict)
+            cluster = cast("dict[str, Json]", data["cluster"])
+            cast("dict[str, Json]", cluster["candidate_certs"])[own.common_name] = own.sha1
+            master.paths.config.write_bytes(to_bytes(data))
+            assert (await replicas.promise(TWO)).epoch == TWO
 
 
 async def test_who_is_no_candidate_any_more_drops_its_replica(machines: Machines) -> None:

@@ -147,7 +147,8 @@ async def test_a_failure_is_a_fault_without_details() -> None:
 
 
 async def test_a_refused_caller() -> None:
-    def authorize(_: Request, method: Method) -> Forbidden | None:
+    async def authorize(_: Request, method: Method) -> Forbidden | None:
+        await trio.lowlevel.checkpoint()
         return Forbidden(method.name, "ask the owner") if method.name == "buy" else None
 
     counter = Counter()
