@@ -60,6 +60,8 @@ def prepare() -> None:
         except ImportError as error:
             LOG.error("an operation can not be loaded", opcode=op_id, reason=str(error))
     methods = [m for service in SERVICES for m in service.methods.values()]
+    for method in methods:
+        method.prepare()
     errors = {error for method in methods for error in method.raises.values()}
     codec.prepare(Hello, StepRecord, Action, Ticket, *errors)
     try:
