@@ -19,9 +19,8 @@ LocalAction = Literal[
     "show_takeover",
     "take_over_cluster",
     "destroy_cluster",
-    "master_failover",
-    "force_offline",
 ]
+Promoting = Literal["master_failover", "force_offline"]
 LocalLook = Literal["ask_confd", "export_configuration"]
 
 
@@ -32,6 +31,15 @@ def act(action: LocalAction, arguments: dict[str, object]) -> int:
         CommandError: it failed; the text says why.
     """
     return _call("gantry.runtime.bootstrap", action, arguments)
+
+
+def promote(action: Promoting, arguments: dict[str, object]) -> int:
+    """Begin a new reign on this machine, and return the exit code.
+
+    Raises:
+        CommandError: it failed; the text says why.
+    """
+    return _call("gantry.runtime.promoting", action, arguments)
 
 
 def look(what: LocalLook, arguments: dict[str, object]) -> int:

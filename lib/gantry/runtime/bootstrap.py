@@ -1,41 +1,27 @@
 """What the command line does on this machine itself, since no daemon can do it yet.
 
-Each function takes the parsed options by name, prints what a person needs to know next, and
-returns the exit status. Errors are :class:`ValueError` and :class:`OSError` with one sentence.
+See :mod:`gantry.runtime.local_action` for the form of these functions.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
-
-import trio
+from typing import Final
 
 from gantry.protocols.join import LIFETIME_SECONDS
 from gantry.runtime.environment import Environment
-from gantry.runtime.failover import fail_over, force_quorum
 from gantry.runtime.founding import found_cluster
+from gantry.runtime.installation import DEVELOPMENT, SYSTEMD
 from gantry.runtime.joining import issue_token
 from gantry.runtime.joining import join_cluster as join
+from gantry.runtime.local_action import SUCCESS, run_to_end, say
 from gantry.runtime.membership import forget_cluster
-from gantry.runtime.nursery import only
 from gantry.runtime.real import real_environment
 from gantry.runtime.stopping import stop_daemon
 from gantry.runtime.takeover import look, take_over
 from gantry.security.pem_files import SERVER_PEM
-
-T = TypeVar("T")
-
-SUCCESS: Final = 0
-
-DEVELOPMENT: Final = "GANTRY_DEVCLUSTER"
-"""Set in the processes of a development cluster, whose supervisor starts the daemons."""
-
-SYSTEMD: Final = Path("/run/systemd/system")
-"""There if systemd runs (sd_booted(3))."""
 
 NODE_DAEMONS: Final = ("gantry-noded", "gantry-rconfd", "gantry-mond")
 MASTER_DAEMONS: Final = ("gantry-wconfd", "gantry-forkserver", "gantry-luxid", "gantry-rapid")
@@ -47,9 +33,9 @@ DESTROY_ROUNDS: Final = 5
 def init_cluster(arguments: dict[str, object]) -> int:
     """Make this machine the master of a new cluster."""
     env = real_environment()
-    configuration = _run(partial(found_cluster, env, arguments))
+    configuration = run_to_end(partial(found_cluster, env, arguments))
     name = configuration.cluster.cluster_name
-    _say(f"The cluster {name} is made; {env.node} is its master.")
+    say(f"The cluster {name} is made; {env.node} is its master.")
     _advise(env, "gantry-master.target", (*NODE_DAEMONS, *MASTER_DAEMONS))
     return SUCCESS
 
@@ -57,24 +43,24 @@ def init_cluster(arguments: dict[str, object]) -> int:
 def show_takeover(arguments: dict[str, object]) -> int:
     """Say what taking a cluster over would do; nothing is changed."""
     env = real_environment()
-    found = _run(partial(look, env, Path(str(arguments["config_data"])).absolute()))
+    found = run_to_end(partial(look, env, Path(str(arguments["config_data"])).absolute()))
     for line in found.lines(env.paths.data):
-        _say(line)
+        say(line)
     return SUCCESS
 
 
 def take_over_cluster(arguments: dict[str, object]) -> int:
     """Make this machine, the master of a Ganeti cluster, the master of the same cluster here."""
     env = real_environment()
-    found = _run(partial(take_over, env, Path(str(arguments["config_data"])).absolute()))
+    found = run_to_end(partial(take_over, env, Path(str(arguments["config_data"])).absolute()))
     configuration = found.configuration
-    _say(f"The cluster {configuration.cluster.cluster_name} is taken over; {env.node} is master.")
+    say(f"The cluster {configuration.cluster.cluster_name} is taken over; {env.node} is master.")
     _advise(env, "gantry-master.target", (*NODE_DAEMONS, *MASTER_DAEMONS))
     others = sorted(node.name for node in configuration.nodes.values() if node.name != env.node)
     if others:
-        _say("Then, for each other node: gantry token NODE here, and gantry join TOKEN there:")
-        _say("  " + " ".join(others))
-        _say("Changes wait until a majority of the master candidates has joined.")
+        say("Then, for each other node: gantry token NODE here, and gantry join TOKEN there:")
+        say("  " + " ".join(others))
+        say("Changes wait until a majority of the master candidates has joined.")
     return SUCCESS
 
 
@@ -83,8 +69,8 @@ def issue_join_token(arguments: dict[str, object]) -> int:
     env = real_environment()
     node, seconds = str(arguments["node_name"]), arguments.get("lifetime_seconds")
     lifetime = float(seconds) if isinstance(seconds, int | float) else LIFETIME_SECONDS
-    invitation = _run(partial(issue_token, env, node.lower(), lifetime))
-    _say(invitation.text)
+    invitation = run_to_end(partial(issue_token, env, node.lower(), lifetime))
+    say(invitation.text)
     return SUCCESS
 
 
@@ -93,35 +79,19 @@ def join_cluster(arguments: dict[str, object]) -> int:
     env = _environment_of(arguments.get("node_name"))
     address = arguments.get("primary_ip")
     given = None if address is None else str(address)
-    joined = _run(partial(join, env, str(arguments["token"]), given))
-    _say(f"{joined.node} has joined the cluster {joined.cluster_name}.")
+    joined = run_to_end(partial(join, env, str(arguments["token"]), given))
+    say(f"{joined.node} has joined the cluster {joined.cluster_name}.")
     _advise(env, "gantry-node.target", NODE_DAEMONS)
     if DEVELOPMENT not in env.variables and not joined.known:
-        _say(f"Then, on the master: gnt-node add {joined.node}")
+        say(f"Then, on the master: gnt-node add {joined.node}")
     return SUCCESS
 
 
 def destroy_cluster(arguments: dict[str, object]) -> int:
     """Remove the cluster from its last node, after the job that allowed it."""
     env = real_environment()
-    _run(partial(_destroy, env))
-    _say("The cluster is destroyed.")
-    return SUCCESS
-
-
-def master_failover(arguments: dict[str, object]) -> int:
-    """Make this machine the master of its cluster."""
-    env = real_environment()
-    _run(partial(fail_over, env, _say, forced=bool(arguments.get("no_voting"))))
-    _say(f"{env.node} is the master now.")
-    return SUCCESS
-
-
-def force_offline(arguments: dict[str, object]) -> int:
-    """Let the master go on without voters that are gone."""
-    env = real_environment()
-    _run(partial(force_quorum, env, _say, str(arguments["node_name"]).lower()))
-    _say(f"{env.node} leads without those that do not answer.")
+    run_to_end(partial(_destroy, env))
+    say("The cluster is destroyed.")
     return SUCCESS
 
 
@@ -139,14 +109,6 @@ async def _destroy(env: Environment) -> None:
             return
 
 
-def _run(act: Callable[[], Awaitable[T]]) -> T:
-    """Run something to its end; an error comes out as it is, not in a group."""
-    try:
-        return trio.run(act)
-    except BaseExceptionGroup as group:
-        raise only(group) from None
-
-
 def _environment_of(node: object) -> Environment:
     """Return the machine's environment, under another name than the host's if it has one."""
     variables = dict(os.environ)
@@ -155,15 +117,11 @@ def _environment_of(node: object) -> Environment:
     return real_environment(variables)
 
 
-def _say(text: str) -> None:
-    print(text)  # noqa: T201 - this is a command's own answer
-
-
 def _advise(env: Environment, target: str, programs: tuple[str, ...]) -> None:
     """Say how the daemons are started here."""
     if DEVELOPMENT in env.variables:
         return
     if SYSTEMD.exists() and env.paths.root == Path("/"):
-        _say(f"Start its daemons with: systemctl enable --now {target}")
+        say(f"Start its daemons with: systemctl enable --now {target}")
     else:
-        _say("Start its daemons, each as a service of its own: " + ", ".join(programs))
+        say("Start its daemons, each as a service of its own: " + ", ".join(programs))

@@ -1,7 +1,6 @@
 """What the command line asks of this node's cluster without LuxiD: ConfD, and the export.
 
-Like :mod:`gantry.runtime.bootstrap`: each function takes the parsed options by name, prints its
-answer and returns the exit status; errors are :class:`ValueError` and :class:`OSError`.
+See :mod:`gantry.runtime.local_action` for the form of these functions.
 """
 
 from __future__ import annotations
@@ -21,13 +20,12 @@ from gantry.protocols.records import decode_log
 from gantry.protocols.wconfd import SOCKET_NAME, WCONFD
 from gantry.runtime.confd_client import Answer, ask_cluster
 from gantry.runtime.environment import Environment
-from gantry.runtime.nursery import only
+from gantry.runtime.local_action import SUCCESS, run_to_end
 from gantry.runtime.real import real_environment
 from gantry.runtime.rpc import connect
 
 CONFIG_JOURNAL: Final = "config.log"
 
-SUCCESS: Final = 0
 FAILURE: Final = 1
 
 
@@ -83,10 +81,7 @@ def export_configuration(arguments: dict[str, object]) -> int:
 
     Without WConfD it is what this node's files hold: the last state, once the daemons are stopped.
     """
-    try:
-        configuration = trio.run(read_configuration, real_environment())
-    except BaseExceptionGroup as group:
-        raise only(group) from None
+    configuration = run_to_end(partial(read_configuration, real_environment()))
     _print(exported(configuration))
     return SUCCESS
 

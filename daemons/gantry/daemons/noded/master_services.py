@@ -12,8 +12,8 @@ from gantry.cli.devcluster.control import Supervisor, supervisor_of
 from gantry.cli.devcluster.layout import MASTER, DevClusterError, existing
 from gantry.protocols.errors import ServiceError
 from gantry.protocols.noded import StepFailed
-from gantry.runtime.bootstrap import DEVELOPMENT, SYSTEMD
 from gantry.runtime.environment import Environment
+from gantry.runtime.installation import DEVELOPMENT, SYSTEMD
 from gantry.runtime.stopping import stop_daemon
 
 TARGET: Final = "gantry-master.target"

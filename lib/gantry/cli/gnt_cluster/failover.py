@@ -38,7 +38,7 @@ def run_master_failover(call: Invocation) -> int:
     if forced and not call.options[YES_DO_IT] and not terminal.confirm(WITHOUT_VOTING):
         raise CommandError("Nothing was done; give --yes-do-it if you really mean it")
     call.close()
-    return bootstrap.act("master_failover", {"no_voting": forced})
+    return bootstrap.promote("master_failover", {"no_voting": forced})
 
 
 COMMANDS = (

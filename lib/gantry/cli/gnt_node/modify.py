@@ -103,7 +103,7 @@ def _force_quorum(call: Invocation, name: str) -> int:
     if not call.options[FORCE] and not terminal.confirm(WITHOUT_MAJORITY):
         raise CommandError("Nothing was done; give --force if you really mean it")
     call.close()
-    return bootstrap.act("force_offline", {"node_name": name})
+    return bootstrap.promote("force_offline", {"node_name": name})
 
 
 COMMANDS = (Command("modify", run_modify, (Arguments("node", 1, 1),), OPTIONS),)
