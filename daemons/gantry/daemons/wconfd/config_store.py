@@ -80,6 +80,10 @@ OVER_MAX: Final = 500
 LEASE_PATIENCE_SECONDS: Final = 10.0
 """A lease that is not there after this time may not come back soon: the caller is told."""
 
+CONFIRMATION_SECONDS: Final = 2.0
+"""How long a start waits for a majority to confirm the epoch: an old master ends here. Without
+one WConfD serves reads, and goes on asking."""
+
 LOG: Final = Log("wconfd.config")
 
 
@@ -353,11 +357,14 @@ class ConfigStore:
         """Commit the first record of a new epoch, which names this node as the master.
 
         Returns:
-            This node, when a majority has the record and ``config.data`` holds it; ``None`` at
-            once if this node's reign has begun before.
+            This node, when a majority has the record and ``config.data`` holds it; ``None`` if
+            this node's reign has begun before, when a majority has confirmed it, or might have.
         """
         epoch, log = self.journal.epoch, self.log
-        if log is None or epoch <= self.head.epoch:
+        if log is None:
+            return None
+        if epoch <= self.head.epoch:
+            await log.confirmed(CONFIRMATION_SECONDS)
             return None
         record = first_record(
             self.head.configuration,

@@ -29,10 +29,6 @@ from gantry.runtime.rpc import serve
 
 SOCKET_MODE: Final = 0o600
 
-CONFIRMATION_SECONDS: Final = 2.0
-"""How long a start waits for a majority to confirm the epoch: an old master ends here. Without
-one WConfD serves reads, and goes on asking."""
-
 OWN_COPY_SECONDS_MAX: Final = 5.0
 """A new master is ready when its own ssconf files name it, as whoever asks the node will find. A
 NodeD that is away gets them later."""
@@ -78,7 +74,6 @@ async def main(env: Environment) -> None:
 
         log = config.replicate(ask)
         await nursery.start(_replicate, log)
-        await log.confirmed(CONFIRMATION_SECONDS)
         nursery.start_soon(serve_figures, env, log)
         nursery.start_soon(config.keep_saving)
         config.mark()
