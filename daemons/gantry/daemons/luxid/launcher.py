@@ -30,12 +30,11 @@ from gantry.protocols.jobproc import (
     Spawned,
     SpawnRequest,
 )
+from gantry.runtime.comeback import Comeback
+from gantry.runtime.environment import Files
 from gantry.runtime.gate import Gate
 from gantry.runtime.logs import Log
 from gantry.runtime.processes import listening_pid
-
-RETRY_SECONDS_FIRST: Final = 0.02
-RETRY_SECONDS_MAX: Final = 1.0
 
 LOG: Final = Log("luxid.launcher")
 
@@ -113,6 +112,7 @@ class _Asked:
 class ForkServerLink(Launcher):
     """A lasting connection with the fork server."""
 
+    files: Files
     path: Path
     _socket: trio.socket.SocketType | None = field(default=None, init=False)
     _connected: Gate = field(factory=Gate, init=False)
@@ -120,16 +120,15 @@ class ForkServerLink(Launcher):
 
     @override
     async def run(self) -> None:
-        delay = RETRY_SECONDS_FIRST
-        while True:
-            try:
-                async with self._connection() as connection:
-                    delay = RETRY_SECONDS_FIRST
-                    await self._listen(connection)
-            except (OSError, Malformed) as error:
-                LOG.debug("no fork server", reason=str(error))
-            await trio.sleep(delay)
-            delay = min(2 * delay, RETRY_SECONDS_MAX)
+        async with Comeback.of(self.files, self.path) as comeback:
+            while True:
+                try:
+                    async with self._connection() as connection:
+                        comeback.connected()
+                        await self._listen(connection)
+                except (OSError, Malformed) as error:
+                    LOG.debug("no fork server", reason=str(error))
+                await comeback.wait()
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[trio.socket.SocketType]:

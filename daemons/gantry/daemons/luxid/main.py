@@ -72,7 +72,7 @@ async def main(env: Environment, launcher: Launcher | None = None) -> None:
     files = QueueFiles(env, lambda: store.committed)
     files.mark({*store.recent})
     store.written, store.before_snapshot = files.follow, files.flush
-    ways = launcher or ForkServerLink(env.paths.socket(FORK_SERVER_SOCKET))
+    ways = launcher or ForkServerLink(env.files, env.paths.socket(FORK_SERVER_SOCKET))
     async with NodeLinks.opened(env, lambda uuid: _find_node(mirror, uuid)) as links:
         mirror = Mirror(env, lambda: supervisor.living(), lambda view: _follow(store, voting, view))
         at_work = AtWork(store)

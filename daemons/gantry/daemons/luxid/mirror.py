@@ -30,14 +30,12 @@ from gantry.protocols.wconfd import (
     WConfD,
 )
 from gantry.runtime.collecting import collecting_later
+from gantry.runtime.comeback import Comeback
 from gantry.runtime.environment import Environment
 from gantry.runtime.gate import Gate
 from gantry.runtime.logs import Log
 from gantry.runtime.nursery import open_plain_nursery
 from gantry.runtime.rpc import connect
-
-RETRY_SECONDS_FIRST: Final = 0.02
-RETRY_SECONDS_MAX: Final = 1.0
 
 T = TypeVar("T")
 
@@ -86,22 +84,21 @@ class Mirror:
 
     async def run(self) -> None:
         """Follow the configuration until cancelled."""
-        delay = RETRY_SECONDS_FIRST
         path = self.env.paths.socket(SOCKET_NAME)
-        while True:
-            try:
-                async with connect(WCONFD, self.env.network, path) as remote:
-                    delay = RETRY_SECONDS_FIRST
-                    await self._follow(remote)
-            except ConnectionLost as error:
-                LOG.debug("not connected", reason=str(error))
-            except (Malformed, ServiceError) as error:
-                LOG.error("the configuration can not be followed", reason=str(error))
-            finally:
-                self._remote = None
-                self._named.close()
-            await trio.sleep(delay)
-            delay = min(2 * delay, RETRY_SECONDS_MAX)
+        async with Comeback.of(self.env.files, path) as comeback:
+            while True:
+                try:
+                    async with connect(WCONFD, self.env.network, path) as remote:
+                        comeback.connected()
+                        await self._follow(remote)
+                except ConnectionLost as error:
+                    LOG.debug("not connected", reason=str(error))
+                except (Malformed, ServiceError) as error:
+                    LOG.error("the configuration can not be followed", reason=str(error))
+                finally:
+                    self._remote = None
+                    self._named.close()
+                await comeback.wait()
 
     async def named(self) -> Epoch:
         """Wait until WConfD knows all unfinished jobs; no job may be begun before.

@@ -67,11 +67,11 @@ class Supervisor(Protocol):
 
     @raises(StartFailed, NoSuchProcess)
     async def start(self, node: str, programs: tuple[str, ...]) -> None:
-        """Start daemons one after the other; answered when all are ready."""
+        """Start daemons at the same time; answered when all are ready."""
 
     @raises(NoSuchProcess)
     async def stop(self, node: str, programs: tuple[str, ...]) -> None:
-        """Stop daemons in reverse order; answered when all have ended."""
+        """Stop daemons at the same time; answered when all have ended."""
 
     async def status(self) -> tuple[ProcessStatus, ...]:
         """Return every daemon that was ever started."""

@@ -62,8 +62,10 @@ class RunningSupervisor(Supervisor):
     @override
     async def stop(self, node: str, programs: tuple[str, ...]) -> None:
         name = self._layout.node(node).name
-        for program in reversed(programs):
-            await self._known(name, program).stop()
+        daemons = [self._known(name, program) for program in programs]
+        async with trio.open_nursery() as nursery:
+            for daemon in daemons:
+                nursery.start_soon(daemon.stop)
 
     @override
     async def status(self) -> tuple[ProcessStatus, ...]:

@@ -17,6 +17,7 @@ from gantry.daemons.luxid.launcher import Child, ForkServerLink
 from gantry.protocols.errors import ConnectionLost
 from gantry.protocols.identity import Attempt, JobId
 from gantry.protocols.jobproc import FORK_SERVER_SOCKET, NotSpawned, SpawnRequest
+from gantry.runtime.files import RealFiles
 from gantry.runtime.paths import Paths
 
 ROOT = Path(__file__).parents[4]
@@ -73,7 +74,7 @@ async def linked(root: Path) -> AsyncIterator[tuple[ForkServer, ForkServerLink]]
     """Run a server and a link; its children are killed at the end."""
     server = ForkServer(root)
     await server.start()
-    link = ForkServerLink(server.path)
+    link = ForkServerLink(RealFiles(), server.path)
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(link.run)
@@ -159,7 +160,7 @@ async def test_a_job_without_a_server_is_adopted_by_its_socket(tmp_path: Path) -
 
 
 async def test_nobody_is_adopted_where_nobody_is(tmp_path: Path) -> None:
-    assert await ForkServerLink(tmp_path / "none").adopt(tmp_path / "job-1") is None
+    assert await ForkServerLink(RealFiles(), tmp_path / "none").adopt(tmp_path / "job-1") is None
 
 
 async def test_a_server_that_dies_while_it_is_asked_is_a_lost_connection(tmp_path: Path) -> None:
@@ -167,7 +168,7 @@ async def test_a_server_that_dies_while_it_is_asked_is_a_lost_connection(tmp_pat
     with trio.socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
         await listening.bind(str(path))
         listening.listen(1)
-        link = ForkServerLink(path)
+        link = ForkServerLink(RealFiles(), path)
 
         async def die() -> None:
             connection, _ = await listening.accept()

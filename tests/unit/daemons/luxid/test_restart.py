@@ -15,7 +15,7 @@ from tests.unit.daemons.luxid.luxid_bench import (
     delay,
 )
 
-from gantry.daemons.luxid import mirror, store, supervisor
+from gantry.daemons.luxid import store, supervisor
 from gantry.daemons.luxid.files import live_path
 from gantry.daemons.luxid.main import main
 from gantry.daemons.luxid.store import journal_path, snapshot_path
@@ -25,6 +25,7 @@ from gantry.protocols.jobs import dump_job, load_job
 from gantry.protocols.locks import BGL, Held, LockOwner
 from gantry.protocols.steps import Holds
 from gantry.protocols.wconfd import LivingJob, Want
+from gantry.runtime import comeback
 from gantry.runtime.daemon import StartRefused
 from gantry.runtime.testing.files import MemoryFiles
 
@@ -319,7 +320,7 @@ async def test_a_job_that_wconfd_kept_waiting_begins_when_it_is_back(tmp_path: P
             await world.stop_wconfd()
             await client.call("SubmitJob", [delay()])
             for _ in range(3):  # it looks for WConfD, in vain
-                await trio.sleep(mirror.RETRY_SECONDS_FIRST)
+                await trio.sleep(comeback.RETRY_SECONDS_FIRST)
             await world.start_wconfd()
             with trio.fail_after(PATIENCE_SECONDS):
                 process = await world.launcher.process(1)
