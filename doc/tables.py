@@ -22,6 +22,7 @@ from gantry.daemons.mond import replication
 from gantry.operations.registry import is_available
 from gantry.protocols import changes, jobproc, mond, rapi_routes, rconfd, steps
 from gantry.protocols.errors import GANETI_ERRORS, ServiceError
+from gantry.protocols.job_archive import JOB_ARCHIVE
 from gantry.protocols.jobproc import JOB_PROCESS
 from gantry.protocols.join import JOIN
 from gantry.protocols.luxi import LUXI
@@ -137,6 +138,7 @@ TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "fork server": lambda: members(jobproc.ForkServerMessage),
     "ganeti errors": ganeti_errors,
     "http limits": http_limits,
+    "job archive": JOB_ARCHIVE.markdown,
     "job process": JOB_PROCESS.markdown,
     "job statuses": job_statuses,
     "join": JOIN.markdown,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -190,6 +191,33 @@ def test_a_candidate_that_was_away_catches_up(new_cluster: NewCluster) -> None:
         assert f'gantry_replication_lease{{stream="{stream}"}} 1' in metrics
         lag = f'gantry_replication_candidate_lag_records{{stream="{stream}"'
         assert metrics.count(lag) == 2
+
+
+def test_a_candidate_that_got_a_snapshot_has_the_archive(new_cluster: NewCluster) -> None:
+    cluster = new_cluster("--nodes", "3")
+    for number in range(3):
+        cluster.run("gnt-cluster", "add-tags", f"tag{number}")
+    archived = sorted(jobs(cluster, "node1"))
+    cluster.run("gnt-job", "archive", *map(str, archived))
+    lost = cluster.layout.node("node2").root / DATA
+    cluster.kill_all("node2")
+    for name in ("queue.snapshot", "queue.journal"):
+        (lost / name).unlink()
+    shutil.rmtree(lost / "queue/archive", ignore_errors=True)
+
+    for program in NODE_DAEMONS:
+        cluster.start(program, node="node2")
+    files = [lost / f"queue/archive/0/job-{job}" for job in archived]
+    eventually(lambda: all(file.exists() for file in files), "the archive is brought over")
+    eventually(lambda: not (lost / "queue.archive-gap").exists(), "the gap is closed")
+
+    cluster.run("gnt-cluster", "master-failover", node="node2")
+    for job in map(str, archived):
+        assert "Status: success" in cluster.run("gnt-job", "info", job, node="node2")
+    url = f"https://{cluster.layout.cluster_address}:5080/2/jobs/{archived[-1]}"
+    eventually(lambda: rapi_answers(cluster), "the cluster's address is the new master's")
+    told = json.loads(cluster.execute("curl", "-sk", url, node="node2").stdout)
+    assert (told["id"], told["status"]) == (archived[-1], "success")
 
 
 def test_a_lost_majority_changes_nothing_until_somebody_says_so(new_cluster: NewCluster) -> None:

@@ -1,22 +1,68 @@
-"""Where the files of archived jobs are: on the master, and on candidates that follow its queue."""
+"""The archive: files of jobs that have left the queue, ten thousand to a folder, as in Ganeti.
+
+It is on the master and on the candidates that follow its queue. Where a snapshot of the queue was
+installed, files of jobs that were archived before it may be missing: that is the archive's *gap*,
+which stands in a file until somebody has closed it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+from attrs import frozen
+
+from gantry.protocols.codec import Malformed, dump, from_bytes, load, to_bytes
 from gantry.protocols.identity import JobId
+from gantry.protocols.job_archive import ArchivedFile
 from gantry.protocols.jobs import Job, dump_job
+from gantry.protocols.records import Index
 from gantry.runtime.environment import Environment
 
 FOLDER_JOBS: Final = 10_000
 """How many jobs share one folder (Ganeti's JOBS_PER_ARCHIVE_DIRECTORY)."""
 
+MESSAGE_BYTES: Final = 1024 * 1024
+"""A message of files is full with this: it takes a moment, and little memory on both sides."""
+
+MESSAGE_FILES_MAX: Final = 100
+"""Each is flushed where it is written."""
+
+GAP_FILE: Final = "queue.archive-gap"
+
+JOB_FILE: Final = re.compile(r"job-([1-9][0-9]*)")
+
 
 def archived_path(env: Environment, job: JobId) -> Path:
     """Return where the file of an archived job is."""
-    return env.paths.queue / "archive" / str(job // FOLDER_JOBS) / f"job-{job}"
+    return archive_folder(env, job // FOLDER_JOBS) / f"job-{job}"
+
+
+def archive_folder(env: Environment, folder: int) -> Path:
+    """Return where the files of ten thousand jobs are."""
+    return env.paths.queue / "archive" / str(folder)
+
+
+async def archive_folders(env: Environment) -> tuple[int, ...]:
+    """Return the numbers of the folders that there are, in order."""
+    names = await env.files.list(env.paths.queue / "archive")
+    return tuple(sorted(int(name) for name in names if name.isascii() and name.isdigit()))
+
+
+async def archived_jobs(env: Environment, folder: int) -> set[JobId]:
+    """Return the jobs whose files are in a folder."""
+    names = await env.files.list(archive_folder(env, folder))
+    return await env.offload(lambda: job_files(names))
+
+
+def job_files(names: Iterable[str]) -> set[JobId]:
+    """Return the numbers of the jobs whose files are among these names."""
+    return {JobId(int(match[1])) for match in map(JOB_FILE.fullmatch, names) if match}
+
+
+# --- jobs that leave the queue here --------------------------------------------------------------
 
 
 async def put_into_archive(env: Environment, jobs: Sequence[Job]) -> None:
@@ -25,7 +71,90 @@ async def put_into_archive(env: Environment, jobs: Sequence[Job]) -> None:
     Raises:
         OSError: one could not be written.
     """
-    contents = {archived_path(env, job.id): dump_job(job) for job in jobs}
-    for folder in {path.parent for path in contents}:
+    await _write(env, {job.id: dump_job(job) for job in jobs})
+
+
+async def _write(env: Environment, contents: dict[JobId, bytes]) -> None:
+    placed = {archived_path(env, job): content for job, content in contents.items()}
+    for folder in {path.parent for path in placed}:
         await env.files.make_folder(folder)
-    await env.files.write_all(contents)
+    await env.files.write_all(placed)
+
+
+# --- files that come from elsewhere --------------------------------------------------------------
+
+
+async def read_archived(env: Environment, jobs: Sequence[JobId]) -> tuple[ArchivedFile, ...]:
+    """Return the files of the first of these jobs, as many as make a message; one at least.
+
+    Raises:
+        OSError: one could not be read.
+        UnicodeDecodeError: one holds no text.
+    """
+    found: list[ArchivedFile] = []
+    size = 0
+    for job in jobs[:MESSAGE_FILES_MAX]:
+        try:
+            content = (await env.files.read(archived_path(env, job))).decode()
+        except FileNotFoundError:
+            found.append(ArchivedFile(job, None))
+            continue
+        found.append(ArchivedFile(job, content))
+        size += len(content)
+        if size >= MESSAGE_BYTES:
+            break
+    return tuple(found)
+
+
+async def write_archived(env: Environment, files: Sequence[ArchivedFile]) -> None:
+    """Write files that another candidate had.
+
+    Raises:
+        OSError: one could not be written.
+    """
+    there = {file.job: file.content.encode() for file in files if file.content is not None}
+    await _write(env, there)
+
+
+# --- the gap -------------------------------------------------------------------------------------
+
+
+@frozen
+class _Gap:
+    """What the gap's file holds."""
+
+    through: Index
+
+
+async def open_gap(env: Environment, through: Index) -> None:
+    """Note that files of jobs may be missing that were archived up to a record.
+
+    Raises:
+        OSError: the disk failed.
+    """
+    await env.files.write(env.paths.data / GAP_FILE, to_bytes(dump(_Gap(through))))
+
+
+async def read_gap(env: Environment) -> Index | None:
+    """Return up to which record files may be missing; ``None``: none is.
+
+    Raises:
+        OSError: the disk failed.
+    """
+    try:
+        return load(_Gap, from_bytes(await env.files.read(env.paths.data / GAP_FILE))).through
+    except FileNotFoundError:
+        return None
+    except Malformed:  # written by nobody who is known here: what it means is not known either
+        return Index(0)
+
+
+async def close_gap(env: Environment, through: Index) -> None:
+    """Note that nothing is missing any more of what was archived up to a record.
+
+    Raises:
+        OSError: the disk failed.
+    """
+    gap = await read_gap(env)
+    if gap is not None and gap <= through:
+        await env.files.remove(env.paths.data / GAP_FILE)

@@ -17,6 +17,7 @@ from attrs import define, field
 from gantry.protocols.codec import Json
 from gantry.protocols.errors import ConnectionLost, Unreachable
 from gantry.protocols.identity import NodeUuid
+from gantry.protocols.job_archive import JOB_ARCHIVE, JobArchive
 from gantry.protocols.noded import NODED, PORT, NodeD
 from gantry.protocols.objects.node import Node
 from gantry.protocols.replication import REPLICAS, Replicas
@@ -94,6 +95,17 @@ class NodeLinks:
         """Call a method of a node's replicas; see :meth:`ask_at` for the errors."""
         remote = stub(REPLICAS, await self._way_to(node, deadline_seconds, REPLICAS))
         return await self._again(lambda: question(remote), node, deadline_seconds)
+
+    async def ask_archive(
+        self,
+        node: NodeUuid,
+        question: Callable[[JobArchive], Awaitable[T]],
+        deadline_seconds: float,
+    ) -> T:
+        """Call a method of a node's archive; see :meth:`ask_at` for the errors."""
+        found = await self._node(node)
+        remote = stub(JOB_ARCHIVE, await self._way_to(found, deadline_seconds, JOB_ARCHIVE))
+        return await self._again(lambda: question(remote), found, deadline_seconds)
 
     async def call(
         self, node: NodeUuid, method: str, args: Mapping[str, Json], deadline_seconds: float

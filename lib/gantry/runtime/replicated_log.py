@@ -100,6 +100,10 @@ def _ignore() -> None:
     """Stand in for a listener that is not there."""
 
 
+def _nobody(_: NodeUuid) -> None:
+    """Stand in for a listener that is not there."""
+
+
 @define
 class ReplicatedLog:
     """One stream's log on the node that leads it; :meth:`run` must run while it is used."""
@@ -114,6 +118,8 @@ class ReplicatedLog:
     """Gives what is committed."""
     lease_lost: Callable[[], None] = field(default=_ignore, init=False)
     """Called when the lease has been away for some time, once each time; must not wait."""
+    snapshot_taken: Callable[[NodeUuid], None] = field(default=_nobody, init=False)
+    """Called when a voter has got a snapshot; must not wait."""
     _pending: deque[_Pending] = field(factory=deque, init=False)
     _votes: list[_Vote] = field(factory=list, init=False)
     _wake: trio.Event = field(factory=trio.Event, init=False)
@@ -369,18 +375,21 @@ class ReplicatedLog:
         epoch, snapshot = self.leader.epoch, await self._snapshot()
         self.snapshots += 1
         LOG.info("sending a snapshot", stream=self.stream, to=effect.voter)
-        await self._converse(
+        has_it = await self._converse(
             effect.voter,
             lambda replicas: replicas.install_snapshot(self.stream, epoch, snapshot),
             SNAPSHOT_SECONDS_MAX,
         )
+        if has_it:
+            self.snapshot_taken(effect.voter)
 
     async def _converse(
         self,
         voter: NodeUuid,
         question: Callable[[Replicas], Awaitable[AppendAnswer]],
         deadline_seconds: float,
-    ) -> None:
+    ) -> bool:
+        """Ask a voter, and have the leader decide about the answer; say whether there was one."""
         sent = Monotonic(trio.current_time())
         try:
             answer = await self._ask(voter, question, deadline_seconds)
@@ -391,6 +400,8 @@ class ReplicatedLog:
             self.step(leading.Lost(voter))
         else:
             self.step(leading.Answered(voter, sent, answer))
+            return True
+        return False
 
     # --- going on alone --------------------------------------------------------------------------
 

@@ -1,11 +1,10 @@
-"""The archive: files of jobs that have left the queue, ten thousand to a folder, as in Ganeti.
+"""What LuxiD does with the archive.
 
 Nothing of it is held in memory, and a long history is gone through part by part.
 """
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from typing import Final
@@ -18,13 +17,17 @@ from gantry.protocols.codec import Malformed
 from gantry.protocols.identity import JobId
 from gantry.protocols.jobs import Job, load_job
 from gantry.runtime.environment import Environment
-from gantry.runtime.job_archive import FOLDER_JOBS, archived_path, put_into_archive
+from gantry.runtime.job_archive import (
+    FOLDER_JOBS,
+    archive_folders,
+    archived_jobs,
+    archived_path,
+    put_into_archive,
+)
 from gantry.runtime.logs import Log
 
 PART_JOBS: Final = 200
 """How many jobs of a history are in memory at once."""
-
-JOB_FILE: Final = re.compile(r"job-([1-9][0-9]*)")
 
 Part = tuple[Sequence[JobId], Mapping[JobId, Job]]
 """Ids of jobs, and those of the jobs that are archived."""
@@ -67,22 +70,8 @@ class Archive:
         queued: defaultdict[int, set[JobId]] = defaultdict(set)
         for job in queue.entries:
             queued[job // FOLDER_JOBS].add(job)
-        for folder in sorted({*await self._folders(), *queued}):
-            ids = sorted(queued[folder] | await self._jobs_in(folder))
+        for folder in sorted({*await archive_folders(self.env), *queued}):
+            ids = sorted(queued[folder] | await archived_jobs(self.env, folder))
             for part in parts(ids, PART_JOBS):
                 archived = [job for job in part if job not in queued[folder]]
                 yield part, await self.read(archived)
-
-    async def _folders(self) -> list[int]:
-        names = await self.env.files.list(self.env.paths.queue / "archive")
-        return [int(name) for name in names if name.isascii() and name.isdigit()]
-
-    async def _jobs_in(self, folder: int) -> set[JobId]:
-        path = self.env.paths.queue / "archive" / str(folder)
-        names = await self.env.files.list(path)
-        return await self.env.offload(lambda: job_files(names))
-
-
-def job_files(names: Iterable[str]) -> set[JobId]:
-    """Return the numbers of the jobs whose files are among these names."""
-    return {JobId(int(match[1])) for match in map(JOB_FILE.fullmatch, names) if match}

@@ -17,13 +17,14 @@ from attrs import define, field
 
 from gantry.core.queue.state import NO_ATTEMPT, NO_EVENT, NO_JOB, Queue
 from gantry.core.queue.transitions import failed, moment
-from gantry.daemons.luxid.archive import Archive, job_files
+from gantry.daemons.luxid.archive import Archive
 from gantry.daemons.luxid.store import touched
 from gantry.protocols.codec import Malformed
 from gantry.protocols.identity import JobId
 from gantry.protocols.jobs import Job, dump_job, job_to_json, load_job
 from gantry.protocols.queue_records import QueueRecord, QueueSnapshot, StoredEntry
 from gantry.runtime.environment import Environment
+from gantry.runtime.job_archive import job_files
 from gantry.runtime.logs import Log
 
 QUEUE_VERSION: Final = b"1\n"

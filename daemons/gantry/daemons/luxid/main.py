@@ -16,6 +16,7 @@ from gantry.core.query.view import View
 from gantry.core.queue.happenings import Rules
 from gantry.core.queue.job_filters import JobFilters
 from gantry.daemons.luxid.archive import Archive
+from gantry.daemons.luxid.archive_exchange import ArchiveExchange
 from gantry.daemons.luxid.at_work import AtWork
 from gantry.daemons.luxid.calls import Parts
 from gantry.daemons.luxid.connection import Caller, LuxiServer
@@ -98,7 +99,7 @@ async def main(env: Environment, launcher: Launcher | None = None) -> None:
             await nursery.start(supervisor.run)
             nursery.start_soon(mirror.run)
             nursery.start_soon(files.run)
-            nursery.start_soon(_complete_archive, store, parts.archive)
+            nursery.start_soon(_keep_archive_whole, store, archive, mirror, voting, links)
             nursery.start_soon(files.sweep, parts.archive)
             nursery.start_soon(Tidying(store, mirror, links).run)
             if store.log is not None:
@@ -133,8 +134,13 @@ async def _run_queue(
         raise StartRefused(str(only(deposed)), EXIT_NOT_MASTER) from group
 
 
-async def _complete_archive(store: QueueStore, archive: Archive) -> None:
-    """Write the files of archived jobs that the log knows and this node, a new master, lacks."""
+async def _keep_archive_whole(
+    store: QueueStore, archive: Archive, mirror: Mirror, voting: Voting | None, links: NodeLinks
+) -> None:
+    """Write the files of archived jobs that the log knows and this node, a new master, lacks.
+
+    Then close the gaps that snapshots have left, here and on the other candidates.
+    """
     if store.log is not None:
         await store.log.confirmed(math.inf)
     missing = [job for job in store.archived if not await archive.has(job.id)]
@@ -142,6 +148,12 @@ async def _complete_archive(store: QueueStore, archive: Archive) -> None:
         await archive.put([job for job in missing if job.id not in store.committed.entries])
     except OSError as error:
         LOG.error("the archive is not complete", jobs=len(missing), reason=str(error))
+    if store.log is not None and voting is not None:
+        epoch = store.journal.epoch
+        exchange = ArchiveExchange(store.env, epoch, links, lambda: voting.voters - {voting.me})
+        store.log.snapshot_taken = exchange.see_to
+        await mirror.named()  # it knows where the others are
+        await exchange.run()
 
 
 async def _serve_confirmed(

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import trio
 
 from gantry.core.keys import Failure
-from gantry.protocols.errors import Fault, ServiceError
+from gantry.protocols.codec import Malformed
+from gantry.protocols.errors import Fault, ServiceError, StaleEpoch
 from gantry.protocols.noded import Missing, StepFailed
+from gantry.protocols.records import CorruptRecord
 from gantry.protocols.runtime_types import MachineLacks
 from gantry.runtime.logs import Log
 
@@ -33,3 +38,16 @@ def as_failure(error: Exception) -> Failure:
         case _:
             LOG.exception("call failed")
             return Fault(f"NodeD failed: {error!r}; its log has the traceback")
+
+
+@asynccontextmanager
+async def told() -> AsyncIterator[None]:
+    """Let a call of another candidate fail only as its protocol says."""
+    try:
+        yield
+    except StaleEpoch:
+        raise
+    except (Malformed, CorruptRecord) as error:
+        raise StepFailed(str(error)) from error
+    except Exception as error:
+        raise as_failure(error) from error

@@ -8,6 +8,7 @@ from typing import Final, NoReturn
 import trio
 
 from gantry.daemons.noded.access import Access
+from gantry.daemons.noded.archived_jobs import ArchiveService
 from gantry.daemons.noded.calls import KeyedCalls
 from gantry.daemons.noded.checking import Checking
 from gantry.daemons.noded.cluster_files import ClusterFiles
@@ -23,6 +24,7 @@ from gantry.drivers.scripts.os_definitions import OsDefinitions
 from gantry.drivers.scripts.os_scripts import OsScripts
 from gantry.protocols.codec import Malformed
 from gantry.protocols.errors import Forbidden
+from gantry.protocols.job_archive import JOB_ARCHIVE
 from gantry.protocols.join import JOIN, OPEN_METHODS, OPEN_PATHS
 from gantry.protocols.noded import NODED, PORT
 from gantry.protocols.records import CorruptRecord
@@ -117,11 +119,13 @@ async def _services(
             return None
         return await access.authorize_change(request, method)
 
+    archive = ArchiveService(env, replicas.check)
     joining = JoinService(env, port, lambda: calls.epoch)
     return service, by_first_segment(
         {
             NODED.name: http_handler(NODED, service, access.authorize),
             REPLICAS.name: http_handler(REPLICAS, replicas, access.authorize_change),
+            JOB_ARCHIVE.name: http_handler(JOB_ARCHIVE, archive, access.authorize_change),
             JOIN.name: http_handler(JOIN, joining, may_join),
         }
     )

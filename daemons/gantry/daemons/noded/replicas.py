@@ -19,7 +19,7 @@ from gantry.core.replication import replica as pure
 from gantry.core.replication.replica import Append, Install, Stale
 from gantry.daemons.noded.access import Access
 from gantry.daemons.noded.cluster_files import ClusterFiles
-from gantry.daemons.noded.failures import as_failure
+from gantry.daemons.noded.failures import told
 from gantry.daemons.noded.job_processes import end_job_processes
 from gantry.daemons.noded.master_address import ClusterAddress
 from gantry.daemons.noded.master_services import MasterServices
@@ -37,7 +37,7 @@ from gantry.protocols.config_records import FIRST_EPOCH
 from gantry.protocols.errors import GantryError, StaleEpoch
 from gantry.protocols.identity import Epoch, NodeUuid
 from gantry.protocols.noded import MasterAddress, StepFailed
-from gantry.protocols.records import CorruptRecord, Index, Position, Record
+from gantry.protocols.records import Index, Position, Record
 from gantry.protocols.replication import (
     STREAMS,
     AppendAnswer,
@@ -53,6 +53,7 @@ from gantry.protocols.replication import (
 from gantry.runtime.allegiance import Allegiance, read_allegiance, write_allegiance
 from gantry.runtime.commit_mark import CONFIG_MARK, MarkKeeper
 from gantry.runtime.environment import Environment
+from gantry.runtime.job_archive import open_gap
 from gantry.runtime.logs import Log
 
 BEHIND_SECONDS: Final = 1.0
@@ -141,7 +142,7 @@ class ReplicaService(Replicas):
         records: tuple[Record, ...],
         committed: Index,
     ) -> AppendAnswer:
-        async with _told(), self._following(stream, epoch) as held:
+        async with told(), self._following(stream, epoch) as held:
             taken = pure.append(held.replica, Append(epoch, previous, records, committed))
             if isinstance(taken, Stale):
                 raise StaleEpoch(epoch, taken.newest)
@@ -157,13 +158,15 @@ class ReplicaService(Replicas):
 
     @override
     async def install_snapshot(self, stream: Stream, epoch: Epoch, snapshot: Snapshot) -> Appended:
-        async with _told(), self._following(stream, epoch) as held:
+        async with told(), self._following(stream, epoch) as held:
             if FORMS[stream].end(snapshot.data) != snapshot.end:
                 raise StepFailed(f"the snapshot of stream {stream} is not what it says it is")
             taken = pure.install(held.replica, Install(epoch, snapshot.end))
             if isinstance(taken, Stale):
                 raise StaleEpoch(epoch, taken.newest)
             replica, effects = taken
+            if stream == "queue":
+                await open_gap(self._env, snapshot.end.index)
             await held.carry_out(replica, effects, snapshot.data)
             if stream == "config":
                 self._admit(snapshot.data, ())
@@ -173,8 +176,7 @@ class ReplicaService(Replicas):
     @asynccontextmanager
     async def _following(self, stream: Stream, epoch: Epoch) -> AsyncIterator[ReplicaFiles]:
         """Hold a stream's files for the leader of an epoch, and nobody older."""
-        if epoch < self._allegiance.promised:
-            raise StaleEpoch(epoch, self._allegiance.promised)
+        self.check(epoch)
         if stream not in self._held or epoch > self._allegiance.promised:
             await self._follow(epoch)
         async with self._locks[stream]:
@@ -227,11 +229,20 @@ class ReplicaService(Replicas):
         await write_allegiance(self._env.files, self._env.paths, pledged)
         self._allegiance = pledged
 
+    def check(self, epoch: Epoch) -> None:
+        """Refuse whoever's reign is over.
+
+        Raises:
+            StaleEpoch: somebody else was promised a newer one.
+        """
+        if epoch < self._allegiance.promised:
+            raise StaleEpoch(epoch, self._allegiance.promised)
+
     # --- promotion -------------------------------------------------------------------------------
 
     @override
     async def promise(self, epoch: Epoch) -> Promised:
-        async with _told(), self._node:
+        async with told(), self._node:
             if epoch <= self._allegiance.promised:
                 raise StaleEpoch(epoch, self._allegiance.promised)
             async with self._locks["config"], self._locks["queue"]:
@@ -249,7 +260,7 @@ class ReplicaService(Replicas):
 
     @override
     async def replica_state(self, stream: Stream) -> ReplicaState:
-        async with _told(), self._locks[stream]:
+        async with told(), self._locks[stream]:
             replica = await self._end(stream)
             return ReplicaState(
                 self._allegiance.promised,
@@ -260,7 +271,7 @@ class ReplicaService(Replicas):
 
     @override
     async def replica_copy(self, stream: Stream) -> ReplicaCopy:
-        async with _told(), self._locks[stream]:
+        async with told(), self._locks[stream]:
             held: ReplicaFiles | Looked | None = self._held.get(stream)
             if held is None:
                 held = await look(self._env, stream, self._allegiance.promised)
@@ -271,9 +282,8 @@ class ReplicaService(Replicas):
 
     @override
     async def tell_epoch(self, epoch: Epoch) -> None:
-        async with _told():
-            if epoch < self._allegiance.promised:
-                raise StaleEpoch(epoch, self._allegiance.promised)
+        async with told():
+            self.check(epoch)
             if epoch > self._allegiance.promised:
                 async with self._node:
                     await self._pledge(epoch)
@@ -281,7 +291,7 @@ class ReplicaService(Replicas):
 
     @override
     async def hold_address(self, epoch: Epoch, address: MasterAddress) -> None:
-        async with _told(), self._node:
+        async with told(), self._node:
             if epoch != self._allegiance.promised:
                 raise StaleEpoch(epoch, self._allegiance.promised)
             if not self._allegiance.may_lead:
@@ -292,15 +302,14 @@ class ReplicaService(Replicas):
 
     @override
     async def stop_master(self, epoch: Epoch) -> None:
-        async with _told(), self._node:
-            if epoch < self._allegiance.promised:
-                raise StaleEpoch(epoch, self._allegiance.promised)
+        async with told(), self._node:
+            self.check(epoch)
             await self._stand_down()
             LOG.info("master daemons stopped", epoch=epoch)
 
     @override
     async def start_master(self, epoch: Epoch, voters: tuple[NodeUuid, ...] | None) -> None:
-        async with _told(), self._node:
+        async with told(), self._node:
             if epoch != self._allegiance.promised:
                 raise StaleEpoch(epoch, self._allegiance.promised)
             async with self._locks["config"], self._locks["queue"]:
@@ -327,11 +336,11 @@ class ReplicaService(Replicas):
         candidates = await self._files.ssconf(CANDIDATES_KEY)
         if candidates is None or self._env.node in candidates.split() or await self._is_master():
             return
-        told = await self._files.position()
-        async with _told(), self._node, self._locks["config"], self._locks["queue"]:
+        heard = await self._files.position()
+        async with told(), self._node, self._locks["config"], self._locks["queue"]:
             held = self._held.get("config")
             newest = newest_serial(held or await look(self._env, "config", self._promised))
-            if newest is None or newest > (told.epoch, told.serial):
+            if newest is None or newest > (heard.epoch, heard.serial):
                 return
             for stream in STREAMS:
                 files = self._held.pop(stream, None)
@@ -340,7 +349,7 @@ class ReplicaService(Replicas):
                 await remove_replica(self._env, stream)
             await self._env.files.remove(self._env.paths.data / CONFIG_MARK)
             self._access.replicated = {}
-        LOG.info("no candidate any more: the replica is dropped", serial=told.serial)
+        LOG.info("no candidate any more: the replica is dropped", serial=heard.serial)
 
     @property
     def _promised(self) -> Epoch:
@@ -376,16 +385,3 @@ class ReplicaService(Replicas):
         async with self._locks[stream]:
             if self._held.get(stream) is held:
                 await held.shorten()
-
-
-@asynccontextmanager
-async def _told() -> AsyncIterator[None]:
-    """Let a call fail only as the protocol says."""
-    try:
-        yield
-    except StaleEpoch:
-        raise
-    except (Malformed, CorruptRecord) as error:
-        raise StepFailed(str(error)) from error
-    except Exception as error:
-        raise as_failure(error) from error

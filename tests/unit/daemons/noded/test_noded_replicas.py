@@ -8,19 +8,24 @@ from typing import cast
 
 import pytest
 import trio
-from attrs import define
+from attrs import define, evolve
 from tests.unit.daemons.noded.conftest import DEADLINE_SECONDS, Machines, running
 from typing_extensions import override
 
 from gantry.core.config.folding import end_of_file
+from gantry.core.queue.snapshot import take
+from gantry.core.queue.state import Queue
 from gantry.daemons.noded.master_services import MasterServices
-from gantry.protocols.codec import Json, from_bytes, to_bytes
+from gantry.protocols.codec import Json, dump, from_bytes, load, to_bytes
 from gantry.protocols.config_records import ConfigRecord, dump_record
 from gantry.protocols.errors import Forbidden, StaleEpoch
 from gantry.protocols.identity import Attempt, Epoch, JobId, Key
+from gantry.protocols.job_archive import JOB_ARCHIVE, ArchivedFile
 from gantry.protocols.noded import NODED, PORT, StepFailed
-from gantry.protocols.records import Index, Position, Record, encode_records
+from gantry.protocols.queue_records import StoredQueue
+from gantry.protocols.records import ORIGIN, Index, Position, Record, encode_records
 from gantry.protocols.replication import (
+    NOTHING,
     REPLICAS,
     Appended,
     Mismatch,
@@ -117,6 +122,29 @@ async def test_a_replica_follows_its_leader(machines: Machines) -> None:
         assert state.end.position == first[-1].position
         copy = await replicas.replica_copy("config")
         assert copy.records[-1:] == first[-1:]
+
+
+async def test_a_snapshot_of_the_queue_leaves_a_gap_in_the_archive(machines: Machines) -> None:
+    master = await machines.founded()
+    async with running(master):
+        node = await machines.joined(2)
+    snapshot = Snapshot(NOTHING, dump(StoredQueue(ORIGIN, take(Queue()))))
+    data = master.paths.data
+    tls = client_context((data / AUTHORITY_PEM).read_bytes(), data / CLIENT_PEM)
+    client = HttpClient(master.network, await node.address(), PORT, tls)
+    async with running(node), leading(master, node) as replicas, client:
+        archive = stub(JOB_ARCHIVE, http_call(client, JOB_ARCHIVE, DEADLINE_SECONDS))
+        assert await archive.archive_gap() is None
+        end = load(StoredQueue, snapshot.data).end
+        await replicas.install_snapshot("queue", ONE, evolve(snapshot, end=end))
+        assert await archive.archive_gap() == end.index
+        await archive.write_archived(ONE, (ArchivedFile(JobId(3), "{}"),))
+        assert await archive.archived_jobs(0) == (3,)
+        await replicas.promise(TWO)
+        with pytest.raises(StaleEpoch):
+            await archive.close_archive_gap(ONE, end.index)
+        await archive.close_archive_gap(TWO, end.index)
+        assert await archive.archive_gap() is None
 
 
 async def test_a_promise_is_kept_across_restarts_and_a_tail_is_saved_aside(
