@@ -39,14 +39,14 @@ class Link(Generic[S]):
     _remote: S | None = field(default=None, init=False)
     _connected: Gate = field(factory=Gate, init=False)
     _broken: trio.Event = field(factory=trio.Event, init=False)
+    _delay: float = field(default=RETRY_SECONDS_FIRST, init=False)
+    """Before the next connection; short again as soon as a call was answered."""
 
     async def run(self) -> None:
         """Keep the link up until cancelled."""
-        delay = RETRY_SECONDS_FIRST
         while True:
             try:
                 async with connect(self.service, self.network, self.path) as remote:
-                    delay = RETRY_SECONDS_FIRST
                     self._remote, self._broken = remote, trio.Event()
                     self._connected.open()
                     await self._broken.wait()
@@ -55,8 +55,8 @@ class Link(Generic[S]):
             finally:
                 self._remote = None
                 self._connected.close()
-            await trio.sleep(delay)
-            delay = min(2 * delay, RETRY_SECONDS_MAX)
+            await trio.sleep(self._delay)
+            self._delay = min(2 * self._delay, RETRY_SECONDS_MAX)
 
     async def call(self, ask: Callable[[S], Awaitable[T]]) -> T:
         """Make a call, again after each lost connection; bound it with a cancel scope."""
@@ -66,9 +66,12 @@ class Link(Generic[S]):
                 continue
             remote = self._remote
             try:
-                return await ask(remote)
+                answer = await ask(remote)
             except ConnectionLost:
                 if self._remote is remote:
                     self._remote = None
                     self._connected.close()
                     self._broken.set()
+            else:
+                self._delay = RETRY_SECONDS_FIRST
+                return answer

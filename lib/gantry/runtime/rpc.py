@@ -9,14 +9,18 @@ After the hellos (:func:`gantry.protocols.service.agree`) these frames travel:
 ``{"id", "ok"}`` / ``{"id", "error"}`` the answer, in any order
 =====================================  ======================================================
 
+Nobody waits for the other's hello before calling: a call that comes with a hello is read after it,
+so that one who speaks another version is turned away before anything is carried out.
+
 A lost connection cancels all calls that it carried: whoever waited for a lock no longer does.
 """
 
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
@@ -47,15 +51,17 @@ CONNECTION_ERRORS: Final = (trio.BrokenResourceError, trio.ClosedResourceError, 
 
 @define
 class _Connection:
-    """Frames in, frames out; sends are whole even if the sender is cancelled."""
+    """Frames in, frames out; sends are whole even if the sender is cancelled.
+
+    What the kernel takes at once is written at once, which is nearly everything between processes
+    of one machine. Once it has not taken something, a task writes that and all that follows.
+    """
 
     stream: trio.abc.Stream
+    nursery: trio.Nursery
+    """Where that task runs."""
     decoder: FrameDecoder = field(factory=FrameDecoder, init=False)
-    _outgoing: trio.MemorySendChannel[bytes] = field(init=False)
-    _queued: trio.MemoryReceiveChannel[bytes] = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._outgoing, self._queued = trio.open_memory_channel[bytes](CALLS_MAX)
+    _queue: trio.MemorySendChannel[bytes] | None = field(default=None, init=False)
 
     async def receive(self) -> dict[str, object] | None:
         """Return the next frame's object, or ``None`` at a clean end."""
@@ -70,56 +76,87 @@ class _Connection:
         return cast("dict[str, object]", value[0])
 
     async def send(self, frame: Mapping[str, object]) -> None:
-        """Queue a frame; waits while the peer reads too slowly, and else not for a moment."""
-        encoded = encode_frame(frame)
-        try:
-            self._outgoing.send_nowait(encoded)
-        except trio.WouldBlock:
-            await self._outgoing.send(encoded)
+        """Send a frame; waits while the peer reads too slowly, and else not for a moment.
+
+        Raises:
+            trio.BrokenResourceError, trio.ClosedResourceError: nobody reads any more.
+        """
+        if rest := self._written(encode_frame(frame)):
+            await self._queued().send(rest)
 
     def send_soon(self, frame: Mapping[str, object]) -> bool:
-        """Queue a frame now, or say that there is no room."""
+        """Send a frame without waiting, or say that there is no room, or nobody who reads."""
         try:
-            self._outgoing.send_nowait(encode_frame(frame))
+            if rest := self._written(encode_frame(frame)):
+                self._queued().send_nowait(rest)
         except (trio.WouldBlock, *CONNECTION_ERRORS):
             return False
         return True
 
-    async def write_queued(self) -> None:
-        """Write what is queued, as long as the connection lives. One task of each connection."""
-        async for frame in self._queued:
-            frames = [frame, *self._more()]
+    def _written(self, frame: bytes) -> bytes:
+        """Write what is taken at once, unless others are in line, and return the rest."""
+        if self._queue is not None or not isinstance(self.stream, trio.SocketStream):
+            return frame
+        try:
+            return frame[os.write(self.stream.socket.fileno(), frame) :]
+        except BlockingIOError:
+            return frame
+        except OSError as error:
+            raise trio.BrokenResourceError(str(error)) from error
+
+    def _queued(self) -> trio.MemorySendChannel[bytes]:
+        """Return the line in which frames wait for the task that writes them."""
+        if self._queue is None:
+            self._queue, line = trio.open_memory_channel[bytes](CALLS_MAX)
+            self.nursery.start_soon(self._write, line)
+        return self._queue
+
+    async def _write(self, line: trio.MemoryReceiveChannel[bytes]) -> None:
+        """Write what is in line, as long as the connection lives: one write serves many."""
+        async for frame in line:
             try:
-                await self.stream.send_all(b"".join(frames))
+                await self.stream.send_all(b"".join([frame, *_more(line)]))
             except CONNECTION_ERRORS:
-                self._queued.close()
+                line.close()
                 return
 
-    def _more(self) -> Iterator[bytes]:
-        """Take what else is queued: one write serves many."""
-        while True:
-            try:
-                yield self._queued.receive_nowait()
-            except (trio.WouldBlock, trio.EndOfChannel):
-                return
+    async def greet(self, service: Service[Any]) -> None:
+        """Say hello.
 
-    async def greet(self, ours: Hello) -> Hello:
-        """Exchange hellos.
+        Raises:
+            trio.BrokenResourceError, trio.ClosedResourceError: nobody reads any more.
+        """
+        await self.send({"hello": service.greeting})
+
+    async def meet(self, service: Service[Any]) -> None:
+        """Read the peer's hello.
 
         Raises:
             BadCall: the peer speaks another protocol or no common version.
+            Malformed: it says something else.
+            trio.TooSlowError: it says nothing.
         """
         with trio.fail_after(HELLO_SECONDS_MAX):
-            await self.stream.send_all(encode_frame({"hello": dump(ours)}))
             frame = await self.receive()
-        theirs = load(Hello, (frame or {}).get("hello"))
+        said = (frame or {}).get("hello")
+        if said == service.greeting:
+            return
+        ours, theirs = hello(service), load(Hello, said)
         if agree(ours, theirs) is None:
             raise BadCall(
                 "hello",
                 f"{ours.protocol} {ours.lowest}-{ours.highest} met "
                 f"{theirs.protocol} {theirs.lowest}-{theirs.highest}: upgrade the older daemon",
             )
-        return theirs
+
+
+def _more(line: trio.MemoryReceiveChannel[bytes]) -> Iterator[bytes]:
+    """Take what else is in line."""
+    while True:
+        try:
+            yield line.receive_nowait()
+        except (trio.WouldBlock, trio.EndOfChannel):
+            return
 
 
 # --- the server ----------------------------------------------------------------------------------
@@ -141,19 +178,16 @@ async def serve(
 
 async def serve_connection(service: Service[S], implementation: S, stream: trio.abc.Stream) -> None:
     """Answer the calls of one connection until the peer leaves or breaks the protocol."""
-    connection = _Connection(stream)
     try:
-        await connection.greet(hello(service))
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(connection.write_queued)
-            await _Server(service, implementation, connection).answer_calls()
+            connection = _Connection(stream, nursery)
+            try:
+                await connection.greet(service)
+                await connection.meet(service)
+                await _Server(service, implementation, connection).answer_calls()
+            except (*CONNECTION_ERRORS, Malformed, BadCall, trio.TooSlowError) as error:
+                LOG.warning("connection dropped", service=service.name, reason=str(error))
             nursery.cancel_scope.cancel()
-    except (*CONNECTION_ERRORS, Malformed, BadCall, trio.TooSlowError) as error:
-        LOG.warning("connection dropped", service=service.name, reason=str(error))
-    except BaseExceptionGroup as group:
-        _, rest = group.split(CONNECTION_ERRORS)
-        if rest is not None:
-            raise
     finally:
         await trio.aclose_forcefully(stream)
 
@@ -167,26 +201,26 @@ class _Server:
     _room: trio.Semaphore = field(factory=lambda: trio.Semaphore(CALLS_MAX), init=False)
 
     async def answer_calls(self) -> None:
-        """Start a task for each call; leave when the peer does."""
-        try:
-            async with trio.open_nursery() as nursery:
-                while (frame := await self.connection.receive()) is not None:
-                    number = frame.get("id")
-                    if not isinstance(number, int):
-                        raise FramingError("a call needs an integer id")
-                    if frame.get("cancel"):
-                        self._cancel(number)
-                    else:
-                        await self._start(number, frame, nursery)
-                nursery.cancel_scope.cancel()
-        except (Malformed, *CONNECTION_ERRORS) as error:
-            LOG.warning("connection dropped", service=self.service.name, reason=str(error))
+        """Start a task for each call; return when the peer leaves.
+
+        Raises:
+            Malformed, FramingError: it breaks the protocol.
+            trio.BrokenResourceError, trio.ClosedResourceError: the connection is lost.
+        """
+        while (frame := await self.connection.receive()) is not None:
+            number = frame.get("id")
+            if not isinstance(number, int):
+                raise FramingError("a call needs an integer id")
+            if frame.get("cancel"):
+                self._cancel(number)
+            else:
+                await self._start(number, frame)
 
     def _cancel(self, number: int) -> None:
         if number in self._running:
             self._running[number].cancel()
 
-    async def _start(self, number: int, frame: dict[str, object], nursery: trio.Nursery) -> None:
+    async def _start(self, number: int, frame: dict[str, object]) -> None:
         if number in self._running:
             raise FramingError("a call needs a fresh id")
         try:
@@ -194,7 +228,7 @@ class _Server:
         except trio.WouldBlock:
             await self._room.acquire()
         scope = self._running[number] = trio.CancelScope()
-        nursery.start_soon(self._answer, number, frame, scope)
+        self.connection.nursery.start_soon(self._answer, number, frame, scope)
 
     async def _answer(
         self,
@@ -245,36 +279,47 @@ class _Answer:
 @define
 class _Client:
     connection: _Connection
-    service_name: str
+    service: Service[Any]
     _ids: Iterator[int] = field(factory=lambda: itertools.count(1), init=False)
     _waiting: dict[int, _Answer] = field(factory=dict, init=False)
-    lost: trio.Event = field(factory=trio.Event, init=False)
+    _lost: str | None = field(default=None, init=False)
+    """Why there will be no more answers."""
 
     async def read_answers(self) -> None:
         """Hand answers to their callers until the peer leaves."""
+        lost = f"{self.service.name} is gone"
         try:
+            await self._meet()
             while (frame := await self.connection.receive()) is not None:
                 answer = self._waiting.pop(cast(int, frame.get("id")), None)
                 if answer is not None:  # None: its caller was cancelled meanwhile
                     answer.frame.append(frame)
                     answer.ready.set()
+        except ConnectionLost as error:
+            lost = str(error)
         except (Malformed, *CONNECTION_ERRORS) as error:
-            LOG.debug("connection lost", service=self.service_name, reason=str(error))
+            LOG.debug("connection lost", service=self.service.name, reason=str(error))
         finally:
-            self.lost.set()
+            self._lost = lost
             for answer in self._waiting.values():
                 answer.ready.set()
 
+    async def _meet(self) -> None:
+        try:
+            await self.connection.meet(self.service)
+        except (*CONNECTION_ERRORS, Malformed, BadCall, trio.TooSlowError) as error:
+            raise ConnectionLost(f"{self.service.name} did not greet: {error}") from error
+
     async def call(self, wire_name: str, method: Method, args: Mapping[str, object]) -> object:
-        if self.lost.is_set():
-            raise ConnectionLost(f"{self.service_name} is gone")
+        if self._lost is not None:
+            raise ConnectionLost(self._lost)
         number = next(self._ids)
         answer = self._waiting[number] = _Answer(trio.Event(), [])
         try:
             await self.connection.send({"id": number, "call": wire_name, "args": args})
             await answer.ready.wait()
         except CONNECTION_ERRORS:
-            raise ConnectionLost(f"{self.service_name} is gone") from None
+            raise ConnectionLost(f"{self.service.name} is gone") from None
         except trio.Cancelled:
             if not self.connection.send_soon({"id": number, "cancel": True}):
                 await trio.aclose_forcefully(self.connection.stream)
@@ -282,7 +327,7 @@ class _Client:
         finally:
             self._waiting.pop(number, None)
         if not answer.frame:
-            raise ConnectionLost(f"{self.service_name} went away during {wire_name}")
+            raise ConnectionLost(f"{self._lost}; it was asked to {wire_name}")
         frame = answer.frame[0]
         if "ok" in frame:
             return frame["ok"]
@@ -293,14 +338,13 @@ class _Client:
 async def client(service: Service[S], stream: trio.abc.Stream) -> AsyncIterator[S]:
     """Speak with the server at the other end of ``stream``; closes it.
 
-    Calls raise :class:`ConnectionLost` once the server is gone.
+    Calls raise :class:`ConnectionLost` once the server is gone, or if it speaks something else.
     """
-    connection = _Connection(stream)
     try:
-        await _greet_server(service, connection)
-        caller = _Client(connection, service.name)
         async with open_plain_nursery() as nursery:
-            nursery.start_soon(connection.write_queued)
+            caller = _Client(_Connection(stream, nursery), service)
+            with suppress(*CONNECTION_ERRORS):  # calls find out
+                await caller.connection.greet(service)
             nursery.start_soon(caller.read_answers)
             yield stub(service, caller.call)
             nursery.cancel_scope.cancel()
@@ -308,20 +352,12 @@ async def client(service: Service[S], stream: trio.abc.Stream) -> AsyncIterator[
         await trio.aclose_forcefully(stream)
 
 
-async def _greet_server(service: Service[Any], connection: _Connection) -> None:
-    try:
-        await connection.greet(hello(service))
-    except (*CONNECTION_ERRORS, Malformed, BadCall, trio.TooSlowError) as error:
-        raise ConnectionLost(f"{service.name} did not greet: {error}") from error
-
-
 @asynccontextmanager
 async def connect(service: Service[S], network: Network, path: Path) -> AsyncIterator[S]:
     """Connect to the daemon that serves ``service`` on a unix socket.
 
     Raises:
-        ConnectionLost: nobody serves there, or the greeting failed. (From the body, exceptions
-            come out unwrapped.)
+        ConnectionLost: nobody listens there. (From the body, exceptions come out unwrapped.)
     """
     try:
         stream = await network.connect_unix(path)

@@ -194,6 +194,11 @@ class Service(Generic[S]):
         self.client = _client_class(self.name, self.methods)
         """The class of :func:`stub`'s clients."""
 
+    @cached_property
+    def greeting(self) -> object:
+        """What an end of a connection says first, rendered."""
+        return codec.dump(hello(self))
+
     def method(self, wire_name: object) -> Method:
         """Find a method by its name on the wire.
 

@@ -161,9 +161,54 @@ async def test_another_protocol_is_refused() -> None:
     ours, theirs = trio.testing.memory_stream_pair()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(rpc.serve_connection, other, Cook(), theirs)
-        with pytest.raises(ConnectionLost, match="1-1 met Kitchen 2-3"):
-            async with rpc.client(KITCHEN, ours):
-                pass
+        async with rpc.client(KITCHEN, ours) as remote:
+            with pytest.raises(ConnectionLost, match="1-1 met Kitchen 2-3"):
+                await remote.double(1)
+
+
+async def test_what_comes_with_another_hello_is_not_carried_out() -> None:
+    newer: Service[Kitchen] = Service(Kitchen, versions=(2, 3))
+    ours, theirs = trio.testing.memory_stream_pair()
+    cook = Cook()
+    call = {"id": 1, "call": "simmer", "args": {}}
+    await ours.send_all(encode_frame({"hello": newer.greeting}) + encode_frame(call))
+    await rpc.serve_connection(KITCHEN, cook, theirs)
+    assert not cook.began.is_set()
+
+
+async def test_a_server_that_says_nothing_is_not_waited_for(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    ours, _theirs = trio.testing.memory_stream_pair()
+    async with rpc.client(KITCHEN, ours) as remote:
+        with pytest.raises(ConnectionLost, match="did not greet"):
+            await remote.double(1)
+
+
+async def test_what_a_socket_does_not_take_at_once_follows_in_order() -> None:
+    ours, theirs = (trio.SocketStream(each) for each in trio.socket.socketpair())
+    broke: list[str] = []
+    async with trio.open_nursery() as serving:
+        serving.start_soon(rpc.serve_connection, KITCHEN, Cook(), theirs)
+        async with rpc.client(KITCHEN, ours) as remote, trio.open_nursery() as nursery:
+
+            async def drop(what: str) -> None:
+                with pytest.raises(Broke) as caught:
+                    await remote.drop(what)
+                broke.append(caught.value.what)
+
+            wanted = [str(number) * 50_000 for number in range(40)]
+            for what in wanted:
+                nursery.start_soon(drop, what)
+    assert sorted(broke) == sorted(wanted)
+
+
+async def test_a_socket_whose_peer_is_gone() -> None:
+    ours, theirs = (trio.SocketStream(each) for each in trio.socket.socketpair())
+    await theirs.aclose()
+    async with rpc.client(KITCHEN, ours) as remote:
+        with pytest.raises(ConnectionLost, match=r"gone|did not greet"):
+            await remote.double(1)
 
 
 def test_an_oversized_frame_is_refused_before_it_is_whole() -> None:

@@ -89,13 +89,14 @@ class Mirror:
             while True:
                 try:
                     async with connect(WCONFD, self.env.network, path) as remote:
-                        comeback.connected()
                         await self._follow(remote)
                 except ConnectionLost as error:
                     LOG.debug("not connected", reason=str(error))
                 except (Malformed, ServiceError) as error:
                     LOG.error("the configuration can not be followed", reason=str(error))
                 finally:
+                    if self._named.is_open:
+                        comeback.connected()
                     self._remote = None
                     self._named.close()
                 await comeback.wait()
