@@ -60,6 +60,7 @@ OPERATIONS: Final[Mapping[str, str]] = {
     "OP_OS_DIAGNOSE": f"{_HERE}.os.diagnose",
     "OP_QUERY": f"{_HERE}.query.objects",
     "OP_QUERY_FIELDS": f"{_HERE}.query.fields",
+    "OP_RESTRICTED_COMMAND": f"{_HERE}.node.restricted_command",
     "OP_TAGS_DEL": f"{_HERE}.tags.remove",
     "OP_TAGS_GET": f"{_HERE}.tags.get",
     "OP_TAGS_SEARCH": f"{_HERE}.tags.search",

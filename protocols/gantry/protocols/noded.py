@@ -323,6 +323,14 @@ class NodeD(Protocol):
         """Run a hooks directory."""
 
     @raises(*CHANGING)
+    async def run_restricted(self, ticket: Ticket, command: str) -> tuple[bool, str]:
+        """Run one of the commands that this node's administrator allows.
+
+        Returns:
+            Whether it succeeded, and its output, or what is wrong.
+        """
+
+    @raises(*CHANGING)
     async def delay(self, ticket: Ticket, seconds: float) -> None:
         """Wait, for tests of the job queue."""
 

@@ -7,7 +7,7 @@ are resolved, disks have paths. A node needs nothing of the configuration to act
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Final, Literal
 
 from attrs import field, frozen, validators
 from typing_extensions import override
@@ -252,6 +252,10 @@ class HookResult:
     """Folder and name, relative to the hooks folder."""
     status: Literal["skip", "fail", "success"]
     output: str
+
+
+RESTRICTED_SECONDS_MAX: Final = 3600.0
+"""How long a restricted command may take: as Ganeti's slow class of calls."""
 
 
 # --- errors --------------------------------------------------------------------------------------

@@ -134,6 +134,8 @@ class Step:
     """Whether a failure is logged as a warning and the plan goes on."""
     looks: tuple[Look, ...] = ()
     """Of a checked step: any of these is enough to know that it has happened."""
+    otherwise: Json = None
+    """Its result if its failure was tolerated, or a person has decided that it be skipped."""
 
 
 @frozen
@@ -150,6 +152,8 @@ class Plan:
     result_from: StepName | None = None
     result_key: str | None = None
     """Wraps that step's result into an object with this one key."""
+    results_from: tuple[StepName, ...] = ()
+    """If there are any, the opcode's result is a list of these steps' results."""
     no_return: StepName | None = None
     """Once this step is done the plan is only carried on, never undone."""
     after_death: Literal["go on", "roll back"] = "go on"

@@ -39,7 +39,10 @@ ADDED_DRY_RUN = {
         for program in ("gnt-cluster", "gnt-group", "gnt-instance", "gnt-network", "gnt-node")
         for verb in ("add", "remove")
     ),
-    *(f"gnt-node {verb}" for verb in ("add", "evacuate", "failover", "migrate")),
+    *(
+        f"gnt-node {verb}"
+        for verb in ("add", "evacuate", "failover", "migrate", "restricted-command")
+    ),
     "gnt-network connect",
     "gnt-network disconnect",
     "gnt-cluster destroy",

@@ -44,7 +44,7 @@ from gantry.protocols.opcodes.network import (
     OpNetworkRemove,
     OpNetworkSetParams,
 )
-from gantry.protocols.opcodes.node import OpNodeRemove, OpNodeSetParams
+from gantry.protocols.opcodes.node import OpNodeRemove, OpNodeSetParams, OpRestrictedCommand
 from gantry.protocols.opcodes.opcode import Opcode
 from gantry.protocols.opcodes.relocation import OpInstanceFailover, OpInstanceMigrate
 from gantry.protocols.opcodes.secrecy import Secret
@@ -176,6 +176,10 @@ SCENARIOS: dict[str, tuple[list[Opcode], Opcode]] = {
         OpClusterSetParams(
             candidate_pool_size=8, beparams={"vcpus": 2}, hvparams={"kvm": {"acpi": False}}
         ),
+    ),
+    "run a command": (
+        [],
+        OpRestrictedCommand(nodes=("node2.gnt.test", "node1.gnt.test"), command="look"),
     ),
     "delay": ([], OpTestDelay(duration=0.0, repeat=2, on_nodes=("node2.gnt.test",))),
 }
@@ -328,7 +332,7 @@ async def test_a_noded_that_dies_at_any_call_changes_nothing(
         bench = await prepared(tmp_path / f"{number}", before)
         bench.cluster.fate.mishap = how
         bench.cluster.fate.at_do = bench.cluster.fate.dos + number
-        again = await bench.run(opcode)
+        again = await bench.run(opcode, choice="redo")
         assert again.statuses == {0: "success"}, (number, again.log, again.results)
         assert bench.cluster.picture() == ended, (number, again.log)
         assert is_clean(bench)

@@ -191,6 +191,7 @@ class TwinNode:
     incoming: set[str] = field(factory=set)
     installed: list[str] = field(factory=list)
     hooks: list[tuple[str, HookPhase]] = field(factory=list)
+    commands: list[str] = field(factory=list)
     refusing_hooks: set[str] = field(factory=set)
     left: bool = False
     peers: dict[NodeUuid, TwinNode] = field(factory=dict, repr=False)
@@ -325,6 +326,10 @@ class TwinNode:
         self.hooks.append((path, phase))
         status = "fail" if f"{path}-{phase}" in self.refusing_hooks else "success"
         return (HookResult(f"{path}-{phase}.d/00-test", status, "no"),)  # type: ignore[arg-type] # a literal
+
+    async def run_restricted(self, ticket: Ticket, command: str) -> tuple[bool, str]:
+        self.commands.append(command)
+        return True, f"{command} on {self.name}"
 
     async def delay(self, ticket: Ticket, seconds: float) -> None:
         await trio.sleep(seconds)

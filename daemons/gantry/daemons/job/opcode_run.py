@@ -174,9 +174,12 @@ class OpcodeRun:
         return await self._finish("success", self._result(plan))
 
     def _result(self, plan: Plan) -> Json:
+        results = self.stepper.performer.results
+        if plan.results_from:
+            return [results[name] for name in plan.results_from]
         if plan.result_from is None:
             return plan.result
-        result = self.stepper.performer.results[plan.result_from]
+        result = results[plan.result_from]
         return result if plan.result_key is None else {plan.result_key: result}
 
     async def _abort(self, plan: Plan, asked: str) -> bool:

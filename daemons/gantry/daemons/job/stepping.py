@@ -184,8 +184,8 @@ class Stepper:
         choice = self.progress().decided.get(number)
         match choice:
             case "skip":
-                self.note(Done(self.opcode, number, None))
-                self.performer.results[step.name] = None
+                self.note(Done(self.opcode, number, step.otherwise))
+                self.performer.results[step.name] = step.otherwise
                 return True
             case "abort":
                 raise Aborted(f"step {step.name!r} may have been done, or not")
@@ -239,7 +239,7 @@ class Stepper:
             if not step.tolerate:
                 raise
             self.performer.say(f"WARNING: {step.name}: {error}")
-            result = None
+            result = step.otherwise
         self.performer.results[step.name] = result
         # The end of the opcode's last step is durable with the opcode's own end, or not at all.
         self.note(Done(self.opcode, number, result))

@@ -22,6 +22,7 @@ from gantry.daemons.noded.service import NodeService
 from gantry.drivers.scripts.hooks import Hooks
 from gantry.drivers.scripts.os_definitions import OsDefinitions
 from gantry.drivers.scripts.os_scripts import OsScripts
+from gantry.drivers.scripts.restricted import RestrictedCommands
 from gantry.protocols.codec import Malformed
 from gantry.protocols.errors import Forbidden
 from gantry.protocols.job_archive import JOB_ARCHIVE
@@ -111,7 +112,17 @@ async def _services(
     checking = Checking(env, guests, disks, tls, port)
     scripts, hooks = OsScripts(env, OsDefinitions(env)), Hooks(env)
     service = NodeService(
-        env, access, calls, guests, disks, scripts, hooks, files, checking, replicas
+        env,
+        access,
+        calls,
+        guests,
+        disks,
+        scripts,
+        hooks,
+        RestrictedCommands(env),
+        files,
+        checking,
+        replicas,
     )
 
     async def may_join(request: Request, method: Method) -> Forbidden | None:

@@ -26,6 +26,7 @@ from gantry.daemons.noded.machine import Machine
 from gantry.daemons.noded.replicas import ReplicaService
 from gantry.drivers.scripts.hooks import Hooks
 from gantry.drivers.scripts.os_scripts import OsScripts
+from gantry.drivers.scripts.restricted import RestrictedCommands
 from gantry.protocols.errors import StaleEpoch
 from gantry.protocols.identity import Epoch, JobId, Key, NodeUuid, Ticket
 from gantry.protocols.job_course import StepProgress
@@ -92,6 +93,7 @@ class NodeService(NodeD):
     _disks: Disks
     _os: OsScripts
     _hooks: Hooks
+    _restricted: RestrictedCommands
     _files: ClusterFiles
     _checking: Checking
     _replicas: ReplicaService
@@ -221,6 +223,10 @@ class NodeService(NodeD):
             tuple[HookResult, ...],
             lambda: self._hooks.run(path, phase, environment),
         )
+
+    @override
+    async def run_restricted(self, ticket: Ticket, command: str) -> tuple[bool, str]:
+        return await self._change(ticket, tuple[bool, str], lambda: self._restricted.run(command))
 
     # --- instances ---------------------------------------------------------------------------
 

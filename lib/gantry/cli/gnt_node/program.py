@@ -31,7 +31,7 @@ PROGRAM = Program(
         Known("remove", "Removes a node from the cluster", "membership"),
         Known("remove-tags", "Removes tags from a node", "tags"),
         Known("repair-storage", "Repairs the storage of a node"),
-        Known("restricted-command", "Runs one of a few allowed commands on nodes"),
+        Known("restricted-command", "Runs one of a few allowed commands on nodes", "commanding"),
         Known("volumes", "Lists the logical volumes of nodes"),
     ),
     {"show": "info"},
