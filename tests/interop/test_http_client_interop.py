@@ -18,6 +18,7 @@ from typing_extensions import override
 from gantry.protocols.errors import ConnectionLost, Unreachable
 from gantry.protocols.identity import ClusterUuid, NodeUuid
 from gantry.runtime.http.client import HttpClient
+from gantry.runtime.http.exchange import is_quiet
 from gantry.runtime.network import RealNetwork
 from gantry.security.authority import NodeSubject, issue_node_credential, new_authority
 from gantry.security.certificates import expect_node
@@ -119,7 +120,7 @@ async def test_a_connection_that_the_server_closed_is_noticed_before_it_is_used(
                     reply = await client.request("POST", "/", deadline_seconds=SECONDS)
                     assert reply.body == b"ok"
                     (_, wire) = client._idle[-1]
-                    while wire.is_quiet():  # until the server's FIN is here
+                    while is_quiet(wire.stream):  # until the server's FIN is here
                         await trio.lowlevel.checkpoint()
             nursery.cancel_scope.cancel()
     assert served == 3

@@ -241,8 +241,16 @@ class Network(Protocol):
             OSError: nobody listens there.
         """
 
-    async def listen_unix(self, path: Path, mode: int) -> trio.abc.Listener[trio.abc.Stream]:
-        """Bind and listen on a unix socket, replacing a stale one; the caller closes it."""
+    async def listen_unix(
+        self, path: Path, mode: int, group_of: Path | None = None
+    ) -> trio.abc.Listener[trio.abc.Stream]:
+        """Bind and listen on a unix socket, replacing a stale one; the caller closes it.
+
+        Args:
+            path: the socket's.
+            mode: its permissions.
+            group_of: the file whose group it is given to; by default that of this process.
+        """
 
     async def connect_tcp(
         self, address: str, port: int, tls: ssl.SSLContext | None = None

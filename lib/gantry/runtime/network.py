@@ -101,7 +101,7 @@ def _remove_stale(path: Path) -> None:
         probe.close()
 
 
-def _bind_unix(path: Path, mode: int) -> socket.socket:
+def _bind_unix(path: Path, mode: int, group_of: Path | None) -> socket.socket:
     _remove_stale(path)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -110,6 +110,8 @@ def _bind_unix(path: Path, mode: int) -> socket.socket:
             listening.bind(str(path))
         finally:
             os.umask(before)
+        if group_of is not None:
+            os.chown(path, -1, group_of.stat().st_gid)
         path.chmod(mode)
         listening.listen(BACKLOG)
     except BaseException:
@@ -142,9 +144,12 @@ class RealNetwork(Network):
         return await trio.open_unix_socket(str(path))
 
     @override
-    async def listen_unix(self, path: Path, mode: int) -> trio.abc.Listener[trio.abc.Stream]:
+    async def listen_unix(
+        self, path: Path, mode: int, group_of: Path | None = None
+    ) -> trio.abc.Listener[trio.abc.Stream]:
         await trio.lowlevel.checkpoint()  # before the socket is there: it must not get lost
-        return trio.SocketListener(trio.socket.from_stdlib_socket(_bind_unix(path, mode)))
+        bound = _bind_unix(path, mode, group_of)
+        return trio.SocketListener(trio.socket.from_stdlib_socket(bound))
 
     @override
     async def connect_tcp(

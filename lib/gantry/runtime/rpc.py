@@ -3,7 +3,9 @@
 After the hellos (:func:`gantry.protocols.service.agree`) these frames travel:
 
 =====================================  ======================================================
-``{"id", "call", "args"}``             a call; ids are chosen by the caller
+``{"id", "call", "args"}``             a call; ids are chosen by the caller; with
+                                       ``"deadline_seconds"`` the server cancels it after so long,
+                                       and nothing is answered
 ``{"id", "cancel": true}``             the caller no longer wants the answer; the server
                                        cancels the call if it still runs
 ``{"id", "ok"}`` / ``{"id", "error"}`` the answer, in any order
@@ -18,8 +20,9 @@ A lost connection cancels all calls that it carried: whoever waited for a lock n
 from __future__ import annotations
 
 import itertools
+import math
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
@@ -28,7 +31,7 @@ import trio
 from attrs import define, field, frozen
 
 from gantry.protocols.codec import Malformed, dump, load
-from gantry.protocols.errors import BadCall, ConnectionLost, Fault, ServiceError
+from gantry.protocols.errors import BadCall, ConnectionLost, Fault, Forbidden, ServiceError
 from gantry.protocols.framing import FrameDecoder, FramingError, encode_frame
 from gantry.protocols.service import Hello, Method, Service, agree, hello, stub
 from gantry.runtime.environment import Network
@@ -162,21 +165,31 @@ def _more(line: trio.MemoryReceiveChannel[bytes]) -> Iterator[bytes]:
 # --- the server ----------------------------------------------------------------------------------
 
 
+Authorize = Callable[[Method], Awaitable[Forbidden | None]]
+"""Says whether a method may be called here: ``None``, or why not."""
+
+
 async def serve(
     service: Service[S],
     implementation: S,
     listener: trio.abc.Listener[trio.abc.Stream],
+    authorize: Authorize | None = None,
 ) -> None:
     """Serve connections of a listener until cancelled; closes it."""
 
     async def one(stream: trio.abc.Stream) -> None:
-        await serve_connection(service, implementation, stream)
+        await serve_connection(service, implementation, stream, authorize)
 
     async with listener:
         await trio.serve_listeners(one, [listener])
 
 
-async def serve_connection(service: Service[S], implementation: S, stream: trio.abc.Stream) -> None:
+async def serve_connection(
+    service: Service[S],
+    implementation: S,
+    stream: trio.abc.Stream,
+    authorize: Authorize | None = None,
+) -> None:
     """Answer the calls of one connection until the peer leaves or breaks the protocol."""
     try:
         async with trio.open_nursery() as nursery:
@@ -184,7 +197,7 @@ async def serve_connection(service: Service[S], implementation: S, stream: trio.
             try:
                 await connection.greet(service)
                 await connection.meet(service)
-                await _Server(service, implementation, connection).answer_calls()
+                await _Server(service, implementation, connection, authorize).answer_calls()
             except (*CONNECTION_ERRORS, Malformed, BadCall, trio.TooSlowError) as error:
                 LOG.warning("connection dropped", service=service.name, reason=str(error))
             nursery.cancel_scope.cancel()
@@ -197,6 +210,8 @@ class _Server:
     service: Service[Any]
     implementation: object
     connection: _Connection
+    authorize: Authorize | None
+    """``None``: who can open the socket may do all that it offers."""
     _running: dict[int, trio.CancelScope] = field(factory=dict, init=False)
     _room: trio.Semaphore = field(factory=lambda: trio.Semaphore(CALLS_MAX), init=False)
 
@@ -227,7 +242,7 @@ class _Server:
             self._room.acquire_nowait()
         except trio.WouldBlock:
             await self._room.acquire()
-        scope = self._running[number] = trio.CancelScope()
+        scope = self._running[number] = trio.CancelScope(deadline=_deadline(frame))
         self.connection.nursery.start_soon(self._answer, number, frame, scope)
 
     async def _answer(
@@ -250,6 +265,9 @@ class _Server:
         method: Method | None = None
         try:
             method = self.service.method(frame.get("call"))
+            refusal = await self.authorize(method) if self.authorize else None
+            if refusal is not None:
+                raise refusal
             args = method.load_args(frame.get("args"))
             result = await getattr(self.implementation, method.name)(**args)
             return {"ok": method.dump_result(result)}
@@ -261,6 +279,12 @@ class _Server:
             LOG.exception("call failed", service=self.service.name, method=frame.get("call"))
             fault = Fault(f"{self.service.name} failed: {error!r}; see its log")
             return {"error": {"kind": "Fault", **_body(fault)}}
+
+
+def _deadline(frame: Mapping[str, object]) -> float:
+    """Return when a call ends at the latest, by trio's clock."""
+    seconds = frame.get("deadline_seconds")
+    return trio.current_time() + seconds if isinstance(seconds, int | float) else math.inf
 
 
 def _body(error: ServiceError) -> dict[str, object]:

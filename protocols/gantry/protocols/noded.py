@@ -40,6 +40,9 @@ from gantry.protocols.steps import NodeCall, StepName
 
 PORT: Final = 1811
 
+SOCKET_NAME: Final = "noded"
+"""Of the door for the master's daemons and jobs on NodeD's own node."""
+
 FAMILY_IP6: Final = 10
 """AF_INET6, Linux's number of the address family."""
 

@@ -24,12 +24,17 @@ from attrs import frozen
 
 from gantry.protocols import codec
 from gantry.protocols.codec import OURS, Malformed
-from gantry.protocols.errors import BadCall, Fault, ServiceError
+from gantry.protocols.errors import BadCall, Fault, Forbidden, ServiceError
 
 S = TypeVar("S")
 F = TypeVar("F", bound=Callable[..., Awaitable[object]])
 
 FIRST_VERSION: Final = 1
+
+ALWAYS_RAISED: Final = (BadCall, Fault, Forbidden)
+"""What any method may report without saying so."""
+
+_UNSAID: Final = frozenset(error.__name__ for error in ALWAYS_RAISED)
 
 
 def raises(*errors: type[ServiceError]) -> Callable[[F], F]:
@@ -72,7 +77,7 @@ class Method:
         }
         declared: tuple[type[ServiceError], ...] = function.__dict__.get("__raises__", ())
         self.raises: dict[str, type[ServiceError]] = {
-            e.__name__: e for e in (*declared, BadCall, Fault)
+            e.__name__: e for e in (*declared, *ALWAYS_RAISED)
         }
 
     # Converters are made when they are first needed: each end needs half of them, of few methods,
@@ -214,7 +219,7 @@ class Service(Generic[S]):
         rows = ["| method | parameters | result | errors | meaning |", "|---|---|---|---|---|"]
         for wire_name, m in self.methods.items():
             params = ", ".join(f"{p}: {m.shown[p]}" for p in m.params)
-            errors = ", ".join(sorted(m.raises.keys() - {"BadCall", "Fault"}))
+            errors = ", ".join(sorted(m.raises.keys() - _UNSAID))
             meaning = " ".join(m.doc.split("\n\n")[0].split())
             cells = (f"`{wire_name}`", params, m.shown["return"], errors, meaning)
             rows.append("| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |")

@@ -42,6 +42,7 @@ from gantry.protocols.jobproc import (
 )
 from gantry.protocols.locks import Granted, LockOwner, LockRequest
 from gantry.protocols.noded import NODED, NodeD
+from gantry.protocols.noded import SOCKET_NAME as DOOR_NAME
 from gantry.protocols.objects.configuration import Configuration
 from gantry.protocols.records import Index
 from gantry.protocols.wconfd import SOCKET_NAME, WCONFD, ConfigPart, Selection, WConfD
@@ -68,8 +69,9 @@ NAME: Final = "node.rehearsal"
 ADDRESS: Final = "127.0.0.1"
 
 
-ROUNDS: Final = 12
-"""CPython 3.11 specialises a function that has been called eight times."""
+ROUNDS: Final = 16
+"""CPython 3.11 specialises a function that has been called eight times. Every second job calls a
+node that is its own."""
 
 OPCODE: Final[dict[str, Json]] = {
     "OP_ID": "OP_TEST_DELAY",
@@ -99,10 +101,11 @@ async def rehearse(env: Environment, main: Main) -> None:
         async with open_plain_nursery() as nursery:
             stage = await _set(_below(env, folder), nursery)
             stage = await _add_node(stage, nursery)
+            at_home = evolve(stage, node=NAME)
             for number in range(1, ROUNDS + 1):
                 spawn = _spawn_request(stage, number)
                 listener = await env.network.listen_unix(Path(spawn.socket), 0o600)
-                nursery.start_soon(main, stage, listener, spawn)
+                nursery.start_soon(main, at_home if number % 2 else stage, listener, spawn)
                 await _conduct(stage, spawn)
             nursery.cancel_scope.cancel()
 
@@ -125,7 +128,7 @@ async def _set(env: Environment, nursery: trio.Nursery) -> Environment:
 
 
 async def _add_node(env: Environment, nursery: trio.Nursery) -> Environment:
-    """Return the world with a NodeD that answers."""
+    """Return the world with a NodeD that answers, on its port and at its door."""
     data = env.paths.data
     await env.files.make_folder(data)
     await write_files(env.files, data, _certificates(env))
@@ -134,6 +137,8 @@ async def _add_node(env: Environment, nursery: trio.Nursery) -> Environment:
     )
     handler = http_handler(NODED, cast(NodeD, _NodeD()))
     node = HttpServer(handler, env.clock, env.random, tls=tls)
+    door = await env.network.listen_unix(env.paths.socket(DOOR_NAME), 0o600)
+    nursery.start_soon(serve, NODED, cast(NodeD, _NodeD()), door)
     listener = await env.network.listen_tcp(ADDRESS, 0)
     port = env.network.port_of(listener)
     await nursery.start(node.serve, [listener])

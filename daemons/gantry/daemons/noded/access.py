@@ -72,21 +72,31 @@ class Access:
         return None
 
     async def authorize_change(self, request: Request, method: Method) -> Forbidden | None:
-        """Say whether the sender of a request may change something on this node.
+        """Say whether the sender of a request may change something on this node."""
+        if request.peer is None:
+            return Forbidden(method.name, "a node's certificate is required")
+        return await self._may_change(request.peer, method)
+
+    async def authorize_here(self, method: Method) -> Forbidden | None:
+        """Say whether who comes through the door on this node may call a method.
+
+        The door is open to those who could show the node's own certificate, so it counts as shown.
+        """
+        return await self._may_change(self.own, method) if method.name in CHANGING else None
+
+    async def _may_change(self, peer: Certificate, method: Method) -> Forbidden | None:
+        """Say whether the owner of a certificate may change something.
 
         A candidate is one from the moment in which the configuration says so, so nobody is
         refused by a list that may be older.
         """
-        refused = self._refusal(request, method)
-        if refused is not None and request.peer is not None:
+        refused = self._refusal(peer, method)
+        if refused is not None:
             await self.look_again()
-            refused = self._refusal(request, method)
+            refused = self._refusal(peer, method)
         return refused
 
-    def _refusal(self, request: Request, method: Method) -> Forbidden | None:
-        peer = request.peer
-        if peer is None:
-            return Forbidden(method.name, "a node's certificate is required")
+    def _refusal(self, peer: Certificate, method: Method) -> Forbidden | None:
         if self.replicated.get(peer.common_name) == peer.sha1:
             return None
         if not self.candidates:

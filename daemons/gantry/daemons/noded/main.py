@@ -1,4 +1,7 @@
-"""``gantry-noded``: serves the NodeD protocol, and Join, over HTTPS with mutual TLS."""
+"""``gantry-noded``: serves the NodeD protocol, and Join, over HTTPS with mutual TLS.
+
+To the master's daemons and jobs on its own node it serves NodeD through a unix socket, too.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ from gantry.protocols.codec import Malformed
 from gantry.protocols.errors import Forbidden
 from gantry.protocols.job_archive import JOB_ARCHIVE
 from gantry.protocols.join import JOIN, OPEN_METHODS, OPEN_PATHS
-from gantry.protocols.noded import NODED, PORT
+from gantry.protocols.noded import NODED, PORT, SOCKET_NAME
 from gantry.protocols.records import CorruptRecord
 from gantry.protocols.replication import REPLICAS
 from gantry.protocols.service import Method
@@ -41,10 +44,14 @@ from gantry.runtime.http.service import certificate_required, http_handler
 from gantry.runtime.journal import JournalGap
 from gantry.runtime.logs import Log
 from gantry.runtime.membership import own_certificate
-from gantry.security.pem_files import AUTHORITY_PEM, SERVER_PEM
+from gantry.runtime.rpc import serve
+from gantry.security.pem_files import AUTHORITY_PEM, CLIENT_PEM, SERVER_PEM
 
 DRAIN_SECONDS_MAX: Final = 10.0
 """For the answers of calls in flight when the node has left its cluster."""
+
+DOOR_MODE: Final = 0o660
+"""For root and the group that can read the node's own key: who has that may call anyway."""
 
 LOG: Final = Log("noded")
 
@@ -67,6 +74,9 @@ async def main(env: Environment, services: MasterServices | None = None) -> None
     port = PORT if env.options.port is None else env.options.port
     listener = await env.network.listen_tcp(await env.address(), port)
     port = env.network.port_of(listener)
+    door = await env.network.listen_unix(
+        env.paths.socket(SOCKET_NAME), DOOR_MODE, group_of=env.paths.data / CLIENT_PEM
+    )
     async with trio.open_nursery() as nursery:
         await nursery.start(keys.run)
         async with trio.open_nursery() as calls:
@@ -81,6 +91,7 @@ async def main(env: Environment, services: MasterServices | None = None) -> None
             service, handler = await _services(env, access, keyed, files, replicas, port)
             server = await _server(env, handler)
             await calls.start(partial(server.serve, [listener]))
+            calls.start_soon(serve, NODED, service, door, access.authorize_here)
             LOG.info("ready", port=port, uuid=own.common_name, epoch=keys.book.epoch)
             env.readiness.notify("READY=1")
             await service.left.wait()

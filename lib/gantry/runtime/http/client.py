@@ -16,7 +16,7 @@ from attrs import define, field
 
 from gantry.protocols.errors import ConnectionLost, Unreachable
 from gantry.runtime.environment import Network
-from gantry.runtime.http.exchange import Exchange, Outgoing, Wire, WireFailed
+from gantry.runtime.http.exchange import Exchange, Outgoing, Wire, WireFailed, is_quiet
 from gantry.runtime.http.limits import ClientLimits
 from gantry.runtime.http.messages import Headers, Reply
 from gantry.runtime.http.server import peer_certificate
@@ -117,7 +117,7 @@ class HttpClient:
         oldest = trio.current_time() - self.limits.idle_seconds
         while self._idle:
             since, wire = self._idle.pop()
-            if since >= oldest and wire.is_quiet():
+            if since >= oldest and is_quiet(wire.stream):
                 return wire
             await trio.aclose_forcefully(wire.stream)
         return None

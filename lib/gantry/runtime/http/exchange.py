@@ -69,6 +69,14 @@ class Exchange:
     """Whether any byte of it may have left."""
 
 
+def is_quiet(stream: trio.abc.Stream) -> bool:
+    """Whether an idle connection seems to live: a server that is silent has not closed."""
+    below = stream
+    while isinstance(below, trio.SSLStream):
+        below = below.transport_stream
+    return not isinstance(below, trio.SocketStream) or not below.socket.is_readable()
+
+
 @define(eq=False)
 class Wire:
     """One connection; its owner closes the stream."""
@@ -86,13 +94,6 @@ class Wire:
     def reusable(self) -> bool:
         """Whether the connection can carry another exchange."""
         return self._h11.our_state is h11.IDLE and self._h11.their_state is h11.IDLE
-
-    def is_quiet(self) -> bool:
-        """Whether an idle connection seems to live: a server that is silent has not closed."""
-        below = self.stream
-        while isinstance(below, trio.SSLStream):
-            below = below.transport_stream
-        return not isinstance(below, trio.SocketStream) or not below.socket.is_readable()
 
     async def carry(self, exchange: Exchange, body_bytes_max: int) -> Reply:
         """Send the request and read the whole reply.

@@ -267,7 +267,9 @@ class MemoryNetwork(Network):
         return bound if isinstance(bound, MemoryListener) and bound.is_open else None
 
     @override
-    async def listen_unix(self, path: Path, mode: int) -> trio.abc.Listener[trio.abc.Stream]:
+    async def listen_unix(
+        self, path: Path, mode: int, group_of: Path | None = None
+    ) -> trio.abc.Listener[trio.abc.Stream]:
         await trio.lowlevel.checkpoint()
         self.life.check()
         try:

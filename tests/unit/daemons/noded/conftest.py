@@ -15,7 +15,7 @@ from gantry.cli.devcluster import subnets
 from gantry.daemons.noded.main import main
 from gantry.daemons.noded.master_services import MasterServices
 from gantry.protocols.identity import Attempt, Epoch, JobId, Key, Ticket
-from gantry.protocols.noded import NODED, PORT, NodeD
+from gantry.protocols.noded import NODED, PORT, SOCKET_NAME, NodeD
 from gantry.protocols.service import stub
 from gantry.runtime.environment import Environment, Readiness
 from gantry.runtime.founding import found_cluster
@@ -24,6 +24,7 @@ from gantry.runtime.http.service import http_call
 from gantry.runtime.joining import issue_token, join_cluster
 from gantry.runtime.nursery import open_plain_nursery
 from gantry.runtime.real import real_environment
+from gantry.runtime.rpc_pool import RpcPool
 from gantry.security.contexts import client_context
 from gantry.security.pem_files import AUTHORITY_PEM, CLIENT_PEM
 
@@ -57,7 +58,9 @@ class Machines:
         hosts = [f"{self.subnet}.254 {CLUSTER}"]
         hosts += [f"{self.subnet}.{n} node{n}.gantry.test" for n in range(1, 10)]
         (root / "etc/hosts").write_text("\n".join(hosts))
-        return real_environment({"GANTRY_ROOT": str(root), "PATH": "/usr/bin:/bin:/usr/sbin"})
+        env = real_environment({"GANTRY_ROOT": str(root), "PATH": "/usr/bin:/bin:/usr/sbin"})
+        env.paths.sockets.mkdir(parents=True, exist_ok=True)  # as the harness of daemons does
+        return env
 
     async def founded(self) -> Environment:
         """Make a cluster on machine 1 and return that."""
@@ -107,6 +110,16 @@ async def calling(caller: Environment, called: Environment) -> AsyncIterator[Nod
     client = HttpClient(caller.network, await called.address(), PORT, tls)
     async with client:
         yield stub(NODED, http_call(client, NODED, DEADLINE_SECONDS))
+
+
+@asynccontextmanager
+async def at_the_door(env: Environment) -> AsyncIterator[NodeD]:
+    """Call a machine's NodeD from the machine itself."""
+    pool = RpcPool(NODED, env.network, env.paths.socket(SOCKET_NAME))
+    try:
+        yield stub(NODED, pool.call(DEADLINE_SECONDS))
+    finally:
+        await pool.aclose()
 
 
 def ticket(step: int, job: int = 1) -> Ticket:

@@ -192,7 +192,9 @@ class MemoryNetwork(Network):
         raise NotImplementedError
 
     @override
-    async def listen_unix(self, path: Path, mode: int) -> trio.abc.Listener[trio.abc.Stream]:
+    async def listen_unix(
+        self, path: Path, mode: int, group_of: Path | None = None
+    ) -> trio.abc.Listener[trio.abc.Stream]:
         raise NotImplementedError
 
     @override
