@@ -129,7 +129,8 @@ class _Connection:
         Raises:
             trio.BrokenResourceError, trio.ClosedResourceError: nobody reads any more.
         """
-        await self.send({"hello": service.greeting})
+        if rest := self._written(encode_frame({"hello": service.greeting})):
+            await self.stream.send_all(rest)  # nothing else is in line: not even a refusal cuts it
 
     async def meet(self, service: Service[Any]) -> None:
         """Read the peer's hello.
