@@ -16,8 +16,9 @@ from attrs import frozen
 
 from gantry.protocols.codec import Malformed, dump, from_bytes, load, to_bytes
 from gantry.protocols.identity import JobId
-from gantry.protocols.job_archive import ArchivedFile
-from gantry.protocols.jobs import Job, dump_job
+from gantry.protocols.job_archive import ArchivedFile, ArchivedJob
+from gantry.protocols.job_course import NOTHING_YET, JobCourse
+from gantry.protocols.jobs import dump_job
 from gantry.protocols.records import Index
 from gantry.runtime.environment import Environment
 
@@ -38,6 +39,11 @@ JOB_FILE: Final = re.compile(r"job-([1-9][0-9]*)")
 def archived_path(env: Environment, job: JobId) -> Path:
     """Return where the file of an archived job is."""
     return archive_folder(env, job // FOLDER_JOBS) / f"job-{job}"
+
+
+def course_path(env: Environment, job: JobId) -> Path:
+    """Return where the course of an archived job is: job files are Ganeti's, and have none."""
+    return archive_folder(env, job // FOLDER_JOBS) / f"course-{job}"
 
 
 def archive_folder(env: Environment, folder: int) -> Path:
@@ -65,17 +71,34 @@ def job_files(names: Iterable[str]) -> set[JobId]:
 # --- jobs that leave the queue here --------------------------------------------------------------
 
 
-async def put_into_archive(env: Environment, jobs: Sequence[Job]) -> None:
+async def put_into_archive(env: Environment, jobs: Sequence[ArchivedJob]) -> None:
     """Write the files of some jobs, all or some of them; a file that is there is replaced.
 
     Raises:
         OSError: one could not be written.
     """
-    await _write(env, {job.id: dump_job(job) for job in jobs})
+    contents: dict[Path, bytes] = {}
+    for each in jobs:
+        if each.course != NOTHING_YET:
+            contents[course_path(env, each.job.id)] = to_bytes(dump(each.course))
+        contents[archived_path(env, each.job.id)] = dump_job(each.job)
+    await _write(env, contents)
 
 
-async def _write(env: Environment, contents: dict[JobId, bytes]) -> None:
-    placed = {archived_path(env, job): content for job, content in contents.items()}
+async def read_course(env: Environment, job: JobId) -> JobCourse | None:
+    """Return what an archived job has gone through; ``None``: that was not kept.
+
+    Raises:
+        OSError: it could not be read.
+        Malformed: it is of an unknown form.
+    """
+    try:
+        return load(JobCourse, from_bytes(await env.files.read(course_path(env, job))))
+    except FileNotFoundError:
+        return None
+
+
+async def _write(env: Environment, placed: dict[Path, bytes]) -> None:
     for folder in {path.parent for path in placed}:
         await env.files.make_folder(folder)
     await env.files.write_all(placed)
@@ -99,8 +122,12 @@ async def read_archived(env: Environment, jobs: Sequence[JobId]) -> tuple[Archiv
         except FileNotFoundError:
             found.append(ArchivedFile(job, None))
             continue
-        found.append(ArchivedFile(job, content))
-        size += len(content)
+        try:
+            course = (await env.files.read(course_path(env, job))).decode()
+        except FileNotFoundError:
+            course = None
+        found.append(ArchivedFile(job, content, course))
+        size += len(content) + len(course or "")
         if size >= MESSAGE_BYTES:
             break
     return tuple(found)
@@ -112,7 +139,12 @@ async def write_archived(env: Environment, files: Sequence[ArchivedFile]) -> Non
     Raises:
         OSError: one could not be written.
     """
-    there = {file.job: file.content.encode() for file in files if file.content is not None}
+    there: dict[Path, bytes] = {}
+    for file in files:
+        if file.course is not None:
+            there[course_path(env, file.job)] = file.course.encode()
+        if file.content is not None:
+            there[archived_path(env, file.job)] = file.content.encode()
     await _write(env, there)
 
 

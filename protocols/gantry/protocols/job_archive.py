@@ -13,18 +13,30 @@ from attrs import field, frozen
 
 from gantry.protocols.errors import StaleEpoch
 from gantry.protocols.identity import Epoch, JobId
+from gantry.protocols.job_course import NOTHING_YET, JobCourse
+from gantry.protocols.jobs import Job
 from gantry.protocols.noded import StepFailed
 from gantry.protocols.records import Index
 from gantry.protocols.service import Service, raises
 
 
 @frozen
+class ArchivedJob:
+    """A job that leaves the queue, and what it has gone through."""
+
+    job: Job
+    course: JobCourse = NOTHING_YET
+
+
+@frozen
 class ArchivedFile:
-    """The file of an archived job, as it is on the disk."""
+    """The file of an archived job, as it is on the disk, and that of its course."""
 
     job: JobId
     content: str | None = field(repr=False)
     """``None``: it is not there."""
+    course: str | None = field(default=None, repr=False)
+    """``None``: there is none."""
 
 
 class JobArchive(Protocol):

@@ -1,7 +1,7 @@
 """What a job has gone through: its plan's steps, attempts, waits and pauses, for people to read.
 
 Nothing is decided by it. It says less than the step journal (no arguments, no results), so it is
-kept for as long as the job is in the queue, also when its step records are forgotten.
+kept when its step records are forgotten, and in a file of its own when the job is archived.
 """
 
 from __future__ import annotations

@@ -6,15 +6,18 @@ Nothing of it is held in memory, and a long history is gone through part by part
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from typing import Final
 
 from attrs import frozen
 
+from gantry.core.query.live import LiveData
 from gantry.core.query.slices import parts
 from gantry.core.queue.state import Queue
 from gantry.protocols.codec import Malformed
 from gantry.protocols.identity import JobId
+from gantry.protocols.job_archive import ArchivedJob
+from gantry.protocols.job_course import JobCourse
 from gantry.protocols.jobs import Job, load_job
 from gantry.runtime.environment import Environment
 from gantry.runtime.job_archive import (
@@ -23,14 +26,12 @@ from gantry.runtime.job_archive import (
     archived_jobs,
     archived_path,
     put_into_archive,
+    read_course,
 )
 from gantry.runtime.logs import Log
 
 PART_JOBS: Final = 200
 """How many jobs of a history are in memory at once."""
-
-Part = tuple[Sequence[JobId], Mapping[JobId, Job]]
-"""Ids of jobs, and those of the jobs that are archived."""
 
 LOG: Final = Log("luxid.archive")
 
@@ -41,7 +42,7 @@ class Archive:
 
     env: Environment
 
-    async def put(self, jobs: Sequence[Job]) -> None:
+    async def put(self, jobs: Sequence[ArchivedJob]) -> None:
         """Write the files of some jobs, all or some of them.
 
         Raises:
@@ -65,7 +66,20 @@ class Archive:
                 LOG.warning("an archived job can not be read", job=job, reason=str(error))
         return found
 
-    async def history(self, queue: Queue) -> AsyncGenerator[Part, None]:
+    async def courses(self, jobs: Iterable[JobId]) -> dict[JobId, JobCourse]:
+        """Read what archived jobs have gone through, as far as that was kept."""
+        found: dict[JobId, JobCourse] = {}
+        for job in jobs:
+            try:
+                course = await read_course(self.env, job)
+            except (OSError, Malformed) as error:
+                LOG.warning("a job's course can not be read", job=job, reason=str(error))
+            else:
+                if course is not None:
+                    found[job] = course
+        return found
+
+    async def history(self, queue: Queue, *, courses: bool) -> AsyncGenerator[LiveData, None]:
         """Yield the ids of all jobs there ever were, in order and in parts."""
         queued: defaultdict[int, set[JobId]] = defaultdict(set)
         for job in queue.entries:
@@ -74,4 +88,5 @@ class Archive:
             ids = sorted(queued[folder] | await archived_jobs(self.env, folder))
             for part in parts(ids, PART_JOBS):
                 archived = [job for job in part if job not in queued[folder]]
-                yield part, await self.read(archived)
+                found = await self.courses(archived) if courses else {}
+                yield LiveData(archived=await self.read(archived), courses=found, among=part)

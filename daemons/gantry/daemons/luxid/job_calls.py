@@ -34,6 +34,7 @@ from gantry.operations.registry import is_available
 from gantry.protocols.codec import Json, dump, from_bytes, to_bytes
 from gantry.protocols.errors import GenericError, JobLost
 from gantry.protocols.identity import JobId
+from gantry.protocols.job_archive import ArchivedJob
 from gantry.protocols.jobproc import JobProcess, LogLevel
 from gantry.protocols.jobs import Choice, Job, log_entry_to_json
 from gantry.protocols.luxi import WAIT_SECONDS_MAX, OpcodeJson
@@ -272,7 +273,7 @@ class JobCalls(Calls):
         """Put the files into the archive first: at no moment a job is nowhere."""
         ready = [entry for entry in entries if may_archive(entry)]
         try:
-            await self.parts.archive.put([entry.job for entry in ready])
+            await self.parts.archive.put([ArchivedJob(each.job, each.course) for each in ready])
         except OSError as error:
             ids = ", ".join(str(entry.id) for entry in ready)
             raise GenericError(f"can not be archived: job {ids}: {error}") from error

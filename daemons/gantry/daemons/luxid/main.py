@@ -143,9 +143,9 @@ async def _keep_archive_whole(
     """
     if store.log is not None:
         await store.log.confirmed(math.inf)
-    missing = [job for job in store.archived if not await archive.has(job.id)]
+    missing = [job for job in store.archived if not await archive.has(job.job.id)]
     try:
-        await archive.put([job for job in missing if job.id not in store.committed.entries])
+        await archive.put([job for job in missing if job.job.id not in store.committed.entries])
     except OSError as error:
         LOG.error("the archive is not complete", jobs=len(missing), reason=str(error))
     if store.log is not None and voting is not None:

@@ -197,10 +197,11 @@ class QueryCalls(Calls):
 
     async def _history(self, chosen: Chosen, form: Form) -> AsyncGenerator[bytes, None]:
         """Render all jobs there ever were, without having them all in memory."""
-        history = self.parts.archive.history(self.parts.store.committed)
+        queue, courses = self.parts.store.committed, chosen.needs.courses
+        history = self.parts.archive.history(queue, courses=courses)
         async with aclosing(history):
-            async for ids, archived in history:
-                rows = await in_slices(chosen.match(LiveData(archived=archived, among=ids)))
+            async for part in history:
+                rows = await in_slices(chosen.match(part))
                 for piece in rows.rendered(form):
                     yield piece
 
@@ -213,6 +214,9 @@ class QueryCalls(Calls):
             live = await Inquiry(view, self.parts.links).ask(needs)
         if needs.archived and needs.archived != "all":
             live = attrs.evolve(live, archived=await self.parts.archive.read(needs.archived))
+            if needs.courses:
+                courses = await self.parts.archive.courses(needs.archived)
+                live = attrs.evolve(live, courses=courses)
         if needs.locks:
             live = attrs.evolve(live, locks=await self._locks())
         return live

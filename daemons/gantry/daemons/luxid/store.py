@@ -27,7 +27,8 @@ from gantry.protocols.codec import dump, from_bytes, load, to_bytes
 from gantry.protocols.config_records import FIRST_EPOCH
 from gantry.protocols.errors import GenericError, NoLease
 from gantry.protocols.identity import Epoch, JobId, NodeUuid
-from gantry.protocols.jobs import Job, Timestamp
+from gantry.protocols.job_archive import ArchivedJob
+from gantry.protocols.jobs import Timestamp
 from gantry.protocols.queue_records import (
     JobsSubmitted,
     QueueRecord,
@@ -127,7 +128,7 @@ class QueueStore:
     """Awaited before older records are forgotten."""
     log: ReplicatedLog | None = field(default=None, init=False)
     """Decides what counts; without one, what is flushed here does."""
-    archived: tuple[Job, ...] = field(default=(), init=False)
+    archived: tuple[ArchivedJob, ...] = field(default=(), init=False)
     """The jobs that the records found at the start have archived."""
     _found: tuple[Record, ...] = field(default=(), init=False)
     """The records that the journal held at the start."""

@@ -18,7 +18,7 @@ from gantry.core.replication.replica import Effect, Replica
 from gantry.protocols.codec import Json, dump, from_bytes, load, to_bytes
 from gantry.protocols.config_records import load_record as load_config_record
 from gantry.protocols.identity import Epoch
-from gantry.protocols.jobs import Job
+from gantry.protocols.job_archive import ArchivedJob
 from gantry.protocols.noded import StepFailed
 from gantry.protocols.queue_records import StoredQueue, load_record
 from gantry.protocols.records import Index, Position, Record, decode_log
@@ -45,7 +45,7 @@ class Folded:
     """What some records have made of a snapshot."""
 
     data: Json
-    archived: tuple[Job, ...] = ()
+    archived: tuple[ArchivedJob, ...] = ()
     """The jobs that have left the queue: their files are derived before they are forgotten."""
 
 

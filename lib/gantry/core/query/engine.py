@@ -14,7 +14,7 @@ from gantry.core.query.fields import NODATA, NODE_OFFLINE, Source, normal
 from gantry.core.query.groups import GROUPS, GroupRow
 from gantry.core.query.instance_row import InstanceRow
 from gantry.core.query.instances import INSTANCES
-from gantry.core.query.jobs import JOBS, Insides, JobRow, nothing_known
+from gantry.core.query.jobs import JOBS, Insides, JobInside, JobRow, nothing_known
 from gantry.core.query.live import NOTHING, LiveData, Needs
 from gantry.core.query.networks import NETWORKS, NetworkRow
 from gantry.core.query.nodes import NODES, NodeRow
@@ -29,7 +29,7 @@ from gantry.protocols.jobs import Job
 from gantry.protocols.locks import LockState
 from gantry.protocols.objects.instance import Instance
 from gantry.protocols.objects.node import Node
-from gantry.protocols.query import FieldDefinition, Query, Resource, Value, names_in
+from gantry.protocols.query import FieldDefinition, Query, Resource, Value, fields_of, names_in
 
 Found = TypeVar("Found")
 
@@ -197,22 +197,29 @@ def _jobs(query: Query, jobs: Mapping[JobId, Job], insides: Insides) -> Selectio
     objects = sorted(jobs) if everything else named
 
     def needs(sources: AbstractSet[Source], chosen: Sequence[JobId]) -> Needs:
-        if everything or "job" not in sources:
+        courses = "course" in sources
+        if everything or not (courses or "job" in sources):
             return NOTHING
-        return Needs(archived=frozenset(each for each in chosen if each not in jobs))
+        missing = frozenset(each for each in chosen if each not in jobs)
+        return Needs(archived=missing, courses=courses)
 
     def row(job: JobId, live: LiveData) -> JobRow:
         current = jobs.get(job)
         if current is not None:
             return JobRow(job, current, insides=insides)
-        return JobRow(job, live.archived.get(job), archived=True)
+        course = live.courses.get(job)
+        inside = None if course is None else JobInside(course)
+        return JobRow(job, live.archived.get(job), archived=True, insides=lambda _: inside)
 
     def rows(chosen: Sequence[JobId], live: LiveData) -> list[JobRow]:
         ids = sorted({*chosen, *live.archived}) if live.among is None else live.among
         return [row(each, live) for each in ids]
 
     if wants_archive:
-        return Selection(JOBS, objects, row, needs, rows, Needs(archived="all"))
+        named_fields = {*query.fields, *fields_of(query.filter)} & JOBS.fields.keys()
+        courses = any(JOBS.fields[name].source == "course" for name in named_fields)
+        always = Needs(archived="all", courses=courses)
+        return Selection(JOBS, objects, row, needs, rows, always)
     return Selection(JOBS, objects, row, needs)
 
 

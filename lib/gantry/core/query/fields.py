@@ -36,7 +36,9 @@ Comparing = Literal["plain", "hostname", "timestamp"]
 """How a filter compares a field. ``hostname``: equal to a leading part up to a dot, too.
 ``timestamp``: of ``[seconds, microseconds]`` only the seconds count."""
 
-Source = Literal["configuration", "node", "instance", "console", "export", "job", "lock", "os"]
+Source = Literal[
+    "configuration", "node", "instance", "console", "export", "job", "course", "lock", "os"
+]
 """Where a field's value comes from: what is in memory, or who has to be asked for it."""
 
 

@@ -43,7 +43,7 @@ def nothing_known(_: JobId) -> JobInside | None:
 
 
 Insides = Callable[[JobId], JobInside | None]
-"""Gives what is known of a job that is not archived; asked only for fields that need it."""
+"""Gives what is known of a job; asked only for fields that need it."""
 
 
 @frozen
@@ -58,7 +58,7 @@ class JobRow:
     @property
     def inside(self) -> JobInside | None:
         """What is known of it beyond what Ganeti knows."""
-        return None if self.archived else self.insides(self.id)
+        return self.insides(self.id)
 
 
 def _of_job(
@@ -126,7 +126,7 @@ def _ours(
         inside = row.inside
         return UNAVAIL if row.job is None or inside is None else normal(value(row.job, inside))
 
-    return Field(name, title, kind, doc, read, "job")
+    return Field(name, title, kind, doc, read, "course")
 
 
 def _steps(job: Job, inside: JobInside) -> list[Json]:

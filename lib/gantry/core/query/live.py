@@ -10,6 +10,7 @@ from typing import Final, Literal
 from attrs import field, frozen
 
 from gantry.protocols.identity import InstanceUuid, JobId, NodeUuid
+from gantry.protocols.job_course import JobCourse
 from gantry.protocols.jobs import Job
 from gantry.protocols.locks import LockState
 from gantry.protocols.noded import NodeInfo
@@ -35,6 +36,8 @@ class Needs:
     """Nodes that have to list the exports they keep."""
     archived: Archive = frozenset()
     """Jobs to be looked for in the archive; those not found there are just missing."""
+    courses: bool = False
+    """Whether it has to be found out, too, what these have gone through."""
     locks: bool = False
     """WConfD's list of locks."""
 
@@ -56,6 +59,7 @@ class Needs:
             self.consoles | other.consoles,
             self.exports | other.exports,
             _both(self.archived, other.archived),
+            self.courses or other.courses,
             self.locks or other.locks,
         )
 
@@ -84,6 +88,8 @@ class LiveData:
     consoles: Mapping[InstanceUuid, ConsoleAccess] = field(factory=dict)
     archived: Mapping[JobId, Job] = field(factory=dict)
     locks: Sequence[LockState] = ()
+    courses: Mapping[JobId, JobCourse] = field(factory=dict)
+    """Of archived jobs: what they have gone through."""
     among: Sequence[JobId] | None = None
     """Of all jobs, which ones are shown now: whoever shows a long history does so in parts."""
 

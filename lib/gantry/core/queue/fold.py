@@ -12,6 +12,7 @@ from gantry.core.queue import course, transitions
 from gantry.core.queue.snapshot import restore
 from gantry.core.queue.state import NO_ATTEMPT, NO_EVENT, Entry, Queue, dependencies, rate_limits
 from gantry.protocols.identity import Attempt, JobId, Key
+from gantry.protocols.job_archive import ArchivedJob
 from gantry.protocols.job_course import AttemptCourse
 from gantry.protocols.jobproc import (
     Advanced,
@@ -60,14 +61,16 @@ def replay(records: Iterable[QueueRecord], queue: Queue | None = None) -> Queue:
     return queue
 
 
-def replay_archiving(records: Iterable[QueueRecord], queue: Queue) -> tuple[Queue, tuple[Job, ...]]:
+def replay_archiving(
+    records: Iterable[QueueRecord], queue: Queue
+) -> tuple[Queue, tuple[ArchivedJob, ...]]:
     """Return the queue after some records, and the jobs that left it for the archive."""
-    archived: dict[JobId, Job] = {}
+    archived: dict[JobId, ArchivedJob] = {}
     for record in records:
         if isinstance(record, JobArchived):
-            job = queue.job(record.job)
-            if job is not None:
-                archived[job.id] = job
+            entry = queue.entry(record.job)
+            if entry is not None:
+                archived[entry.id] = ArchivedJob(entry.job, entry.course)
         queue = apply(queue, record)
     return queue, tuple(archived.values())
 

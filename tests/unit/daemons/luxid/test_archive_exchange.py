@@ -226,3 +226,10 @@ async def test_a_message_is_full_by_bytes_too_and_tells_what_is_not_there() -> N
     assert [file.job for file in files] == [1, 2]
     absent = await read_archived(env, [JobId(3), JobId(4)])
     assert [file.content is None for file in absent] == [True, False]
+
+
+async def test_what_a_job_has_gone_through_goes_with_its_file() -> None:
+    env = machine("node2.gnt.test")
+    files = (ArchivedFile(JobId(1), "{}", '{"attempts":[]}'), ArchivedFile(JobId(2), "{}"))
+    await write_archived(env, files)
+    assert await read_archived(env, [JobId(1), JobId(2)]) == files

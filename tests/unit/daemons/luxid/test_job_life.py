@@ -27,7 +27,7 @@ from gantry.protocols.jobs import load_job
 from gantry.protocols.locks import LockOwner
 from gantry.protocols.steps import Asked, Decided, Started
 from gantry.protocols.wconfd import LivingJob
-from gantry.runtime.job_archive import archived_path
+from gantry.runtime.job_archive import archived_path, course_path
 
 
 async def test_a_job_runs_from_submission_to_its_result(tmp_path: Path) -> None:
@@ -438,6 +438,29 @@ async def test_an_archived_job_is_found_by_its_number_only(tmp_path: Path) -> No
         stored = load_job(await world.files.read(archived_path(world.env, JobId(2))))
         assert stored.status == "success"
         assert not await world.files.exists(live_path(world.env, JobId(2)))
+
+
+async def test_what_an_archived_job_has_gone_through_is_kept(tmp_path: Path) -> None:
+    async with bench(tmp_path) as world, world.running() as client:
+        await client.call("SubmitJob", [delay()])
+        (await world.launcher.process(1)).child.kill()
+        process = await world.launcher.process(1, 2)
+        await process.run()
+        await process.finish()
+        fields = ["attempts", "opsteps", "paused", "blocked_by"]
+        shown = cast("list[list[object]]", await client.call("QueryJobs", [1], fields))
+        assert [each["attempt"] for each in cast("list[dict[str, int]]", shown[0][0])] == [1, 2]
+        assert await client.call("ArchiveJob", 1) is True
+        assert await client.call("QueryJobs", [1], fields) == shown
+        history = await client.call("QueryJobs", None, ["id", "archived", *fields])
+        assert history == [[1, True, *shown[0]]]
+        stored = await world.files.read(archived_path(world.env, JobId(1)))
+        assert load_job(stored).status == "success"
+        assert b"attempt" not in stored  # it is Ganeti's
+        await world.files.remove(course_path(world.env, JobId(1)))
+        assert await client.call("QueryJobs", [1], ["status", "attempts"]) == [["success", None]]
+        await world.files.write(course_path(world.env, JobId(1)), b"{")
+        assert await client.call("QueryJobs", [1], ["status", "attempts"]) == [["success", None]]
 
 
 async def test_old_jobs_are_archived_together(tmp_path: Path) -> None:
