@@ -87,6 +87,34 @@ class RealDatagramSocket(DatagramSocket):
         self._socket.close()
 
 
+SILENT_SECONDS_MAX: Final = 30
+"""A machine that says nothing for so long is gone, and with it what waits on a connection: it may
+have lost its power, and then nobody says that the connection is over. Longer than a guest that is
+moved stands still, shorter than people wait."""
+
+PROBE_AFTER_SECONDS: Final = 10
+PROBE_SECONDS: Final = 5
+
+_LIVELINESS: Final = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, PROBE_AFTER_SECONDS),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, PROBE_SECONDS),
+    (
+        socket.IPPROTO_TCP,
+        socket.TCP_KEEPCNT,
+        (SILENT_SECONDS_MAX - PROBE_AFTER_SECONDS) // PROBE_SECONDS,
+    ),
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENT_SECONDS_MAX * 1000),
+)
+"""Idle connections are probed, and what was sent is to be confirmed (tcp(7))."""
+
+
+def _watch_liveliness(tcp: trio.socket.SocketType) -> None:
+    """Have the kernel give up a connection whose other end is silent; a listener hands it on."""
+    for level, option, value in _LIVELINESS:
+        tcp.setsockopt(level, option, value)
+
+
 def _remove_stale(path: Path) -> None:
     """Unlink a socket on which nobody listens any more."""
     probe = socket.socket(socket.AF_UNIX)
@@ -157,6 +185,7 @@ class RealNetwork(Network):
     ) -> trio.abc.Stream:
         source = _lookup(self.hosts, self.node)
         stream = await trio.open_tcp_stream(address, port, local_address=source)
+        _watch_liveliness(stream.socket)
         if tls is None:
             return stream
         secured = trio.SSLStream(stream, tls, server_hostname=address, https_compatible=True)
@@ -170,6 +199,7 @@ class RealNetwork(Network):
     @override
     async def listen_tcp(self, address: str, port: int) -> trio.abc.Listener[trio.abc.Stream]:
         (listener,) = await trio.open_tcp_listeners(port, host=address, backlog=BACKLOG)
+        _watch_liveliness(listener.socket)
         return listener
 
     @override

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import trio
 from attrs import frozen
 
 from gantry.runtime.environment import Network
-from gantry.runtime.network import RealNetwork
+from gantry.runtime.network import SILENT_SECONDS_MAX, RealNetwork
 from gantry.runtime.testing.environment import LONE_ADDRESS, lone_network
 from gantry.runtime.testing.files import MemoryFiles
 
@@ -255,3 +256,19 @@ async def test_names(place: Place) -> None:
     if place.files is not None:  # the real one would ask the name servers of this machine
         with pytest.raises(OSError, match="does not resolve"):
             await place.network.resolve("no-such-name.gnt.test")
+
+
+async def test_a_machine_that_is_silently_gone_is_noticed_at_both_ends(tmp_path: Path) -> None:
+    network = RealNetwork(tmp_path / "hosts", "node1.gnt.test")
+    ends = await tcp_pair(Place(network, tmp_path, None))
+    for end in ends:
+        assert isinstance(end, trio.SocketStream)
+        assert end.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        probing = [
+            end.getsockopt(socket.IPPROTO_TCP, option)
+            for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+        ]
+        assert probing[0] + probing[1] * probing[2] == SILENT_SECONDS_MAX
+        unconfirmed_ms = end.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+        assert unconfirmed_ms == SILENT_SECONDS_MAX * 1000
+    await close(*ends)

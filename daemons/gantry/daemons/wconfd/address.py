@@ -35,12 +35,18 @@ class Links(Protocol):
 
 
 async def hold_address(config: ConfigStore, links: Links) -> None:
-    """Have this node's NodeD bring the cluster's address up; tries until it is."""
+    """Have this node's NodeD bring the cluster's address up; tries until it is.
+
+    What keeps it down is said when it is new: it may be so for weeks.
+    """
+    said = ""
     while True:
         try:
             await _hold(config.durable, links)
         except (GantryError, ServiceError, OSError) as error:
-            LOG.warning("the cluster's address is not up", reason=str(error))
+            if str(error) != said:
+                said = str(error)
+                LOG.warning("the cluster's address is not up", reason=said)
             await trio.sleep(RETRY_SECONDS)
         else:
             return

@@ -131,3 +131,13 @@ def test_an_announcement_is_an_arp_request_for_oneself() -> None:
         "ffffffffffff 02aabbccddee 0806 0001 0800 06 04 0001"
         "02aabbccddee c00002fe 000000000000 c00002fe"
     )
+
+
+def test_ipv6_neighbours_are_told_by_an_advertisement_that_overrides() -> None:
+    frame = announcement(bytes.fromhex("02aabbccddee"), "2001:db8::254")
+    target = "20010db8000000000000000000000254"
+    everybody = "ff020000000000000000000000000001"
+    assert frame == bytes.fromhex(
+        f"333300000001 02aabbccddee 86dd 60000000 0020 3a ff {target} {everybody}"
+        f"88 00 5a20 20000000 {target} 02 01 02aabbccddee"
+    )
