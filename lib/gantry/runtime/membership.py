@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 from gantry.core.ssconf import FILE_PREFIX
@@ -70,6 +72,20 @@ async def is_member(env: Environment) -> bool:
     """Whether the machine is a node of a cluster of ours; one of Ganeti's has no authority."""
     certificate = await env.files.exists(env.paths.data / SERVER_PEM)
     return certificate and await env.files.exists(env.paths.data / AUTHORITY_PEM)
+
+
+async def set_cluster_aside(files: Files, paths: Paths, folder: Path) -> None:
+    """Move all that makes the machine a node into a folder that only root may enter.
+
+    The credentials go last but for the ssconf files: if this is broken off, the machine is still
+    the node that it was, and does it again.
+    """
+    await files.make_folder(folder, 0o700)
+    asides = [name for name in await files.list(paths.data) if ASIDE in name]
+    ssconf = [name for name in await files.list(paths.data) if name.startswith(FILE_PREFIX)]
+    for name in (*CLUSTER_FILES, *CLUSTER_FOLDERS, *asides, *reversed(CREDENTIALS), *ssconf):
+        with suppress(FileNotFoundError):
+            await files.rename(paths.data / name, folder / name)
 
 
 async def forget_cluster(files: Files, paths: Paths) -> None:

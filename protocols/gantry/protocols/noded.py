@@ -65,6 +65,16 @@ class NodeVersion:
 
 
 @frozen
+class Membership:
+    """Whether a node is one of the cluster, as another one knows it."""
+
+    is_member: bool
+    epoch: int
+    """Of the configuration that says so; 0 if there is none."""
+    serial: int
+
+
+@frozen
 class ProgressReport:
     """How far a call in flight is."""
 
@@ -203,6 +213,10 @@ class NodeD(Protocol):
     @raises(*READING)
     async def version(self) -> NodeVersion:
         """Say what runs here."""
+
+    @raises(*READING)
+    async def membership(self, node: str) -> Membership:
+        """Say whether a node, by its name, is one of the cluster as far as is known here."""
 
     @raises(*READING)
     async def info(self, hypervisors: tuple[str, ...]) -> NodeInfo:

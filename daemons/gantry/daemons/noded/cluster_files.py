@@ -21,7 +21,7 @@ SSCONF_MODE: Final = 0o444
 _KEY: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
 
-@frozen
+@frozen(order=True)
 class Position:
     """How new the values are that the node keeps."""
 

@@ -12,6 +12,7 @@ import trio
 
 from gantry.daemons.noded.access import Access
 from gantry.daemons.noded.archived_jobs import ArchiveService
+from gantry.daemons.noded.belonging import Belonging
 from gantry.daemons.noded.calls import KeyedCalls
 from gantry.daemons.noded.checking import Checking
 from gantry.daemons.noded.cluster_files import ClusterFiles
@@ -43,8 +44,9 @@ from gantry.runtime.http.server import HttpServer
 from gantry.runtime.http.service import certificate_required, http_handler
 from gantry.runtime.journal import JournalGap
 from gantry.runtime.logs import Log
-from gantry.runtime.membership import own_certificate
+from gantry.runtime.membership import own_certificate, set_cluster_aside
 from gantry.runtime.rpc import serve
+from gantry.security.certificates import Certificate
 from gantry.security.pem_files import AUTHORITY_PEM, CLIENT_PEM, SERVER_PEM
 
 DRAIN_SECONDS_MAX: Final = 10.0
@@ -70,6 +72,23 @@ async def main(env: Environment, services: MasterServices | None = None) -> None
             "or join one with gantry join",
             EXIT_NOT_CLUSTER,
         )
+    files = ClusterFiles(env)
+    belonging = Belonging(env, files)
+    await belonging.ask_first()
+    if belonging.removed is None:
+        await _serve(env, own, files, belonging, services or master_services(env))
+    if belonging.removed is not None:
+        await _end_membership(env, files, belonging.removed)
+
+
+async def _serve(
+    env: Environment,
+    own: Certificate,
+    files: ClusterFiles,
+    belonging: Belonging,
+    services: MasterServices,
+) -> None:
+    """Serve until cancelled, or until the node is none any more, of its own or another's word."""
     keys = await _open_keys(env)
     port = PORT if env.options.port is None else env.options.port
     listener = await env.network.listen_tcp(await env.address(), port)
@@ -80,12 +99,10 @@ async def main(env: Environment, services: MasterServices | None = None) -> None
     async with trio.open_nursery() as nursery:
         await nursery.start(keys.run)
         async with trio.open_nursery() as calls:
-            keyed, files = KeyedCalls(keys, calls), ClusterFiles(env)
+            keyed = KeyedCalls(keys, calls)
             access = Access(own)
             await access.refresh(env.files, env.paths)
-            replicas = await ReplicaService.of(
-                env, files, services or master_services(env), keyed.see_epoch, access
-            )
+            replicas = await ReplicaService.of(env, files, services, keyed.see_epoch, access)
             await replicas.retire()
             calls.start_soon(replicas.run)
             service, handler = await _services(env, access, keyed, files, replicas, port)
@@ -94,12 +111,39 @@ async def main(env: Environment, services: MasterServices | None = None) -> None
             calls.start_soon(serve, NODED, service, door, access.authorize_here)
             LOG.info("ready", port=port, uuid=own.common_name, epoch=keys.book.epoch)
             env.readiness.notify("READY=1")
+            calls.start_soon(_hear_of_removal, belonging, service.left)
             await service.left.wait()
             LOG.info("left the cluster")
-            await server.drain(DRAIN_SECONDS_MAX)
+            if belonging.removed is None:
+                await server.drain(DRAIN_SECONDS_MAX)
+            else:
+                await replicas.end()
             calls.cancel_scope.cancel()
         nursery.cancel_scope.cancel()
-    await keys.remove()
+    if belonging.removed is None:
+        await keys.remove()
+
+
+async def _hear_of_removal(belonging: Belonging, left: trio.Event) -> None:
+    await belonging.until_removed()
+    left.set()
+
+
+async def _end_membership(env: Environment, files: ClusterFiles, told_by: str) -> NoReturn:
+    """Put aside what made this machine a node: it was removed while it could not be told.
+
+    Raises:
+        StartRefused: always; the text says where everything is.
+    """
+    position = await files.position()
+    aside = env.paths.data / f"removed-{position.epoch}-{position.serial}"
+    await set_cluster_aside(env.files, env.paths, aside)
+    raise StartRefused(
+        f"{env.node} was removed from its cluster while it was away, as {told_by} says; what made "
+        f"it a node is in {aside} now, and its guests, if any run, were left alone. To be a node "
+        "again it has to join: gantry token on the master, gantry join here",
+        EXIT_NOT_CLUSTER,
+    )
 
 
 async def _open_keys(env: Environment) -> KeyJournal:

@@ -215,6 +215,15 @@ class ReplicaService(Replicas):
             epoch = self._allegiance.promised
             self._marks.set(LogEnd(epoch, committed.index, committed.checksum))
 
+    async def end(self) -> None:
+        """End what acts for a master here, and leave the files: the node is none any more."""
+        async with self._node, self._locks["config"], self._locks["queue"]:
+            await self._stand_down()
+            for stream in STREAMS:
+                files = self._held.pop(stream, None)
+                if files is not None:
+                    await files.aclose()
+
     async def _stand_down(self) -> None:
         """End everything that acts for a master on this node."""
         await self._services.stop()

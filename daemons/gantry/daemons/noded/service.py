@@ -36,6 +36,7 @@ from gantry.protocols.noded import (
     CheckReport,
     HookPhase,
     MasterAddress,
+    Membership,
     NodeD,
     NodeInfo,
     NodeVersion,
@@ -62,6 +63,7 @@ T = TypeVar("T")
 
 FILE_STORAGE_KEY: Final = "file_storage_dir"
 MASTER_KEY: Final = "master_node"
+NODES_KEY: Final = "node_list"
 
 
 EXPORTS_FOLDER: Final = "/srv/ganeti/export"
@@ -116,6 +118,14 @@ class NodeService(NodeD):
             epoch=self._calls.epoch,
             certificate_digest=self._access.own.sha1,
         )
+
+    @override
+    async def membership(self, node: str) -> Membership:
+        async with _told():
+            # The position first: what is read after it is as new or newer.
+            position = await self._files.position()
+            names = (await self._files.ssconf(NODES_KEY) or "").split()
+            return Membership(node in names, position.epoch, position.serial)
 
     @override
     async def info(self, hypervisors: tuple[str, ...]) -> NodeInfo:

@@ -182,7 +182,9 @@ class MemoryFiles(Files):
         if old not in self._entries:
             raise FileNotFoundError(2, "no such file", str(old))
         if not lost:
-            self._entries[new] = self._entries.pop(old)
+            within = [path for path in self._entries if old in path.parents]
+            for path in (old, *within):
+                self._entries[new / path.relative_to(old)] = self._entries.pop(path)
             self._tell(old, new)
         self.end()
 
