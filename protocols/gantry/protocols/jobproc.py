@@ -28,6 +28,9 @@ EventNumber = NewType("EventNumber", int)
 
 Mode = Literal["run", "roll back"]
 
+LogLevel = Literal["info", "debug"]
+"""How much a job's process writes into the log of jobs."""
+
 
 @frozen
 class Assignment:
@@ -54,6 +57,8 @@ class Assignment:
     """The secret OS parameters of each opcode; kept in memory only."""
     warnings: tuple[str, ...] = ()
     """What the job's log has to say about the master at this time."""
+    log_level: LogLevel | None = None
+    """How much to log; ``None``: as the opcodes say."""
 
     @override
     def __repr__(self) -> str:
@@ -175,10 +180,6 @@ class NotAssigned(ServiceError):
         return f"job {self.job} has no assignment yet"
 
 
-LogLevel = Literal["info", "debug"]
-"""How much a job's process writes into the log of jobs."""
-
-
 @frozen
 class ProcessStatus:
     """What a job's process says of itself."""
@@ -211,7 +212,7 @@ class JobProcess(Protocol):
         """Say what the process is at."""
 
     async def set_log_level(self, level: LogLevel) -> None:
-        """Write more into the log, or no more than usual; a later attempt begins as usual."""
+        """Write more into the log, or no more than usual."""
 
     async def events(self, after: EventNumber) -> tuple[Numbered, ...]:
         """Wait for events later than ``after`` and return them, oldest first.

@@ -16,7 +16,7 @@ from gantry.protocols.codec import Json, dump, load
 from gantry.protocols.config_records import FIRST_EPOCH
 from gantry.protocols.identity import Attempt, Epoch, JobId, Key
 from gantry.protocols.job_course import NOTHING_YET, JobCourse
-from gantry.protocols.jobproc import Event, EventNumber, Mode, NotSubmitted, Submitted
+from gantry.protocols.jobproc import Event, EventNumber, LogLevel, Mode, NotSubmitted, Submitted
 from gantry.protocols.jobs import JobStatus, Timestamp
 from gantry.protocols.records import Position
 from gantry.protocols.replication import LogEnd
@@ -129,6 +129,14 @@ class JobPauseSet:
 
 
 @frozen
+class JobLogLevelSet:
+    """A job's processes, this one and later ones, are to log more, or as usual."""
+
+    job: JobId
+    level: LogLevel
+
+
+@frozen
 class JobDecided:
     """A person has answered what a job asked."""
 
@@ -206,6 +214,7 @@ class StoredEntry:
     paused: bool = False
     course: JobCourse = NOTHING_YET
     is_orphan: bool = False
+    log_level: LogLevel | None = None
 
 
 @frozen
@@ -253,6 +262,7 @@ QueueRecord = (
     | JobCanceled
     | CancelWanted
     | JobPauseSet
+    | JobLogLevelSet
     | JobDecided
     | JobFailed
     | PriorityChanged

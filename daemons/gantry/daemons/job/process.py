@@ -62,7 +62,9 @@ class JobServer:
         if self._assignment is None:
             self._assignment = assignment
             self.priority = assignment.priority
-            if any(opcode.get("debug_level") for opcode in assignment.opcodes):
+            if assignment.log_level is not None:
+                logs.set_level(debug=assignment.log_level == "debug")
+            elif any(opcode.get("debug_level") for opcode in assignment.opcodes):
                 logs.set_level(debug=True)
             if assignment.paused:
                 self.going.close()

@@ -21,6 +21,7 @@ from gantry.core.queue.happenings import (
     Refused,
     Said,
     SetDrained,
+    SetLogLevel,
     SetPaused,
     SetQueuePaused,
     Submit,
@@ -35,7 +36,7 @@ from gantry.protocols.codec import Json, dump, from_bytes, to_bytes
 from gantry.protocols.errors import GenericError, JobLost
 from gantry.protocols.identity import JobId
 from gantry.protocols.job_archive import ArchivedJob
-from gantry.protocols.jobproc import JobProcess, LogLevel
+from gantry.protocols.jobproc import LogLevel
 from gantry.protocols.jobs import Choice, Job, log_entry_to_json
 from gantry.protocols.luxi import WAIT_SECONDS_MAX, OpcodeJson
 from gantry.runtime.nursery import open_plain_nursery
@@ -209,14 +210,9 @@ class JobCalls(Calls):
         if chosen is None:
             return False, f"{level!r} is no log level; there are info and debug"
         job = _number(job_id)
-
-        async def told(remote: JobProcess) -> bool:
-            await remote.set_log_level(chosen)
-            return True
-
-        if job is None or not await self.parts.supervisor.ask(job, told):
-            return False, f"Job {job_id} is not at work"
-        return True, f"Job {job_id} logs at level {level} from now on (see jobs.log)"
+        if job is None:
+            return False, f"Job {job_id} not found in queue"
+        return _said(await self.parts.store.do(SetLogLevel(job, chosen)))
 
     async def set_queue_pause(self, flag: bool) -> bool:  # noqa: FBT001 - LUXI's arguments are positional
         """Let no job begin, or let jobs begin again."""

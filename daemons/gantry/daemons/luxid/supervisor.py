@@ -19,6 +19,7 @@ from gantry.core.queue.happenings import (
     AnswerWanted,
     AskForPriority,
     AskToCancel,
+    AskToLog,
     AskToPause,
     Died,
     Effect,
@@ -134,7 +135,7 @@ class Supervisor:
         """Name the jobs that may hold something."""
         return tuple(_living(self.store.head.entries[job]) for job in self.store.head.active)
 
-    def act(self, effect: Effect) -> None:
+    def act(self, effect: Effect) -> None:  # noqa: C901 - one case per kind
         """Carry out an effect of a committed decision, in the background."""
         match effect:
             case Spawn(job, attempt):
@@ -145,6 +146,8 @@ class Supervisor:
                 self._tell(job, lambda remote: remote.cancel())
             case AskToPause(job, paused):
                 self._tell(job, lambda remote: remote.pause() if paused else remote.resume())
+            case AskToLog(job, level):
+                self._tell(job, lambda remote: remote.set_log_level(level))
             case TellDecision(job, decision):
                 self._tell(job, lambda remote: remote.decided(decision))
             case AskForPriority(job, priority):
@@ -387,6 +390,9 @@ class Supervisor:
             await remote.cancel()
         if told is None or told.paused != entry.paused:
             await (remote.pause() if entry.paused else remote.resume())
+        level = entry.log_level
+        if level is not None and (told is None or told.log_level != level):
+            await remote.set_log_level(level)
         if told is None or told.job.priority != entry.job.priority:
             await remote.set_priority(entry.job.priority)
         for key, outcomes in entry.wanted.items():

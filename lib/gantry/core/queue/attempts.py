@@ -221,5 +221,6 @@ def assignment(entry: Entry, epoch: Epoch, secrets: Secrets) -> Assignment:
         log_serial=job.last_log_serial,
         cancelled=entry.cancel_wanted,
         paused=entry.paused,
+        log_level=entry.log_level,
         secrets=secrets,
     )

@@ -13,6 +13,7 @@ from gantry.core.queue.happenings import (
     Asked,
     AskForPriority,
     AskToCancel,
+    AskToLog,
     AskToPause,
     Cancel,
     ChangePriority,
@@ -20,6 +21,7 @@ from gantry.core.queue.happenings import (
     Kill,
     Release,
     Said,
+    SetLogLevel,
     SetPaused,
     Step,
     TellDecision,
@@ -32,6 +34,7 @@ from gantry.protocols.queue_records import (
     CancelWanted,
     JobCanceled,
     JobDecided,
+    JobLogLevelSet,
     JobPauseSet,
     PriorityChanged,
 )
@@ -130,3 +133,13 @@ def set_paused(queue: Queue, event: SetPaused) -> Step:
     record = JobPauseSet(job, event.paused, event.at)
     effects = [AskToPause(job, event.paused)] if entry.phase == "active" else []
     return decided(queue, record, effects=effects, answer=Said(success=True, text=text))
+
+
+def set_log_level(queue: Queue, event: SetLogLevel) -> Step:
+    """Have a job's processes log more or as usual: the one at work, and those that follow it."""
+    job, level, entry = event.job, event.level, _unfinished(queue, event.job)
+    if entry is None:
+        return Step(queue, answer=not_found(job))
+    said = Said(success=True, text=f"Job {job} logs at level {level} from now on (see jobs.log)")
+    effects = [AskToLog(job, level)] if entry.phase == "active" else []
+    return decided(queue, JobLogLevelSet(job, level), effects=effects, answer=said)

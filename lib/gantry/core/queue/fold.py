@@ -39,6 +39,7 @@ from gantry.protocols.queue_records import (
     JobClosed,
     JobDecided,
     JobFailed,
+    JobLogLevelSet,
     JobPauseSet,
     JobReported,
     JobsSubmitted,
@@ -94,6 +95,8 @@ def apply(queue: Queue, record: QueueRecord) -> Queue:  # noqa: C901, PLR0912 - 
             return _change(queue, job, lambda e: attrs.evolve(e, cancel_wanted=True))
         case JobPauseSet():
             return _change(queue, record.job, lambda e: _paused(e, record))
+        case JobLogLevelSet(job, level):
+            return _change(queue, job, lambda e: attrs.evolve(e, log_level=level))
         case JobDecided(job, decided):
             return _change(queue, job, lambda e: attrs.evolve(e, records=(*e.records, decided)))
         case JobFailed():

@@ -16,9 +16,7 @@ from gantry.core.queue.submission import (
 )
 from gantry.protocols.errors import GanetiError
 from gantry.protocols.identity import Attempt, JobId, Key
-from gantry.protocols.jobproc import (
-    Numbered,
-)
+from gantry.protocols.jobproc import LogLevel, Numbered
 from gantry.protocols.jobs import Choice, Timestamp
 from gantry.protocols.queue_records import (
     Outcomes,
@@ -83,6 +81,14 @@ class SetPaused:
     job: JobId
     paused: bool
     at: Timestamp
+
+
+@frozen
+class SetLogLevel:
+    """A client wants a job's processes to log more, or as usual."""
+
+    job: JobId
+    level: LogLevel
 
 
 @frozen
@@ -159,6 +165,7 @@ Happening = (
     | Decide
     | ChangePriority
     | SetPaused
+    | SetLogLevel
     | SetQueuePaused
     | SetDrained
     | Archive
@@ -223,6 +230,14 @@ class AskToPause:
 
 
 @frozen
+class AskToLog:
+    """Tell a job process how much to log."""
+
+    job: JobId
+    level: LogLevel
+
+
+@frozen
 class Kill:
     """Kill a job's process."""
 
@@ -249,6 +264,7 @@ Effect = (
     | AnswerWanted
     | AskToCancel
     | AskToPause
+    | AskToLog
     | TellDecision
     | AskForPriority
     | Kill

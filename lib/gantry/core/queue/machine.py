@@ -16,6 +16,7 @@ from gantry.core.queue.control import (
     change_priority,
     decide,
     not_found,
+    set_log_level,
     set_paused,
 )
 from gantry.core.queue.happenings import (
@@ -34,6 +35,7 @@ from gantry.core.queue.happenings import (
     Rules,
     Said,
     SetDrained,
+    SetLogLevel,
     SetPaused,
     SetQueuePaused,
     Spawn,
@@ -83,6 +85,8 @@ def step(queue: Queue, event: Happening, rules: Rules) -> Step:  # noqa: C901, P
             return change_priority(queue, event)
         case SetPaused():
             return set_paused(queue, event)
+        case SetLogLevel():
+            return set_log_level(queue, event)
         case SetQueuePaused(paused):
             return decided(queue, QueuePauseSet(paused))
         case SetDrained(drained):

@@ -52,6 +52,7 @@ def _stored(entry: Entry) -> StoredEntry:
         paused=entry.paused,
         course=entry.course,
         is_orphan=entry.is_orphan,
+        log_level=entry.log_level,
     )
 
 
@@ -88,4 +89,5 @@ def _restored(stored: StoredEntry) -> Entry:
         paused=stored.paused,
         course=stored.course,
         is_orphan=stored.is_orphan,
+        log_level=stored.log_level,
     )

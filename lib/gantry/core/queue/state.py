@@ -18,6 +18,7 @@ from gantry.protocols.identity import Attempt, JobId, Key
 from gantry.protocols.job_course import NOTHING_YET, JobCourse
 from gantry.protocols.jobproc import (
     EventNumber,
+    LogLevel,
     Mode,
 )
 from gantry.protocols.jobs import (
@@ -115,6 +116,8 @@ class Entry:
     """Whether the job is over and what it held is, or is being, released."""
     paused: bool = False
     """Whether the job is not to begin, or not to begin its next step."""
+    log_level: LogLevel | None = None
+    """How much its processes log; ``None``: as the opcodes say."""
     course: JobCourse = NOTHING_YET
     """What it has gone through, for people."""
 

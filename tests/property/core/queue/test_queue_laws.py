@@ -23,6 +23,7 @@ from gantry.core.queue.happenings import (
     Reported,
     Rules,
     SetDrained,
+    SetLogLevel,
     SetPaused,
     SetQueuePaused,
     Spawn,
@@ -190,6 +191,7 @@ ACTS: st.SearchStrategy[Act] = st.one_of(
     st.builds(SetDrained, st.booleans()).map(always),
     st.builds(SetPaused, JOBS, st.booleans(), TIMES).map(always),
     st.builds(SetQueuePaused, st.booleans()).map(always),
+    st.builds(SetLogLevel, JOBS, st.sampled_from(["info", "debug"])).map(always),
     st.builds(Archive, JOBS).map(always),
     st.builds(
         lambda place, at, blameless: (

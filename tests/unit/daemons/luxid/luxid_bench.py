@@ -311,6 +311,7 @@ class ScriptedProcess:
 
     async def set_log_level(self, level: LogLevel) -> None:
         self.log_level = level
+        self._wake()
 
     async def pause(self) -> None:
         self.paused.append(True)

@@ -187,7 +187,15 @@ async def test_a_process_is_asked_what_it_is_at_and_told_to_log_more(tmp_path: P
         assert cast("dict[str, object]", said)["step"] == "wait"
         done = await client.call("SetJobLogLevel", 1, "debug")
         assert cast("list[object]", done)[0] is True
-        assert process.log_level == "debug"
+        await process.until(lambda: process.log_level == "debug")
+        process.child.kill()
+        later = await world.launcher.process(1, 2)
+        await later.assigned.wait()
+        assert later.work is not None
+        assert later.work.log_level == "debug"
         refused = await client.call("SetJobLogLevel", 1, "loud")
         assert refused == [False, "'loud' is no log level; there are info and debug"]
-        assert await client.call("SetJobLogLevel", 99, "info") == [False, "Job 99 is not at work"]
+        assert await client.call("SetJobLogLevel", 99, "info") == [
+            False,
+            "Job 99 not found in queue",
+        ]
