@@ -35,6 +35,7 @@ FORGOTTEN_JOBS_MAX: Final = 10_000
 the older half is dropped when there are more."""
 
 FIRST_EPOCH: Final = Epoch(1)
+FIRST_ATTEMPT: Final = Attempt(1)
 
 
 # --- records -------------------------------------------------------------------------------------
@@ -232,6 +233,16 @@ def _may_have_acted(book: KeyBook, undo: Key) -> bool:
             return False
         case _:
             return True
+
+
+def needs_no_record(book: KeyBook, ticket: Ticket) -> bool:
+    """Whether a call that has found nothing to do may go without one.
+
+    So may the first attempt's, which supersedes nobody, under a key that nothing is known about:
+    whatever comes later is decided in the same way as if the call had never been.
+    """
+    is_first = ticket.attempt == FIRST_ATTEMPT and ticket.epoch == book.epoch
+    return is_first and _stale(book, ticket) is None and book.entry(ticket.key) is None
 
 
 def see_attempt(

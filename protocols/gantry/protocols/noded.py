@@ -100,6 +100,15 @@ class NodeInfo:
 
 
 @frozen
+class InstanceHere:
+    """One instance on a node, and what the node could give it."""
+
+    runtime: InstanceRuntime | None
+    """As it runs here, or did; ``None``: there is nothing of it."""
+    memory_free_mib: int
+
+
+@frozen
 class Check:
     """What :meth:`NodeD.verify` looks at."""
 
@@ -225,6 +234,10 @@ class NodeD(Protocol):
     @raises(*READING)
     async def instances(self, hypervisors: tuple[str, ...]) -> tuple[InstanceRuntime, ...]:
         """Return what runs here."""
+
+    @raises(*READING)
+    async def instance(self, hypervisor: str, name: str) -> InstanceHere:
+        """Look for one instance, and at the free memory; costs the same however many run here."""
 
     @raises(*READING)
     async def verify(self, check: Check) -> CheckReport:

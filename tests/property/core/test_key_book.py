@@ -171,14 +171,20 @@ class Node:
         self.book, self.running = replayed, []
 
 
-@given(events)
-def test_a_key_acts_once_and_a_restart_forgets_nothing(happenings: list[object]) -> None:
+def lived(happenings: list[object]) -> Node:
+    """Return a node to which all this has happened."""
     node = Node()
     for event in happenings:
         if isinstance(event, Ticket):
             node.call(event)
         elif isinstance(event, tuple):
             node.happen(*event)
+    return node
+
+
+@given(events)
+def test_a_key_acts_once_and_a_restart_forgets_nothing(happenings: list[object]) -> None:
+    node = lived(happenings)
     node.restart()
     restored = keys.restored(load(StoredBook, from_bytes(stored_form(node.book))))
     assert stored_form(restored) == stored_form(node.book)
@@ -205,3 +211,30 @@ def test_what_never_began_here_is_not_undone(ticket: Ticket) -> None:
     _, decision = admit(book, late)  # the step's own call, of the attempt before
     assert isinstance(decision, Refuse)
     assert isinstance(decision.error, StaleAttempt)
+
+
+@given(events, small, tickets)
+def test_what_goes_without_a_record_changes_nothing_for_others(
+    happenings: list[object], job: int, later: Ticket
+) -> None:
+    book = lived(happenings).book
+    idle = Ticket(Key(JobId(job), 0, step=4), Attempt(1), book.epoch, "same")
+    if not keys.needs_no_record(book, idle):
+        assert isinstance(admit(book, idle)[1], Refuse)
+        return
+    recorded, decision = admit(book, idle)
+    assert isinstance(decision, Begin)
+    assert not decision.superseded
+    recorded, _ = keys.finish(recorded, decision.record.ticket.key, None)
+    assert kind_of(admit(recorded, later)[1]) == kind_of(admit(book, later)[1])
+
+
+def kind_of(decision: keys.Decision) -> object:
+    """Return what a decision comes to; errors compare by identity."""
+    match decision:
+        case Refuse(error=error):
+            return type(error), str(error)
+        case Attach(superseded=superseded):
+            return Attach, superseded
+        case _:
+            return decision

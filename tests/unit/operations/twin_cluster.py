@@ -33,6 +33,7 @@ from gantry.protocols.noded import (
     Check,
     CheckReport,
     HookPhase,
+    InstanceHere,
     Interrupted,
     NodeInfo,
     NodeVersion,
@@ -232,6 +233,10 @@ class TwinNode:
             InstanceRuntime(s.name, s.uuid, s.hypervisor, "running", s.maxmem_mib, s.vcpus, 0, None)
             for s in self.running.values()
         )
+
+    async def instance(self, hypervisor: str, name: str) -> InstanceHere:
+        found = [each for each in await self.instances((hypervisor,)) if each.name == name]
+        return InstanceHere(found[0] if found else None, 4096)
 
     async def verify(self, check: Check) -> CheckReport:
         missing = tuple(d.uuid for d in check.disks if d.path not in self._place(d))

@@ -123,6 +123,10 @@ class KeyedCalls:
                 raise call.not_begun
             ticket = evolve(ticket, redo=False)  # from here on this caller only asks how it went
 
+    def needs_no_record(self, ticket: Ticket) -> bool:
+        """Whether a call that has found nothing to do may be answered at once."""
+        return keys.needs_no_record(self._keys.book, ticket)
+
     def report(self, key: Key, progress: StepProgress) -> None:
         """Note how far the call in flight under a key is."""
         call = self._running.get(key)

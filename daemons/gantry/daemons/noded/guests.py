@@ -57,6 +57,10 @@ class Guests:
             found += await self.hypervisor(name).list()
         return tuple(found)
 
+    async def find(self, hypervisor: str, name: str) -> InstanceRuntime | None:
+        """Return one instance, or ``None`` if there is nothing of it here."""
+        return await self.hypervisor(hypervisor).find(name)
+
     async def versions(self, hypervisors: tuple[str, ...]) -> dict[str, str]:
         """Return the versions of the hypervisors that are usable here."""
         versions: dict[str, str] = {}

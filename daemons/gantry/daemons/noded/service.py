@@ -35,6 +35,7 @@ from gantry.protocols.noded import (
     Check,
     CheckReport,
     HookPhase,
+    InstanceHere,
     MasterAddress,
     Membership,
     NodeD,
@@ -155,6 +156,13 @@ class NodeService(NodeD):
             return await self._guests.list(hypervisors)
 
     @override
+    async def instance(self, hypervisor: str, name: str) -> InstanceHere:
+        async with _told():
+            runtime = await self._guests.find(hypervisor, name)
+            _, free = await Machine(self._env).memory_mib()
+            return InstanceHere(runtime, free)
+
+    @override
     async def verify(self, check: Check) -> CheckReport:
         async with _told():
             return await self._checking.report(check)
@@ -228,6 +236,10 @@ class NodeService(NodeD):
     async def run_hooks(
         self, ticket: Ticket, path: str, phase: HookPhase, environment: Mapping[str, str]
     ) -> tuple[HookResult, ...]:
+        async with _told():
+            found = await self._hooks.found(path, phase)
+        if not found and self._calls.needs_no_record(ticket):
+            return ()
         return await self._change(
             ticket,
             tuple[HookResult, ...],

@@ -83,9 +83,12 @@ class FakeHypervisor(Hypervisor):
             raise DriverFailed(f"file {path}", str(error)) from None
 
     async def _store(self, instance: FakeInstance) -> None:
-        await self.environment.files.make_folder(self.folder)
-        data = codec.to_bytes(codec.dump(instance))
-        await self.environment.files.write(self._file(instance.name), data)
+        data, files = codec.to_bytes(codec.dump(instance)), self.environment.files
+        try:
+            await files.write(self._file(instance.name), data)
+        except FileNotFoundError:  # the first instance of this boot
+            await files.make_folder(self.folder)
+            await files.write(self._file(instance.name), data)
 
     async def _remove(self, name: str) -> None:
         await self.environment.files.remove(self._file(name))

@@ -37,6 +37,16 @@ class Hooks:
         """Where the folders of scripts are."""
         return self.environment.paths.etc / "hooks"
 
+    async def found(self, path: str, phase: Literal["pre", "post"]) -> tuple[str, ...]:
+        """Return the names in the folder of one path and phase, run or not, sorted.
+
+        Raises:
+            PathRefused: that is no name of a folder.
+        """
+        if _RUN_PARTS_NAME.fullmatch(path) is None:
+            raise PathRefused(path, "a hooks path is made of letters, digits, _ and -")
+        return await self.environment.files.list(self.folder / f"{path}-{phase}.d")
+
     async def run(
         self, path: str, phase: Literal["pre", "post"], variables: Mapping[str, str]
     ) -> tuple[HookResult, ...]:
@@ -49,10 +59,8 @@ class Hooks:
             phase: before or after it.
             variables: the scripts' whole environment; ``PATH`` is added.
         """
-        if _RUN_PARTS_NAME.fullmatch(path) is None:
-            raise PathRefused(path, "a hooks path is made of letters, digits, _ and -")
+        names = await self.found(path, phase)
         folder = self.folder / f"{path}-{phase}.d"
-        names = await self.environment.files.list(folder)
         programs = await executables(self.environment.processes, folder) if names else frozenset()
         return tuple(
             [

@@ -15,7 +15,7 @@ from gantry.operations.instance.hook_variables import instance_hooks, instance_v
 from gantry.operations.instance.os_check import check_os
 from gantry.operations.instance.policy import check_policy
 from gantry.operations.instance.spec import instance_spec
-from gantry.operations.instance.state import running_on
+from gantry.operations.instance.state import look_on, running, running_on
 from gantry.operations.lookup import check_online, disks_of, read_instance
 from gantry.operations.operation import Locks, Operation, locks
 from gantry.operations.updates import update_instance
@@ -136,9 +136,9 @@ async def _check_state(
 
 
 async def _check_memory(world: World, node: Node, old: InstanceSpec, new: InstanceSpec) -> None:
-    runs = await running_on(world, node, old)
-    info = await world.ask(node, lambda n: n.info((new.hypervisor,)))
-    has = info.memory_free + (runs.memory_mib if runs is not None else 0)
+    here = await look_on(world, node, old)
+    runs = running(here)
+    has = here.memory_free_mib + (runs.memory_mib if runs is not None else 0)
     if has < new.maxmem_mib:
         raise OpPrereqError(
             f"node {node.name} could give instance {new.name} {has} MiB, not {new.maxmem_mib}: "

@@ -9,8 +9,9 @@ from gantry.operations.instance.hook_variables import instance_hooks, instance_v
 from gantry.operations.instance.spec import instance_spec
 from gantry.operations.instance.state import (
     START_SECONDS_MAX,
-    check_memory,
-    running_on,
+    look_on,
+    require_memory,
+    running,
     set_state,
     start,
 )
@@ -35,9 +36,10 @@ async def plan(opcode: OpInstanceReboot, world: World) -> Plan:
     spec = instance_spec(part, instance)
     node = part.nodes[instance.primary_node]
     steps: list[Step] = []
-    runs = await running_on(world, node, spec)
+    here = await look_on(world, node, spec)
+    runs = running(here)
     if runs is None:
-        await check_memory(world, node, spec)
+        require_memory(here, node, spec)
         steps.append(start(spec))
     else:
         how, seconds = opcode.reboot_type, float(opcode.shutdown_timeout)

@@ -7,7 +7,7 @@ from typing import Final
 from gantry.operations.hooks import with_hooks
 from gantry.operations.instance.hook_variables import instance_hooks, instance_variables
 from gantry.operations.instance.spec import instance_spec
-from gantry.operations.instance.state import check_memory, running_on, set_state, start
+from gantry.operations.instance.state import look_on, require_memory, running, set_state, start
 from gantry.operations.lookup import disks_of, read_instance
 from gantry.operations.operation import Locks, Operation, locks
 from gantry.operations.world import World
@@ -41,9 +41,10 @@ async def plan(opcode: OpInstanceStartup, world: World) -> Plan:
     if node.offline and opcode.ignore_offline_nodes:
         world.say(f"node {node.name} is offline: instance {instance.name} is only marked as up")
         return Plan(opcode.op_id(), OPERATION.version, tuple(steps))
-    was_running = await running_on(world, node, spec) is not None
+    here = await look_on(world, node, spec)
+    was_running = running(here) is not None
     if not was_running:
-        await check_memory(world, node, spec)
+        require_memory(here, node, spec)
     steps.append(start(spec, was_running=was_running, paused=opcode.startup_paused))
     variables = instance_variables(part, instance, spec, disks_of(part, instance), "up")
     hooks = instance_hooks("instance-start", part, spec, {"FORCE": opcode.force, **variables})

@@ -11,7 +11,7 @@ from gantry.operations.operation import step
 from gantry.operations.world import World
 from gantry.protocols.changes import AdminState, AdminStateSource, SetInstanceState
 from gantry.protocols.errors import OpPrereqError
-from gantry.protocols.noded import call
+from gantry.protocols.noded import InstanceHere, call
 from gantry.protocols.objects.instance import Instance
 from gantry.protocols.objects.node import Node
 from gantry.protocols.runtime_types import InstanceRuntime, InstanceSpec
@@ -22,15 +22,21 @@ STOP_SLACK_SECONDS: Final = 60.0
 """What a node may take longer than the guest got for powering off."""
 
 
-async def running_on(world: World, node: Node, spec: InstanceSpec) -> InstanceRuntime | None:
-    """Return the instance as it runs on a node, or ``None`` if it does not run there."""
+async def look_on(world: World, node: Node, spec: InstanceSpec) -> InstanceHere:
+    """Look for an instance on a node, and at what the node could give it."""
     check_online(node)
-    found = await world.ask(node, lambda n: n.instances((spec.hypervisor,)))
-    return next((each for each in found if each.name == spec.name and _runs(each)), None)
+    return await world.ask(node, lambda n: n.instance(spec.hypervisor, spec.name))
 
 
-def _runs(runtime: InstanceRuntime) -> bool:
-    return runtime.state in ("running", "paused")
+def running(here: InstanceHere) -> InstanceRuntime | None:
+    """Return the instance as it runs on the node, or ``None`` if it does not run there."""
+    runtime = here.runtime
+    return runtime if runtime is not None and runtime.state in ("running", "paused") else None
+
+
+async def running_on(world: World, node: Node, spec: InstanceSpec) -> InstanceRuntime | None:
+    """Look for an instance on a node and return it as :func:`running` does."""
+    return running(await look_on(world, node, spec))
 
 
 def set_state(
@@ -99,10 +105,14 @@ async def check_memory(world: World, node: Node, spec: InstanceSpec) -> None:
     Raises:
         OpPrereqError: there is less free than the instance needs.
     """
-    info = await world.ask(node, lambda n: n.info((spec.hypervisor,)))
-    if info.memory_free < spec.maxmem_mib:
+    require_memory(await look_on(world, node, spec), node, spec)
+
+
+def require_memory(here: InstanceHere, node: Node, spec: InstanceSpec) -> None:
+    """Refuse as :func:`check_memory` does, on a node that was looked at already."""
+    if here.memory_free_mib < spec.maxmem_mib:
         raise OpPrereqError(
-            f"node {node.name} has {info.memory_free} MiB of free memory, instance {spec.name} "
+            f"node {node.name} has {here.memory_free_mib} MiB of free memory, instance {spec.name} "
             f"needs {spec.maxmem_mib}; stop another instance or use another node",
             "insufficient_resources",
         )

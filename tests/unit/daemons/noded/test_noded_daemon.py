@@ -8,9 +8,9 @@ import pytest
 from attrs import evolve
 from tests.unit.daemons.noded.conftest import Machines, calling, running, ticket
 
-from gantry.protocols.errors import ConnectionLost, Forbidden, StaleEpoch
-from gantry.protocols.identity import DiskUuid, Epoch, InstanceUuid, JobId, NodeUuid
-from gantry.protocols.noded import PORT, Check, NothingToUndo, StepFailed
+from gantry.protocols.errors import ConnectionLost, Forbidden, StaleAttempt, StaleEpoch
+from gantry.protocols.identity import Attempt, DiskUuid, Epoch, InstanceUuid, JobId, NodeUuid
+from gantry.protocols.noded import PORT, Check, Missing, NothingToUndo, StepFailed
 from gantry.protocols.runtime_types import DiskSpec, HookResult, InstanceSpec
 from gantry.runtime.daemon import EXIT_NOT_CLUSTER, StartRefused
 from gantry.runtime.http.client import HttpClient
@@ -83,6 +83,12 @@ async def test_an_instance_lives_through_a_restart_of_noded(machines: Machines) 
         assert started.state == "running"
     async with running(env), calling(env, env) as node:
         assert [each.name for each in await node.instances(("fake",))] == ["web1.test"]
+        here = await node.instance("fake", "web1.test")
+        assert here.runtime == started
+        assert here.memory_free_mib > 0
+        assert (await node.instance("fake", "web2.test")).runtime is None
+        with pytest.raises(Missing, match="no driver for hypervisor xen"):
+            await node.instance("xen", "web1.test")
         assert await node.start_instance(ticket(2), WEB1, paused=False) == started
         report = await node.verify(Check(("fake",), disks=(DISK,)))
         assert report.missing_disks == ()
@@ -137,6 +143,33 @@ async def test_hooks_run_with_their_environment(machines: Machines) -> None:
         results = await node.run_hooks(ticket(1), "instance-add", "pre", variables)
         expected = HookResult("instance-add-pre.d/10check", "success", "for web1.test")
         assert results == (expected,)
+
+
+async def test_hooks_that_are_not_there_leave_no_record(machines: Machines) -> None:
+    env = await machines.founded()
+    folder = env.paths.etc / "hooks/instance-add-pre.d"
+    async with running(env), calling(env, env) as node:
+        before = (env.paths.data / "node-keys.log").read_bytes()
+        assert await node.run_hooks(ticket(1), "instance-add", "pre", {}) == ()
+        assert (env.paths.data / "node-keys.log").read_bytes() == before
+        folder.mkdir(parents=True)
+        (folder / "README").write_text("no program")
+        skipped = HookResult("instance-add-pre.d/README", "skip", "")
+        assert await node.run_hooks(ticket(1), "instance-add", "pre", {}) == (skipped,)
+        with pytest.raises(StepFailed, match="a hooks path is made of letters"):
+            await node.run_hooks(ticket(2), "../etc", "pre", {})
+
+
+async def test_a_second_attempts_hooks_are_heard_of_though_there_are_none(
+    machines: Machines,
+) -> None:
+    env = await machines.founded()
+    async with running(env), calling(env, env) as node:
+        again = evolve(ticket(1), attempt=Attempt(2))
+        assert await node.run_hooks(again, "instance-add", "pre", {}) == ()
+    async with running(env), calling(env, env) as node:
+        with pytest.raises(StaleAttempt):
+            await node.run_hooks(ticket(1), "instance-add", "pre", {})
 
 
 async def test_a_member_may_ask_and_only_a_candidate_may_change(machines: Machines) -> None:
