@@ -32,7 +32,12 @@ from attrs import define, field, frozen
 
 from gantry.protocols.codec import Malformed, dump, load
 from gantry.protocols.errors import BadCall, ConnectionLost, Fault, Forbidden, ServiceError
-from gantry.protocols.framing import FrameDecoder, FramingError, encode_frame
+from gantry.protocols.framing import (
+    FrameDecoder,
+    FramingError,
+    encode_frame,
+    encode_frame_in_pieces,
+)
 from gantry.protocols.service import Hello, Method, Service, agree, hello, stub
 from gantry.runtime.environment import Network
 from gantry.runtime.logs import Log
@@ -44,6 +49,9 @@ CALLS_MAX: Final = 256
 """Calls in flight on one connection; a server reads no further call beyond it."""
 
 CHUNK_BYTES: Final = 65536
+WRITE_BYTES: Final = 256 * 1024
+"""Written in one go, unless a single piece is larger: about what a socket takes."""
+
 HELLO_SECONDS_MAX: Final = 10.0
 """A peer on the same machine that takes longer to greet is stuck."""
 
@@ -64,7 +72,8 @@ class _Connection:
     nursery: trio.Nursery
     """Where that task runs."""
     decoder: FrameDecoder = field(factory=FrameDecoder, init=False)
-    _queue: trio.MemorySendChannel[bytes] | None = field(default=None, init=False)
+    _queue: trio.MemorySendChannel[list[bytes]] | None = field(default=None, init=False)
+    """Of frames, in pieces."""
 
     async def receive(self) -> dict[str, object] | None:
         """Return the next frame's object, or ``None`` at a clean end."""
@@ -84,41 +93,48 @@ class _Connection:
         Raises:
             trio.BrokenResourceError, trio.ClosedResourceError: nobody reads any more.
         """
-        if rest := self._written(encode_frame(frame)):
+        if rest := self._written(encode_frame_in_pieces(frame)):
             await self._queued().send(rest)
 
     def send_soon(self, frame: Mapping[str, object]) -> bool:
         """Send a frame without waiting, or say that there is no room, or nobody who reads."""
         try:
-            if rest := self._written(encode_frame(frame)):
+            if rest := self._written(encode_frame_in_pieces(frame)):
                 self._queued().send_nowait(rest)
         except (trio.WouldBlock, *CONNECTION_ERRORS):
             return False
         return True
 
-    def _written(self, frame: bytes) -> bytes:
-        """Write what is taken at once, unless others are in line, and return the rest."""
+    def _written(self, pieces: list[bytes]) -> list[bytes]:
+        """Write of the first piece what is taken at once, unless others are in line.
+
+        Returns what is left: of most frames nothing, since they are one piece.
+        """
         if self._queue is not None or not isinstance(self.stream, trio.SocketStream):
-            return frame
+            return pieces
+        first, *others = pieces
         try:
-            return frame[os.write(self.stream.socket.fileno(), frame) :]
+            rest = first[os.write(self.stream.socket.fileno(), first) :]
         except BlockingIOError:
-            return frame
+            return pieces
         except OSError as error:
             raise trio.BrokenResourceError(str(error)) from error
+        return [rest, *others] if rest else others
 
-    def _queued(self) -> trio.MemorySendChannel[bytes]:
+    def _queued(self) -> trio.MemorySendChannel[list[bytes]]:
         """Return the line in which frames wait for the task that writes them."""
         if self._queue is None:
-            self._queue, line = trio.open_memory_channel[bytes](CALLS_MAX)
+            self._queue, line = trio.open_memory_channel[list[bytes]](CALLS_MAX)
             self.nursery.start_soon(self._write, line)
         return self._queue
 
-    async def _write(self, line: trio.MemoryReceiveChannel[bytes]) -> None:
+    async def _write(self, line: trio.MemoryReceiveChannel[list[bytes]]) -> None:
         """Write what is in line, as long as the connection lives: one write serves many."""
         async for frame in line:
+            pieces = [*frame, *itertools.chain.from_iterable(_more(line))]
             try:
-                await self.stream.send_all(b"".join([frame, *_more(line)]))
+                for part in _parts(pieces):
+                    await self.stream.send_all(part)
             except CONNECTION_ERRORS:
                 line.close()
                 return
@@ -129,8 +145,9 @@ class _Connection:
         Raises:
             trio.BrokenResourceError, trio.ClosedResourceError: nobody reads any more.
         """
-        if rest := self._written(encode_frame({"hello": service.greeting})):
-            await self.stream.send_all(rest)  # nothing else is in line: not even a refusal cuts it
+        if rest := self._written([encode_frame({"hello": service.greeting})]):
+            # Nothing else is in line: not even a refusal cuts it.
+            await self.stream.send_all(b"".join(rest))
 
     async def meet(self, service: Service[Any]) -> None:
         """Read the peer's hello.
@@ -154,13 +171,27 @@ class _Connection:
             )
 
 
-def _more(line: trio.MemoryReceiveChannel[bytes]) -> Iterator[bytes]:
+def _more(line: trio.MemoryReceiveChannel[list[bytes]]) -> Iterator[list[bytes]]:
     """Take what else is in line."""
     while True:
         try:
             yield line.receive_nowait()
         except (trio.WouldBlock, trio.EndOfChannel):
             return
+
+
+def _parts(pieces: list[bytes]) -> Iterator[bytes]:
+    """Put pieces together, but not so many that others would have to wait for it."""
+    part: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        part.append(piece)
+        size += len(piece)
+        if size >= WRITE_BYTES:
+            yield b"".join(part)
+            part, size = [], 0
+    if part:
+        yield b"".join(part)
 
 
 # --- the server ----------------------------------------------------------------------------------

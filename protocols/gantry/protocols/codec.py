@@ -32,7 +32,7 @@ import cattrs
 import orjson
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
-from gantry.protocols.values import Constraint
+from gantry.protocols.values import Constraint, RenderedJson
 from gantry.protocols.values import Json as Json
 
 TAG: Final = "kind"
@@ -375,6 +375,30 @@ def prepare(*hints: Any, converter: cattrs.Converter = OURS) -> None:
 def to_bytes(value: object) -> bytes:
     """Render a JSON value as compact UTF-8."""
     return orjson.dumps(value)
+
+
+def to_pieces(value: object) -> list[bytes]:
+    """Render a JSON value in which :class:`RenderedJson` may stand, whose pieces are not copied.
+
+    So nobody has to wait while a value of many megabytes is rendered at once.
+    """
+    found: list[RenderedJson] = []
+
+    def stand_in(part: object) -> orjson.Fragment:
+        if not isinstance(part, RenderedJson):
+            raise TypeError(f"{type(part).__name__} is no JSON value")
+        found.append(part)
+        return orjson.Fragment(_ELSEWHERE)
+
+    first, *others = orjson.dumps(value, default=stand_in).split(_ELSEWHERE)
+    pieces = [first]
+    for part, after in zip(found, others, strict=True):
+        pieces += (*part.pieces, after)
+    return pieces
+
+
+_ELSEWHERE: Final = b"\0"
+"""Stands where a value was rendered beforehand: JSON text can not contain it."""
 
 
 def rendered(value: object) -> bytes:

@@ -11,7 +11,7 @@ from typing import Final
 
 from attrs import define, field
 
-from gantry.protocols.codec import from_bytes, to_bytes
+from gantry.protocols.codec import from_bytes, to_bytes, to_pieces
 
 ETX: Final = b"\x03"
 FRAME_BYTES_MAX: Final = 64 * 1024 * 1024
@@ -25,6 +25,12 @@ class FramingError(Exception):
 def encode_frame(value: object) -> bytes:
     """Render one JSON value as a frame."""
     return to_bytes(value) + ETX
+
+
+def encode_frame_in_pieces(value: object) -> list[bytes]:
+    """Render one JSON value as a frame; see :func:`gantry.protocols.codec.to_pieces`."""
+    *pieces, last = to_pieces(value)
+    return [*pieces, last + ETX]
 
 
 @define

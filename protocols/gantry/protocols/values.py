@@ -9,10 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any, Final
 
-from attrs import frozen
+from attrs import field, frozen
 
 Json = object
 """Any JSON value: ``None``, bool, int, float, str, list or dict with str keys."""
+
+
+@frozen
+class RenderedJson:
+    """A large JSON value that was rendered beforehand, in pieces; only writers meet it."""
+
+    pieces: tuple[bytes, ...] = field(repr=False)
 
 
 WHOLE_MAX: Final = 2.0**53

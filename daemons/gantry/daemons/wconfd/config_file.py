@@ -15,9 +15,10 @@ from attrs import define, evolve, field
 from immutables import Map
 
 from gantry.core.config.claims import Stored
-from gantry.protocols.codec import Json, to_bytes
+from gantry.protocols.codec import Json, to_bytes, to_pieces
 from gantry.protocols.objects.configuration import Configuration, dump_configuration
 from gantry.protocols.objects.wire import dump_object
+from gantry.protocols.values import RenderedJson
 
 PIECE_OBJECTS: Final = 50
 """Rendered at once: about two milliseconds' work, below the five that the design allows."""
@@ -35,21 +36,19 @@ class ConfigFile:
 
     async def rendered(self, configuration: Configuration) -> list[bytes]:
         """Return the content of the file, in pieces."""
-        pieces: list[bytes] = []
+        return to_pieces(await self.value(configuration))
+
+    async def value(self, configuration: Configuration) -> dict[str, Json]:
+        """Return the JSON value of the file, whose maps are rendered already."""
         kept: dict[str, tuple[Stored, bytes]] = {}
-        opened = b"{"
-        for key, value in _frame(configuration).items():
-            pieces.append(opened + to_bytes(key) + b":")
-            opened = b","
-            if key in _maps(configuration):
-                pieces.append(b"{")
-                async for members in self._members(configuration, key, kept):
-                    pieces += (b"" if pieces[-1] == b"{" else b",", members)
-                pieces.append(b"}")
-            else:
-                pieces.append(to_bytes(value))
+        value = _frame(configuration)
+        for key in _maps(configuration):
+            pieces = [b"{"]
+            async for members in self._members(configuration, key, kept):
+                pieces += (b"" if len(pieces) == 1 else b",", members)
+            value[key] = RenderedJson((*pieces, b"}"))
         self._kept = kept
-        return [*pieces, b"}"]
+        return value
 
     async def _members(
         self,
@@ -75,17 +74,7 @@ class ConfigFile:
                 await trio.lowlevel.checkpoint()
         if members:
             yield b",".join(members)
-
-
-async def dumped(configuration: Configuration) -> dict[str, Json]:
-    """Return the JSON value of the file."""
-    value = _frame(configuration)
-    for key in _maps(configuration):
-        objects: dict[str, Json] = {}
-        async for piece in _pieces(configuration, key):
-            objects.update(piece)
-        value[key] = objects
-    return value
+            await trio.lowlevel.checkpoint()
 
 
 def _maps(configuration: Configuration) -> dict[str, tuple[Map[str, Stored], ...]]:
@@ -116,19 +105,6 @@ def _frame(configuration: Configuration) -> dict[str, Json]:
             forthcoming_disks=Map(),
         )
     )
-
-
-async def _pieces(configuration: Configuration, key: str) -> AsyncIterator[list[tuple[str, Json]]]:
-    """Return the JSON forms of one map's objects, some at a time."""
-    piece: list[tuple[str, Json]] = []
-    for uuid, stored in _objects(configuration, key):
-        piece.append((uuid, dump_object(stored)))
-        if len(piece) == PIECE_OBJECTS:
-            yield piece
-            piece = []
-            await trio.lowlevel.checkpoint()
-    if piece:
-        yield piece
 
 
 def _objects(configuration: Configuration, key: str) -> Iterator[tuple[str, Stored]]:

@@ -7,14 +7,12 @@ state is a persistent value, the second one costs nothing.
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Container
 from contextlib import suppress
-from functools import partial
 from typing import Final
 
 import trio
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, field
 
 from gantry.core.config.reign import first_record
 from gantry.core.config.reservations import Reservations
@@ -23,21 +21,19 @@ from gantry.core.config.transaction import (
     Transacted,
     delta_of,
     forget,
-    from_file,
     replay,
     to_file,
     transact,
 )
 from gantry.core.replication.quorum import voters_of
-from gantry.daemons.wconfd.config_file import ConfigFile, dumped
+from gantry.daemons.wconfd.config_saver import ConfigSaver, Saved, read_saved
 from gantry.daemons.wconfd.delta_buffer import DeltaBuffer
 from gantry.daemons.wconfd.voter_changes import VoterChanges, new_voters
 from gantry.protocols.changes import Change
-from gantry.protocols.codec import Malformed, from_bytes
+from gantry.protocols.codec import Malformed
 from gantry.protocols.config_records import dump_record, load_record
 from gantry.protocols.errors import ConnectionLost, NoLease
 from gantry.protocols.identity import JobId, Key, NodeUuid, Ticket
-from gantry.protocols.objects.configuration import load_configuration
 from gantry.protocols.objects.node import Node
 from gantry.protocols.records import Index, Position, Record
 from gantry.protocols.replication import LogEnd
@@ -53,26 +49,13 @@ from gantry.protocols.wconfd import (
 )
 from gantry.runtime.allegiance import Allegiance, read_allegiance
 from gantry.runtime.commit_mark import CONFIG_MARK, MarkKeeper
-from gantry.runtime.daemon import EXIT_NOT_CLUSTER, EXIT_NOT_MASTER, StartRefused
+from gantry.runtime.daemon import EXIT_NOT_MASTER, StartRefused
 from gantry.runtime.environment import Environment
-from gantry.runtime.gate import Gate
-from gantry.runtime.journal import AppendFailed, Durable, Failed, Journal
+from gantry.runtime.journal import Durable, Failed, Journal
 from gantry.runtime.logs import Log
 from gantry.runtime.replicated_log import AskVoter, ReplicatedLog, begin_leading
 
 JOURNAL: Final = "config.log"
-
-BEHIND_SECONDS: Final = 1.0
-"""How far ``config.data`` may be behind the journal, unless it is slow to write."""
-
-DURATIONS_BETWEEN: Final = 20.0
-"""At most a twentieth of the time goes into rewriting ``config.data``."""
-
-RETRY_SECONDS: Final = 10.0
-"""When a rewrite that failed is tried again."""
-
-JOURNAL_BYTES_KEPT: Final = 1024 * 1024
-"""A journal that is shorter is left alone."""
 
 OVER_MAX: Final = 500
 """So many jobs' ends are told in one record at most; more wait for the next."""
@@ -83,6 +66,9 @@ LEASE_PATIENCE_SECONDS: Final = 10.0
 CONFIRMATION_SECONDS: Final = 2.0
 """How long a start waits for a majority to confirm the epoch: an old master ends here. Without
 one WConfD serves reads, and goes on asking."""
+
+AGAIN_SECONDS: Final = 1.0
+"""After this time a reign that could not begin yet is looked at again."""
 
 LOG: Final = Log("wconfd.config")
 
@@ -98,14 +84,6 @@ class _InFlight:
     counts: bool = field(default=False, init=False)
 
 
-@frozen
-class Saved:
-    """What ``config.data`` holds."""
-
-    state: State
-    position: Position
-
-
 @define
 class ConfigStore:
     """The configuration and its two files. Made by :meth:`open`."""
@@ -119,18 +97,12 @@ class ConfigStore:
     """With the changes that are being written."""
     _position: Position
     """The end of the records that are in ``durable``."""
-    saved: Saved
-    """What ``config.data`` holds."""
+    saver: ConfigSaver
+    """Keeps ``config.data``; its ``keep_saving`` must run for that."""
     deltas: DeltaBuffer
     marks: MarkKeeper
     """Tells readers of the files what counts; its ``run`` must run for that."""
     _in_flight: dict[Index, _InFlight] = field(factory=dict, init=False)
-    _unsaved: Gate = field(factory=Gate, init=False)
-    _file: ConfigFile = field(factory=ConfigFile, init=False)
-    _saving: trio.Lock = field(factory=trio.Lock, init=False)
-    _just_saved: trio.Event = field(factory=trio.Event, init=False)
-    bytes_saved: int = field(default=0, init=False)
-    """Bytes of ``config.data`` written since the start."""
     log: ReplicatedLog | None = field(default=None, init=False)
     """Decides what counts; without one, what is flushed here does."""
     voter_changes: VoterChanges = field(factory=VoterChanges, init=False)
@@ -159,8 +131,8 @@ class ConfigStore:
                 "WConfD runs on the master only, see gnt-cluster getmaster",
                 EXIT_NOT_MASTER,
             )
-        state, position = await _read_snapshot(env)
-        saved = Saved(state, position)
+        saved = await read_saved(env)
+        state, position = saved.state, saved.position
         first = not await env.files.exists(env.paths.data / JOURNAL)
         if first and allegiance.reign <= state.epoch:
             _require_master(env, state)
@@ -177,10 +149,11 @@ class ConfigStore:
             LOG.info("journal replayed", records=len(records), index=state.index)
         journal.epoch = max(state.epoch, allegiance.reign)
         marks = MarkKeeper.of(env, CONFIG_MARK)
-        store = cls(env, journal, state, state, journal.end, saved, deltas, marks)
+        saver = ConfigSaver(env, journal, saved, lambda: Saved(store.durable, store._position))
+        store = cls(env, journal, state, state, journal.end, saver, deltas, marks)
         store._found, store._allegiance = records, allegiance
         if records:
-            store._unsaved.open()
+            saver.save_soon()
         return store
 
     # --- changes ---------------------------------------------------------------------------------
@@ -249,7 +222,7 @@ class ConfigStore:
                     self.mark()
                     self._over.difference_update(over)
                     self.deltas.add(flight.made.delta)
-                    self._unsaved.open()
+                    self.saver.save_soon()
                     flight.counts = True
                 case Failed(reason):
                     # What was written before, and does not count yet, may still come to count.
@@ -281,7 +254,7 @@ class ConfigStore:
         Raises:
             StartRefused: this node is not in the configuration.
         """
-        saved, head = self.saved, self.head
+        saved, head = self.saver.saved, self.head
         voters = self._forced_voters() or voters_of(head.configuration)
         me = next((n.uuid for n in head.configuration.nodes.values() if self._is_here(n)), None)
         if me is None:
@@ -339,7 +312,7 @@ class ConfigStore:
         self.durable = state if self._in_flight else self.head
         last = self._found[-1]
         self._position, self.deltas = last.position, deltas
-        self._unsaved.open()
+        self.saver.save_soon()
         self.mark()
         LOG.info("what the journal held counts", index=last.index)
 
@@ -379,16 +352,16 @@ class ConfigStore:
             if flight.failure is not None:
                 raise NotDurable(flight.failure)
             if not flight.counts:  # no lease: it is open until the voters answer
-                await trio.sleep(BEHIND_SECONDS)
+                await trio.sleep(AGAIN_SECONDS)
         LOG.info("reign begun", epoch=epoch, index=self.durable.index)
         with suppress(NotDurable):  # then it is tried again in the background
-            await self.save()
+            await self.saver.save()
         return log.leader.me
 
     async def _replica_snapshot(self) -> ReplicaSnapshot:
         state, position = self.durable, self._position
         end = LogEnd(state.epoch, position.index, position.checksum)
-        return ReplicaSnapshot(end, await dumped(to_file(state, position)))
+        return ReplicaSnapshot(end, await self.saver.file.value(to_file(state, position)))
 
     async def outcome(self, key: Key) -> Committed | NeverSeen:
         """Say whether a change with a key counts; waits for one that is being written."""
@@ -424,95 +397,20 @@ class ConfigStore:
     # --- what subscribers see --------------------------------------------------------------------
 
     async def snapshot(self) -> Snapshot:
-        """Return the whole configuration."""
+        """Return the whole configuration, most of it rendered: a subscriber holds nobody up."""
         state = self.durable
-        return Snapshot(state.index, state.epoch, await dumped(state.configuration))
+        value = await self.saver.file.value(state.configuration)
+        return Snapshot(state.index, state.epoch, value)
 
     async def changes(self, since: Index) -> Deltas | Snapshot:
         """Wait for changes; see :meth:`gantry.protocols.wconfd.WConfD.deltas`."""
         later = await self.deltas.after(since)
         return await self.snapshot() if later is None else Deltas(later)
 
-    # --- the snapshot's file ---------------------------------------------------------------------
-
-    async def keep_saving(self) -> None:
-        """Rewrite ``config.data`` in the background until cancelled, then a last time."""
-        pause = BEHIND_SECONDS
-        try:
-            while True:
-                await self._unsaved.passed()
-                await trio.sleep(pause)
-                began = trio.current_time()
-                try:
-                    await self.save()
-                    spent = trio.current_time() - began
-                    pause = max(BEHIND_SECONDS, DURATIONS_BETWEEN * spent)
-                except NotDurable as error:
-                    LOG.error("config.data not rewritten", reason=error.reason)
-                    pause = RETRY_SECONDS
-        finally:
-            with trio.CancelScope(shield=True):  # one rewrite, bounded by the stop's own deadline
-                try:
-                    await self.save()
-                except NotDurable as error:  # the journal has it all
-                    LOG.error("config.data not rewritten", reason=error.reason)
-
-    async def save(self) -> None:
-        """Rewrite ``config.data`` if something has changed, and cut a long journal.
-
-        Raises:
-            NotDurable: it could not be written; the old file and the journal are as they were.
-        """
-        async with self._saving:
-            state, position = self.durable, self._position
-            self._unsaved.close()
-            if position.index == self.saved.position.index:
-                return
-            try:
-                await self._write(state, position)
-            except BaseException:
-                self._unsaved.open()
-                raise
-
-    async def saved_after(self, saved: Saved) -> Saved:
-        """Wait until ``config.data`` holds something else than this."""
-        while self.saved is saved:
-            await self._just_saved.wait()
-        return self.saved
-
-    async def _write(self, state: State, position: Position) -> None:
-        pieces = await self._file.rendered(to_file(state, position))
-        data = await self._env.offload(partial(b"".join, pieces))
-        try:
-            await self._env.files.write(self._env.paths.config, data)
-        except OSError as error:
-            raise NotDurable(_reason(error)) from error
-        self.saved = Saved(state, position)
-        self._just_saved.set()
-        self._just_saved = trio.Event()
-        self.bytes_saved += len(data)
-        if self.journal.figures.file_bytes > cut_after(len(data)):
-            try:
-                await self.journal.start_over(position.index)
-            except AppendFailed as error:
-                LOG.error("journal not cut", reason=str(error))
-
 
 def _delta_buffer(position: Position, state: State) -> DeltaBuffer:
     configuration = state.configuration
     return DeltaBuffer.of(position.index, len(configuration.instances) + len(configuration.disks))
-
-
-def cut_after(snapshot_bytes: int) -> int:
-    """Return how long the journal may become beside a snapshot of a size.
-
-    Cutting it costs a flush; a journal as long as the snapshot doubles the time of a start.
-    """
-    return max(JOURNAL_BYTES_KEPT, snapshot_bytes)
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror or errno.errorcode.get(error.errno or 0, str(error))
 
 
 def _replayed(state: State, record: Record) -> State:
@@ -534,23 +432,3 @@ def _require_master(env: Environment, state: State) -> None:
             f"this node, {env.node}, is not the master: {name} is; WConfD runs on the master only",
             EXIT_NOT_MASTER,
         )
-
-
-async def _read_snapshot(env: Environment) -> tuple[State, Position]:
-    path = env.paths.config
-    try:
-        data = await env.files.read(path)
-    except FileNotFoundError:
-        raise StartRefused(
-            f"there is no cluster on this node: {path} does not exist; "
-            "run gnt-cluster init, or gnt-node add on the master",
-            EXIT_NOT_CLUSTER,
-        ) from None
-    try:
-        configuration = load_configuration(from_bytes(data))
-        state, position = from_file(configuration)
-    except Malformed as error:
-        raise StartRefused(
-            f"{path} is not a configuration that this version reads: {error}"
-        ) from error
-    return state, position

@@ -15,7 +15,8 @@ from attrs import define, field, frozen
 from immutables import Map
 
 from gantry.core.ssconf import ssconf_values
-from gantry.daemons.wconfd.config_store import ConfigStore, Saved
+from gantry.daemons.wconfd.config_saver import Saved
+from gantry.daemons.wconfd.config_store import ConfigStore
 from gantry.protocols.errors import GantryError
 from gantry.protocols.identity import Epoch, GroupUuid, NetworkUuid, NodeUuid
 from gantry.protocols.noded import NodeD
@@ -119,15 +120,15 @@ class Distribution:
     async def run(self) -> None:
         """Follow the rewrites of ``config.data`` until cancelled."""
         async with trio.open_nursery() as nursery:
-            saved = self._config.saved
+            saved = self._config.saver.saved
             while saved.state.epoch < self._config.durable.epoch:
-                saved = await self._config.saved_after(saved)  # an earlier reign's is refused
+                saved = await self._config.saver.saved_after(saved)  # an earlier reign's is refused
             while True:
                 self._newest = await self._copy_of(saved)
                 self._attend(nursery, self._newest.configuration)
                 self._news.set()
                 self._news = trio.Event()
-                saved = await self._config.saved_after(saved)
+                saved = await self._config.saver.saved_after(saved)
 
     async def reached(self, uuid: NodeUuid) -> None:
         """Wait until a node has a copy of this reign."""

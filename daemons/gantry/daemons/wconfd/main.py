@@ -75,7 +75,7 @@ async def main(env: Environment) -> None:
         log = config.replicate(ask)
         await nursery.start(_replicate, log)
         nursery.start_soon(serve_figures, env, log)
-        nursery.start_soon(config.keep_saving)
+        nursery.start_soon(config.saver.keep_saving)
         config.mark()
         nursery.start_soon(config.marks.run)
         crowned = await config.begin_reign()

@@ -52,7 +52,9 @@ class WConfDServer(WConfD):
             serial_no=state.configuration.serial_no,
             journal_bytes=journal.file_bytes,
             flushes=journal.flushes + locks.flushes,
-            bytes_written=journal.bytes_written + locks.bytes_written + self.config.bytes_saved,
+            bytes_written=journal.bytes_written
+            + locks.bytes_written
+            + self.config.saver.bytes_saved,
             locks=sum(len(owned) for owned in self.held.locks.allocation.owned.values()),
             ready=self.held.ready.is_set(),
         )
@@ -98,7 +100,7 @@ class WConfDServer(WConfD):
 
     @override
     async def flush(self) -> None:
-        await self.config.save()
+        await self.config.saver.save()
 
     # --- locks and reservations ------------------------------------------------------------------
 

@@ -272,7 +272,7 @@ class _Caller:
         reply = await self.client.request(
             "POST",
             f"/{self.service.name}/{wire_name}",
-            body=codec.to_bytes(args),
+            body=b"".join(codec.to_pieces(args)),
             headers=headers,
             deadline_seconds=seconds,
         )

@@ -57,7 +57,7 @@ async def config_store(files: MemoryFiles) -> AsyncIterator[ConfigStore]:
 async def saving_config_store(files: MemoryFiles) -> AsyncIterator[ConfigStore]:
     """A configuration that is written and saved in the background."""
     async with config_store(files) as store, open_plain_nursery() as nursery:
-        nursery.start_soon(store.keep_saving)
+        nursery.start_soon(store.saver.keep_saving)
         yield store
         nursery.cancel_scope.cancel()
 

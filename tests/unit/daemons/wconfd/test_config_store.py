@@ -23,10 +23,10 @@ from tests.unit.daemons.wconfd.running_wconfd import (
 from gantry.core.config.reservations import Reservations
 from gantry.core.config.state import State
 from gantry.core.config.verify import verify
-from gantry.daemons.wconfd import config_store as module
+from gantry.daemons.wconfd import config_saver as module
 from gantry.daemons.wconfd.config_store import ConfigStore
 from gantry.protocols.changes import AddLeftover, ChangeTags, SetInstanceState
-from gantry.protocols.codec import to_bytes
+from gantry.protocols.codec import from_bytes, to_bytes, to_pieces
 from gantry.protocols.config_records import load_record
 from gantry.protocols.errors import ConnectionLost
 from gantry.protocols.identity import Epoch, InstanceUuid, JobId, Key
@@ -79,7 +79,7 @@ async def test_a_left_over_is_seen_by_subscribers_and_survives_a_restart() -> No
         followed = await store.changes(Index(0))
         assert isinstance(followed, Deltas)
         assert [each.of for each in followed.deltas[0].objects] == ["leftover"]
-        await store.save()
+        await store.saver.save()
         before = store.durable
     async with config_store(files) as store:
         assert store.durable == before
@@ -207,7 +207,7 @@ async def test_config_data_is_ganetis_but_for_one_key() -> None:
     files = master_files()
     async with config_store(files) as store:
         await add_tag(store, 1)
-        await store.save()
+        await store.saver.save()
         written = json.loads(files.content(CONFIG))
         expected = json.loads(to_bytes(dump_configuration(store.durable.configuration)))
     assert list(written)[:-1] == list(expected)
@@ -224,7 +224,7 @@ async def test_a_failed_rewrite_is_tried_again(autojump_clock: object) -> None:
         await add_tag(store, 1)
         await trio.sleep(2)
         with pytest.raises(NotDurable, match="full"):
-            await store.save()
+            await store.saver.save()
         files.fault = None
         await trio.sleep(module.RETRY_SECONDS + 1)
         assert b'"t1"' in files.content(CONFIG)
@@ -236,7 +236,7 @@ async def test_a_long_journal_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     async with config_store(files) as store:
         while store.journal.figures.file_bytes <= 20_000:
             await add_tag(store, store.durable.index)
-        await store.save()
+        await store.saver.save()
         assert store.journal.figures.records == 0
         last = await add_tag(store, 999)
     async with config_store(files) as store:
@@ -269,7 +269,8 @@ async def test_subscribers_wait_for_deltas_and_get_a_snapshot_if_they_missed_som
             snapshot = await store.changes(wrong)
             assert isinstance(snapshot, Snapshot)
             assert (snapshot.index, snapshot.epoch) == (1, Epoch(1))
-            assert snapshot.configuration == dump_configuration(store.durable.configuration)
+            sent = from_bytes(b"".join(to_pieces(snapshot.configuration)))
+            assert sent == dump_configuration(store.durable.configuration)
 
 
 async def test_keys_of_finished_jobs_are_forgotten() -> None:
@@ -350,9 +351,9 @@ async def history(files: MemoryFiles, acknowledged: list[int]) -> None:
         async with trio.open_nursery() as nursery:
             for number in (1, 2, 3):
                 nursery.start_soon(one, number)
-        await store.save()
+        await store.saver.save()
         await one(4)
-        await store.save()
+        await store.saver.save()
         await one(5)
 
 

@@ -53,7 +53,7 @@ class FakeNodes:
 
 async def change(store: ConfigStore, what: Change, step: int) -> None:
     await store.commit(ticket(what, step=step), what, Reservations())
-    await store.save()
+    await store.saver.save()
     await trio.sleep(0.01)
 
 

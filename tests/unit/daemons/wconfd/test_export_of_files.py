@@ -26,7 +26,7 @@ async def test_what_is_only_in_the_journal_is_exported_too() -> None:
             change = ChangeTags("node", NODE2, add=frozenset({f"t{number}"}))
             await store.commit(ticket(change, step=number), change, Reservations())
             if saved:
-                await store.save()
+                await store.saver.save()
         expected = from_bytes(to_bytes(dump_configuration(store.durable.configuration)))
     assert exported(await read_configuration(on_master(files))) == expected
 
