@@ -68,8 +68,10 @@ simulate: $(READY) ## break clusters in memory: SEEDS=100 from FIRST_SEED=1, for
 		--first-seed $(or $(FIRST_SEED),1)
 
 .PHONY: chaos
-chaos: apt $(READY) ## break a real cluster for MINUTES=30, with the disasters of SEED=1
-	@$(PYTEST) -q -s tests/chaos --chaos-minutes $(or $(MINUTES),30) --chaos-seed $(or $(SEED),1)
+chaos: apt $(READY) ## break a real cluster for MINUTES=30, with the disasters of SEED=1, HYPERVISOR=kvm or fake
+	@$(PYTEST) -q -s tests/chaos -o faulthandler_timeout=$$(( $(or $(MINUTES),30) * 60 + 900 )) \
+		--chaos-minutes $(or $(MINUTES),30) --chaos-seed $(or $(SEED),1) \
+		--chaos-hypervisor $(or $(HYPERVISOR),fake)
 
 .PHONY: format
 format: $(READY) ## format the code and mend what ruff can mend

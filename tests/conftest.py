@@ -24,6 +24,7 @@ settings.load_profile("same")
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--time-budget", action="store_true", help="say how long each part took")
     parser.addoption("--chaos-minutes", default="1", help="how long the cluster is broken")
+    parser.addoption("--chaos-hypervisor", default="fake", choices=("fake", "kvm"), help="which")
     parser.addoption("--chaos-seed", default="1", help="which disasters strike")
 
 

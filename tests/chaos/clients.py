@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
-from attrs import define, field
+from attrs import define, field, frozen
+from tests.chaos.statuses import check_change
 from tests.cluster.development import DevCluster
-from tests.crash.jobs import Ended, paths_of
+from tests.crash.jobs import paths_of
 
 from gantry.cli.errors import CommandError, ServerFailure
 from gantry.cli.jobs import FINAL
@@ -19,7 +20,7 @@ from gantry.protocols.luxi import SOCKET_NAME
 
 T = TypeVar("T")
 
-PATIENCE_SECONDS = 150.0
+PATIENCE_SECONDS = 300.0
 """Longer than any disaster, a failover after it, and the rest of a job that was in it."""
 
 IMPATIENCE = Patience(
@@ -37,6 +38,22 @@ PAUSE_SECONDS = 0.2
 _number = itertools.count()
 
 
+RETRIED = ("GenericError", "JobQueueDrainError", "JobQueueFull")
+"""What a client is told that comes too early; the queue is opened again by whoever closed it."""
+
+FIELDS = ("status", "opstatus")
+
+
+@frozen
+class Ended:
+    """How a job ended."""
+
+    id: int
+    status: str
+    op_statuses: tuple[str, ...]
+    results: tuple[object, ...]
+
+
 class NobodyAnswers(AssertionError):
     """No master has answered for longer than any disaster lasts."""
 
@@ -47,20 +64,10 @@ class JobLost(AssertionError):
 
 @define
 class Client:
-    """Asks whoever is the master, for one thread. Made by :meth:`of`, which closes it."""
+    """Asks whoever is the master, for one thread; :meth:`close` it."""
 
     cluster: DevCluster
     _connection: tuple[str, LuxiClient] | None = field(default=None, init=False)
-
-    @classmethod
-    @contextmanager
-    def of(cls, cluster: DevCluster) -> Iterator[Client]:
-        """Connect when something is asked; close at the end."""
-        client = cls(cluster)
-        try:
-            yield client
-        finally:
-            client._hang_up()
 
     def ask(self, question: Callable[[LuxiClient], T]) -> T:
         """Ask until somebody gives an answer.
@@ -74,9 +81,9 @@ class Client:
             try:
                 return question(self._connected())
             except CommandError as failure:
-                if isinstance(failure, ServerFailure) and failure.class_name != "GenericError":
+                if isinstance(failure, ServerFailure) and failure.class_name not in RETRIED:
                     raise
-                self._hang_up()
+                self.close()
                 if time.monotonic() > deadline:
                     raise NobodyAnswers(failure.text) from failure
             time.sleep(PAUSE_SECONDS)  # there is no event for a master that comes back
@@ -87,40 +94,47 @@ class Client:
         marked = [{**opcode, "reason": reason} for opcode in opcodes]
         return self.ask(lambda luxi: luxi.submit_job(marked))
 
+    def tell(self, method: str, *arguments: object) -> None:
+        """Call a method; that it is too late for it is no error."""
+        with suppress(ServerFailure):
+            self.ask(lambda luxi: luxi.call(method, *arguments))
+
     def wait(self, job: int) -> Ended:
-        """Wait for a job's end, through every failover.
+        """Watch a job to its end, through every failover.
 
         Raises:
             JobLost: nobody knows the job.
+            NotAllowed: a status went where no status may go.
         """
-        previous: list[object] | None = None
+        seen: list[object] | None = None
         deadline = time.monotonic() + PATIENCE_SECONDS
         try:
-            while True:
+            while seen is None or seen[0] not in FINAL:
+                assert time.monotonic() < deadline, f"job {job} is {seen} for ever"
                 change = self.ask(
-                    lambda luxi, known=previous: luxi.wait_for_job_change(  # type: ignore[misc] # mypy infers no type for a lambda's default
-                        job, known, 0, CHANGE_SECONDS_MAX
+                    lambda luxi, known=seen: luxi.wait_for_job_change(  # type: ignore[misc] # mypy infers no type for a lambda's default
+                        job, known, 0, CHANGE_SECONDS_MAX, FIELDS
                     )
                 )
-                if change.values[0] in FINAL:
-                    break
-                assert time.monotonic() < deadline, f"job {job} is {change.values[0]} for ever"
-                previous = change.values
-            fields = ["status", "opresult"]
-            [[status, results]] = self.ask(lambda luxi: luxi.query_jobs([job], fields))
+                check_change(job, seen, change.values)
+                seen = change.values
+            fields = [*FIELDS, "opresult"]
+            [[status, op_statuses, results]] = self.ask(lambda luxi: luxi.query_jobs([job], fields))
         except ServerFailure as failure:
             raise JobLost(f"job {job}: {failure.text}") from failure
+        assert isinstance(op_statuses, list)
         assert isinstance(results, list)
-        return Ended(job, str(status), tuple(results))
+        return Ended(job, str(status), tuple(map(str, op_statuses)), tuple(results))
 
     def _connected(self) -> LuxiClient:
         address = str(paths_of(self.cluster).socket(SOCKET_NAME))
         if self._connection is None or self._connection[0] != address:
-            self._hang_up()
+            self.close()
             self._connection = address, LuxiClient(address, patience=IMPATIENCE)
         return self._connection[1]
 
-    def _hang_up(self) -> None:
+    def close(self) -> None:
+        """Hang up."""
         if self._connection is not None:
             with suppress(OSError):
                 self._connection[1].close()

@@ -11,23 +11,32 @@ from pathlib import Path
 from random import Random
 from typing import assert_never
 
-from attrs import frozen
-from tests.cluster.development import DevCluster, asked
+from attrs import field, frozen
+from tests.chaos.processes import is_guest, is_job, name_of
+from tests.cluster.development import CommandFailed, DevCluster, asked
 
 from gantry.cli.devcluster.control import Supervisor
 from gantry.cli.devcluster.entering import entered, holder_of
-from gantry.cli.devcluster.found import processes_of
+from gantry.cli.devcluster.found import FoundProcess, processes_of
 from gantry.cli.devcluster.layout import ALL_NODES, MASTER
 from gantry.cli.devcluster.namespaces import SWITCH
 
 CUT_SECONDS_MAX = 15.0
 """Longer than a lease: a master that is cut off for so long has to stand still."""
 
+SLOW_BITS_PER_SECOND = (64_000, 256_000)
+SLOW_BURST_BYTES = 4_000
+SLOW_SECONDS_MAX = 3.0
+"""How long a packet waits on a slow line before it is dropped: this is the delay that there is.
+(The kernel's own emulator of delays, netem, is not to be had everywhere.)"""
+
 INPUT = ("inet", "chaos", "input")
 """A chain of a node's packet filter."""
 
-FILLER_BYTES = 4096
-"""Taken at once: less than that is of no use to anybody."""
+NO_CANDIDATE = ("is no master candidate", "only a master candidate can")
+
+FILLER_BYTES = (16 * 1024 * 1024, 64 * 1024, 4096)
+"""Taken at once, while there is room for it: in the end not even one block is left."""
 
 Wait = Callable[[float], None]
 """Lets people work for some seconds."""
@@ -44,6 +53,14 @@ class DaemonKilled:
 @frozen
 class JobKilled:
     """The process of a job is killed."""
+
+    choice: float
+    """Which of those that run, from 0 to 1."""
+
+
+@frozen
+class GuestKilled:
+    """A guest's process is killed."""
 
     choice: float
     """Which of those that run, from 0 to 1."""
@@ -76,6 +93,15 @@ class Filtered:
 
 
 @frozen
+class Slow:
+    """What a node sends waits in line for a slow cable."""
+
+    node: str
+    bits_per_second: int
+    seconds: float
+
+
+@frozen
 class DiskFull:
     """There is no room on the disk that all nodes' files are on."""
 
@@ -98,8 +124,24 @@ class MasterLost:
     seconds: float
 
 
-Lasting = Frozen | CutOff | Filtered | DiskFull | NodeLost | MasterLost
-Disaster = DaemonKilled | JobKilled | Lasting
+Lasting = Frozen | CutOff | Filtered | Slow | DiskFull | NodeLost | MasterLost
+Disaster = DaemonKilled | JobKilled | GuestKilled | Lasting
+
+
+@frozen
+class Scene:
+    """Where disasters happen, and what has died in them for good."""
+
+    cluster: DevCluster
+    dead_guests: set[str] = field(factory=set)
+    """The names of the instances whose QEMU processes were killed: no daemon starts them again."""
+
+    def kill(self, process: FoundProcess) -> None:
+        """Kill a process; it may have ended just now."""
+        if is_guest(process):
+            self.dead_guests.add(name_of(process))
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
 
 
 def draw(random: Random, cluster: DevCluster) -> Disaster:
@@ -122,26 +164,33 @@ def draw(random: Random, cluster: DevCluster) -> Disaster:
         disasters += [
             (2.0, CutOff(node, cut_seconds)),
             (2.0, Filtered(node, random.choice([5, 30, 100]), cut_seconds)),
+            (2.0, Slow(node, random.choice(SLOW_BITS_PER_SECOND), cut_seconds)),
             (1.0, DiskFull(seconds)),
         ]
+    if layout.hypervisor == "kvm":
+        disasters.append((2.0, GuestKilled(random.random())))
     choices = [disaster for _, disaster in disasters]
     return random.choices(choices, [weight for weight, _ in disasters])[0]
 
 
-def strike(cluster: DevCluster, disaster: Disaster, wait: Wait) -> None:
+def strike(scene: Scene, disaster: Disaster, wait: Wait) -> None:
     """Have it happen, and end it."""
+    cluster = scene.cluster
     match disaster:
         case DaemonKilled(node, program):
             with suppress(LookupError, ProcessLookupError):
                 os.kill(cluster.pid(program, node), signal.SIGKILL)
         case JobKilled(choice):
-            _kill_job(cluster, choice)
+            _kill_one(scene, is_job, choice)
+        case GuestKilled(choice):
+            _kill_one(scene, is_guest, choice)
         case _:
-            with _happening(cluster, disaster):
+            with _happening(scene, disaster):
                 wait(disaster.seconds)
 
 
-def _happening(cluster: DevCluster, disaster: Lasting) -> AbstractContextManager[None]:
+def _happening(scene: Scene, disaster: Lasting) -> AbstractContextManager[None]:
+    cluster = scene.cluster
     match disaster:
         case Frozen(node, program):
             return _frozen(cluster, node, program)
@@ -149,21 +198,23 @@ def _happening(cluster: DevCluster, disaster: Lasting) -> AbstractContextManager
             return _unplugged(cluster, node)
         case Filtered(node, lost_percent):
             return _filtered(cluster, node, lost_percent)
+        case Slow(node, bits_per_second):
+            return _slowed(cluster, node, bits_per_second)
         case DiskFull():
             return _filled(cluster.folder.parent / "filler")
         case NodeLost(node):
-            return _lost(cluster, node)
+            return _lost(scene, node)
         case MasterLost(successor):
-            return _replaced(cluster, successor)
+            return _replaced(scene, successor)
         case _:
             assert_never(disaster)
 
 
-def _kill_job(cluster: DevCluster, choice: float) -> None:
-    running = [p.pid for p in processes_of(cluster.folder) if p.command.startswith("gantry-job")]
+def _kill_one(scene: Scene, wanted: Callable[[FoundProcess], bool], choice: float) -> None:
+    """Kill one of the cluster's processes that are of a kind."""
+    running = [process for process in processes_of(scene.cluster.folder) if wanted(process)]
     if running:
-        with suppress(ProcessLookupError):
-            os.kill(sorted(running)[int(choice * len(running))], signal.SIGKILL)
+        scene.kill(sorted(running, key=lambda p: p.pid)[int(choice * len(running))])
 
 
 @contextmanager
@@ -217,11 +268,30 @@ def _filtered(cluster: DevCluster, node: str, lost_percent: int) -> Iterator[Non
 
 
 @contextmanager
+def _slowed(cluster: DevCluster, node: str, bits_per_second: int) -> Iterator[None]:
+    """Let a node's packets through one after the other, as slowly as an old modem."""
+    layout = cluster.layout
+
+    def tc(action: str, *line: str) -> None:
+        command = ["tc", "qdisc", action, "dev", "eth0", "root", *line]
+        subprocess.run(entered(layout, layout.node(node), command), check=True)
+
+    limit = ("latency", f"{SLOW_SECONDS_MAX}s")
+    tc("add", "tbf", "rate", f"{bits_per_second}bit", "burst", f"{SLOW_BURST_BYTES}", *limit)
+    try:
+        yield
+    finally:
+        tc("del")
+
+
+@contextmanager
 def _filled(filler: Path) -> Iterator[None]:
     """Take all room that is left, for some time."""
-    with filler.open("wb") as file, suppress(OSError):
-        while True:
-            os.posix_fallocate(file.fileno(), file.seek(0, os.SEEK_END), FILLER_BYTES)
+    with filler.open("wb") as file:
+        for size in FILLER_BYTES:
+            with suppress(OSError):
+                while True:
+                    os.posix_fallocate(file.fileno(), file.seek(0, os.SEEK_END), size)
     try:
         yield
     finally:
@@ -229,9 +299,9 @@ def _filled(filler: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _lost(cluster: DevCluster, node: str) -> Iterator[None]:
+def _lost(scene: Scene, node: str) -> Iterator[None]:
     """Kill every process of a node; its daemons are not started again until it is over."""
-    layout = cluster.layout
+    layout = scene.cluster.layout
     where = layout.node(node)
 
     async def stop(supervisor: Supervisor) -> None:
@@ -241,25 +311,42 @@ def _lost(cluster: DevCluster, node: str) -> Iterator[None]:
     async def start(supervisor: Supervisor) -> None:
         await supervisor.start(where.name, layout.programs(where))
 
-    _kill_all(cluster, str(where.root))
+    _kill_all(scene, str(where.root))
     asked(layout, stop)
-    _kill_all(cluster, str(where.root))  # what was started again in between
+    _kill_all(scene, str(where.root))  # what was started again in between
     try:
         yield
     finally:
         asked(layout, start)
 
 
-def _kill_all(cluster: DevCluster, root: str) -> None:
-    for process in processes_of(cluster.folder):
+def _kill_all(scene: Scene, root: str) -> None:
+    for process in processes_of(scene.cluster.folder):
         if process.root == root:
-            with suppress(ProcessLookupError):
-                os.kill(process.pid, signal.SIGKILL)
+            scene.kill(process)
 
 
 @contextmanager
-def _replaced(cluster: DevCluster, successor: str) -> Iterator[None]:
-    """Lose the master node, and have another one promoted, before it comes back."""
-    with _lost(cluster, cluster.layout.master.short_name):
-        cluster.run("gnt-cluster", "master-failover", node=successor)
+def _replaced(scene: Scene, successor: str) -> Iterator[None]:
+    """Lose the master node, and have another one promoted, before it comes back.
+
+    Raises:
+        CommandFailed: no node can be the master.
+    """
+    cluster = scene.cluster
+    old = cluster.layout.master.short_name
+    others = [node.short_name for node in cluster.layout.nodes if node.short_name != old]
+    with _lost(scene, old):
+        _promote(cluster, sorted(others, key=lambda name: name != successor))
         yield
+
+
+def _promote(cluster: DevCluster, nodes: list[str]) -> None:
+    """Make the first node the master that can be: the operator may just have drained one."""
+    for node in nodes:
+        ended = cluster.execute("gnt-cluster", "master-failover", node=node)
+        if ended.returncode == 0:
+            return
+        if not any(text in ended.stderr for text in NO_CANDIDATE):
+            raise CommandFailed(f"no failover to {node}:\n{ended.stdout}\n{ended.stderr}")
+    raise CommandFailed("no node can be the master")
