@@ -136,6 +136,8 @@ class Step:
     """Of a checked step: any of these is enough to know that it has happened."""
     otherwise: Json = None
     """Its result if its failure was tolerated, or a person has decided that it be skipped."""
+    owed: bool = False
+    """Whether a tolerated call that failed is a left-over: it is made when its node answers."""
 
 
 @frozen

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 import trio
+from attrs import evolve
 from tests.unit.operations.job_bench import JobBench, Ran
-from tests.unit.operations.test_every_operation import NEW, create
+from tests.unit.operations.test_every_operation import MIGRATE, NEW, create
 from tests.unit.operations.twin_cluster import TwinNodeLinks
 
-from gantry.protocols.identity import NodeUuid
 from gantry.protocols.objects.leftover import Leftover
+from gantry.protocols.objects.node import Node
 from gantry.protocols.opcodes.node import OpNodeCleanUp
+from gantry.protocols.opcodes.opcode import Opcode
 from gantry.protocols.service import Method
 
 NODE = "node1.gnt.test"
@@ -23,27 +25,31 @@ def left_over(bench: JobBench) -> list[Leftover]:
     return list(bench.cluster.wconfd.state.configuration.leftovers.values())
 
 
-async def abandoned(folder: Path, patch: pytest.MonkeyPatch) -> tuple[JobBench, Ran]:
-    """Have a node die for good while it installs a new instance."""
+async def abandoned(
+    folder: Path, patch: pytest.MonkeyPatch, *opcodes: Opcode, at: str = "create_os"
+) -> tuple[JobBench, Ran]:
+    """Have a node die for good at a call of the last job; by default while it installs."""
     bench = JobBench(folder)
+    *before, last = opcodes or (create(),)
+    for opcode in before:
+        assert (await bench.run(opcode)).statuses == {0: "success"}
     real = TwinNodeLinks._way_to
     died = trio.Event()
 
-    async def dying(links: TwinNodeLinks, node: object, seconds: float, *more: object) -> object:
+    async def dying(links: TwinNodeLinks, node: Node, seconds: float, *more: object) -> object:
         way = await real(links, node, seconds, *more)  # type: ignore[arg-type] # as it came
 
         async def called(name: str, method: Method, args: dict[str, object]) -> object:
-            if method.name == "create_os":
+            if method.name == at and node.name == NODE:
                 died.set()
-                dead = next(n for n in links.twins.values() if n.name == NODE)
-                links.dead.add(NodeUuid(dead.uuid))
+                links.dead.add(node.uuid)
             return await way(name, method, args)
 
         return called
 
     with patch.context() as patched:
         patched.setattr(TwinNodeLinks, "_way_to", dying)
-        ran = await bench.run(create())
+        ran = await bench.run(last)
     assert died.is_set()
     return bench, ran
 
@@ -107,6 +113,26 @@ async def test_what_the_node_never_did_is_not_undone(
     assert (await bench.run(CLEAN_UP)).statuses == {0: "success"}
     assert node.disks == before
     assert left_over(bench) == []
+
+
+async def test_a_guest_that_has_moved_leaves_no_shell_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: object
+) -> None:
+    """Its old node dies before it can be told: the move is a success, and that is told later."""
+    bench, ran = await abandoned(
+        tmp_path, monkeypatch, create("sharedfile"), MIGRATE, at="finish_migration"
+    )
+    assert ran.statuses == {0: "success"}, ran.results
+    assert "finish on the source" in str(ran.log)
+    assert "noted as a left-over; it is done when the node answers" in str(ran.log)
+    node = next(each for each in bench.cluster.all() if each.name == NODE)
+    assert node.shells == {NEW}
+    back = await bench.run(evolve(MIGRATE, target_node=NODE))
+    assert "still has a part of instance new.gnt.test" in str(back.results[0])
+    assert (await bench.run(CLEAN_UP)).statuses == {0: "success"}
+    assert node.shells == set()
+    assert left_over(bench) == []
+    assert (await bench.run(evolve(MIGRATE, target_node=NODE))).statuses == {0: "success"}
 
 
 @pytest.mark.parametrize("moment", range(1, 10))

@@ -190,6 +190,8 @@ class TwinNode:
     disks: dict[str, int] = field(factory=dict)
     running: dict[str, InstanceSpec] = field(factory=dict)
     incoming: set[str] = field(factory=set)
+    shells: set[str] = field(factory=set)
+    """What guests have left here that were sent elsewhere."""
     installed: list[str] = field(factory=list)
     hooks: list[tuple[str, HookPhase]] = field(factory=list)
     commands: list[str] = field(factory=list)
@@ -318,12 +320,15 @@ class TwinNode:
             raise StepFailed(f"{instance.name} can not be migrated")
         peer.incoming.remove(instance.name)
         peer.running[instance.name] = self.running.pop(instance.name)
+        self.shells.add(instance.name)
         return MigrationReport("completed", 10, 1, 1000)
 
     async def finish_migration(
         self, ticket: Ticket, instance: InstanceSpec, role: str, success: bool
     ) -> None:
         self.incoming.discard(instance.name)
+        if role == "source":
+            self.shells.discard(instance.name)
 
     async def run_hooks(
         self, ticket: Ticket, path: str, phase: HookPhase, environment: Mapping[str, str]

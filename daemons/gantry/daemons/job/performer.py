@@ -346,14 +346,17 @@ class Performer:
         return None
 
     async def note_leftover(
-        self, number: int, call: NodeCall, about: NodeCall, problem: str
+        self, number: int, call: NodeCall, about: NodeCall, problem: str, *, undo: bool = True
     ) -> bool:
-        """Note in the configuration what a job leaves on a node; return whether it could be."""
+        """Note in the configuration what a job leaves on a node; return whether it could be.
+
+        It is what a step or, as a rule, its undo had to do there.
+        """
         if call.results or call.secrets is not None:
             return False  # what it would take to do it later is known to nobody then
-        if await self.has_committed(number, undo=True):
+        if await self.has_committed(number, undo=undo):
             return True
-        key, now = self.key(number, undo=True), self.now()
+        key, now = self.key(number, undo=undo), self.now()
         try:
             kind, name = subject_of(about) or ("node", await self.nodes.name(call.node))
             leftover = Leftover(

@@ -238,11 +238,18 @@ class Stepper:
         except GanetiError as error:
             if not step.tolerate:
                 raise
-            self.performer.say(f"WARNING: {step.name}: {error}")
+            await self._bear(number, step, f"{step.name}: {error}")
             result = step.otherwise
         self.performer.results[step.name] = result
         # The end of the opcode's last step is durable with the opcode's own end, or not at all.
         self.note(Done(self.opcode, number, result))
+
+    async def _bear(self, number: int, step: Step, problem: str) -> None:
+        """Go on without a step; what it owes to its node is noted where it is found again."""
+        owed = step.do if step.owed and isinstance(step.do, NodeCall) else None
+        if owed and await self.performer.note_leftover(number, owed, owed, problem, undo=False):
+            problem = f"{problem} (noted as a left-over; it is done when the node answers)"
+        self.performer.say(f"WARNING: {problem}")
 
     async def _until_known(
         self, plan: Plan, number: int, step: Step, *, begun_before: bool, redo: bool

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from attrs import evolve
+
 from gantry.operations.hooks import Hooks, with_hooks
 from gantry.operations.instance.failover import failover_steps
 from gantry.operations.instance.hook_variables import instance_hooks, instance_variables
@@ -127,7 +129,11 @@ def _steps(
         step(SEND, "checked", send, stay, looks=_arrived(old, new)),
         step("note the new primary node", "idempotent", moved, back),
         step("finish on the target", "idempotent", arrived, only_forward),
-        step("finish on the source", "idempotent", left, only_forward, tolerate=True),
+        # The guest has moved, whatever becomes of the shell that it has left.
+        evolve(
+            step("finish on the source", "idempotent", left, only_forward, tolerate=True),
+            owed=True,
+        ),
     )
 
 
