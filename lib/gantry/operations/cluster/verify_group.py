@@ -50,12 +50,16 @@ def _name(named: Node | Instance) -> str:
 
 
 async def needed_locks(opcode: OpClusterVerifyGroup, world: World) -> Locks:
-    """Lock the group, its nodes and its instances shared."""
+    """Lock the group, its nodes and its instances shared, and keep others off the resources.
+
+    Else what is just being made on a node would be taken for something that nobody owns.
+    """
     group = await _read(opcode, world)
     return locks(
         ("instance", "shared", [each.name for each in group.instances]),
         ("nodegroup", "shared", [find_group(group.part, opcode.group_name).uuid]),
         ("node", "shared", [node.uuid for node in group.nodes]),
+        ("node-res", "shared", [node.uuid for node in group.nodes]),
     )
 
 

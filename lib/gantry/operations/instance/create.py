@@ -44,7 +44,10 @@ CONCERNED: Final = Selection(nodes="all", groups="all", networks="all")
 
 
 async def needed_locks(opcode: OpInstanceCreate, world: World) -> Locks:
-    """Lock the new name and the node, or all nodes for an allocator to choose from."""
+    """Lock the new name and the node, or all nodes for an allocator to choose from.
+
+    A node that is named has to stay as it is; its resources are locked if some are taken.
+    """
     _check_supported(opcode)
     part = await world.read(CONCERNED)
     new: Members = ("instance", "exclusive", [opcode.instance_name.lower()])
@@ -55,8 +58,8 @@ async def needed_locks(opcode: OpInstanceCreate, world: World) -> Locks:
     return locks(
         new,
         ("nodegroup", "shared", [node.group]),
-        ("node", "exclusive", [node.uuid]),
-        ("node-res", "exclusive", [node.uuid]),
+        ("node", "shared", [node.uuid]),
+        ("node-res", "exclusive", [node.uuid] if opcode.disks or opcode.start else []),
     )
 
 

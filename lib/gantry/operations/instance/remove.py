@@ -26,13 +26,14 @@ GONE: Final = NoUndo("the disk's data is gone")
 
 
 async def needed_locks(opcode: OpInstanceRemove, world: World) -> Locks:
-    """Lock the instance and its nodes."""
+    """Lock the instance, its nodes as they are, and their resources if it gives some back."""
     part, instance = await read_instance(world, opcode.instance_name)
     nodes = {n for disk in disks_of(part, instance) for n in disk.nodes} | {instance.primary_node}
+    has_some = bool(instance.disks) or instance.admin_state == "up"
     return locks(
         ("instance", "exclusive", [instance.name]),
-        ("node", "exclusive", nodes),
-        ("node-res", "exclusive", nodes),
+        ("node", "shared", nodes),
+        ("node-res", "exclusive", nodes if has_some else ()),
     )
 
 
