@@ -1,21 +1,49 @@
 """Kill WConfD very often under load: ``python -m bench.crash [--kills N] [--seed N]``.
 
+What each run has found is added to the earlier ones in ``bench/results``.
+
 The test of the same kind (``tests/crash/test_wconfd_under_fire.py``) does so thirty times.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from attrs import asdict, frozen
 from bench.figures import machine
 from tests.crash.wconfd_under_fire import CLIENTS, prepared
 
 RESULT: Final = Path(__file__).parent / "results" / "crash.md"
+KEPT: Final = RESULT.with_suffix(".json")
 KILLS: Final = 200
+
+COUNTED: Final = {
+    "kills": "kills (SIGKILL at a random moment)",
+    "acknowledged": "changes acknowledged, each there once after every kill",
+    "found_made": "changes in flight at a kill, and made",
+    "found_unmade": "changes in flight at a kill, and not made",
+    "torn": "unfinished records cut off",
+}
+
+
+@frozen
+class Run:
+    """What one run has found."""
+
+    seed: int
+    machine: str
+    seconds: int
+    kills: int
+    acknowledged: int
+    found_made: int
+    found_unmade: int
+    torn: int
 
 
 def main() -> None:
@@ -28,27 +56,42 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="fire-") as folder:
         under_fire = prepared(Path(folder), options.seed)
         under_fire.fire(options.kills)
-        rows = {
-            "kills (SIGKILL at a random moment)": under_fire.kills,
-            "changes acknowledged, each there once after every kill": under_fire.acknowledged,
-            "changes in flight at a kill, and made": under_fire.found_made,
-            "changes in flight at a kill, and not made": under_fire.found_unmade,
-            "unfinished records cut off": under_fire.torn,
-        }
+    run = Run(
+        options.seed,
+        where,
+        round(time.monotonic() - began),
+        kills=under_fire.kills,
+        acknowledged=under_fire.acknowledged,
+        found_made=under_fire.found_made,
+        found_unmade=under_fire.found_unmade,
+        torn=under_fire.torn,
+    )
+    runs = (*_earlier(), run)
+    KEPT.write_text(json.dumps([asdict(each) for each in runs], indent=1) + "\n")
+    RESULT.write_text(_shown(runs))
+    print(RESULT.read_text())
+
+
+def _earlier() -> tuple[Run, ...]:
+    kept = json.loads(KEPT.read_text()) if KEPT.exists() else []
+    return tuple(Run(**each) for each in kept)
+
+
+def _shown(runs: Sequence[Run]) -> str:
     lines = [
         "# WConfD killed under load",
         "",
-        f"By `python -m bench.crash --kills {options.kills} --seed {options.seed}` on {where}; "
-        f"{CLIENTS} clients, and `config.data` rewritten all the time; "
-        f"{time.monotonic() - began:.0f} s.",
+        f"By `python -m bench.crash`, with {CLIENTS} clients, and `config.data` rewritten all the "
+        "time. Every run is added.",
         "",
-        "| what | how many |",
-        "|---|---:|",
-        *(f"| {what} | {count} |" for what, count in rows.items()),
-        "",
+        f"| what | {' | '.join(f'seed {run.seed}' for run in runs)} | together |",
+        f"|---|{'---:|' * (len(runs) + 1)}",
     ]
-    RESULT.write_text("\n".join(lines))
-    print(RESULT.read_text())
+    for name, what in COUNTED.items():
+        counts = [int(getattr(run, name)) for run in runs]
+        lines.append(f"| {what} | {' | '.join(map(str, counts))} | {sum(counts)} |")
+    lines += ["", *(f"- seed {run.seed}: {run.seconds} s on {run.machine}" for run in runs), ""]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
