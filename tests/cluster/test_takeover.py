@@ -1,4 +1,4 @@
-"""A Ganeti cluster is taken over with real daemons, changed by jobs, and exported again."""
+"""A cluster of Ganeti 3.0 or 3.1 is taken over with real daemons, changed, and exported again."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Left:
     held: Subnet
 
 
-@pytest.fixture
-def left(tmp_path: Path) -> Iterator[Left]:
+@pytest.fixture(params=[3_000_000, 3_010_000], ids=["3.0", "3.1"])
+def left(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Left]:
     folder = tmp_path / "dev"
     prepared = prepare(folder, 3, "loopback", "fake")
     assert prepared.held is not None
@@ -36,7 +36,7 @@ def left(tmp_path: Path) -> Iterator[Left]:
     make_folders(prepared.layout)
     cluster = DevCluster(folder)
     try:
-        source = leave_ganeti(cluster.master.root / "var/lib/ganeti", subnet)
+        source = leave_ganeti(cluster.master.root / "var/lib/ganeti", subnet, request.param)
         yield Left(cluster, source, prepared.held)
     finally:
         down(folder)
@@ -71,14 +71,18 @@ def test_a_cluster_is_taken_over_changed_and_exported(left: Left) -> None:
 
     cluster.run("gnt-node", "add-tags", "node2.gantry.test", "from:ganeti")
     cluster.run("gnt-group", "rename", "group2", "rack2")
+    cluster.run("gnt-network", "rename", "net1", "lab")
     after = exported(cluster)
     assert misfits(after) == []
+    for parameters in ("hvparams", "diskparams"):  # what each version knows, and no more
+        assert after["cluster"][parameters] == source["cluster"][parameters]
     [node] = [each for each in after["nodes"].values() if each["name"] == "node2.gantry.test"]
     assert "from:ganeti" in node["tags"]
     assert node["serial_no"] == source["nodes"][node["uuid"]]["serial_no"] + 1
     assert {each["name"] for each in after["nodegroups"].values()} == {"default", "rack2"}
     assert after["cluster"]["candidate_certs"] == source["cluster"]["candidate_certs"]
-    untouched = ("instances", "disks", "networks", "filters", "version", "ctime")
+    assert [each["name"] for each in after["networks"].values()] == ["lab"]
+    untouched = ("instances", "disks", "filters", "version", "ctime")
     assert {key: after[key] for key in untouched} == {key: source[key] for key in untouched}
     jobs = cluster.run("gnt-job", "list", "--no-headers", "-o", "id").split()
     assert min(int(job) for job in jobs if int(job) > 421) == 422

@@ -50,6 +50,7 @@ OPERATIONS: Final[Mapping[str, str]] = {
     "OP_NETWORK_CONNECT": f"{_HERE}.network.connect",
     "OP_NETWORK_DISCONNECT": f"{_HERE}.network.disconnect",
     "OP_NETWORK_REMOVE": f"{_HERE}.network.remove",
+    "OP_NETWORK_RENAME": f"{_HERE}.network.rename",
     "OP_NETWORK_SET_PARAMS": f"{_HERE}.network.modify",
     "OP_NODE_ADD": f"{_HERE}.node.add",
     "OP_NODE_CLEAN_UP": f"{_HERE}.node.clean_up",

@@ -369,6 +369,7 @@ _NETWORKS: Final = (
     _submit("PUT", f"{_NET}/connect", "OP_NETWORK_CONNECT", _NETWORK, _DRY),
     _submit("PUT", f"{_NET}/disconnect", "OP_NETWORK_DISCONNECT", _NETWORK, _DRY),
     _submit("PUT", f"{_NET}/modify", "OP_NETWORK_SET_PARAMS", _NETWORK),
+    _submit("PUT", f"{_NET}/rename", "OP_NETWORK_RENAME", _NETWORK, _DRY),
     *_tags(_NET, "network", "network_name"),
 )
 

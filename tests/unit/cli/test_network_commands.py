@@ -33,8 +33,9 @@ def test_networks_are_added_changed_and_removed(command: Command, jobs: FakeLuxi
         command(NETWORK, "modify", "--gateway=none", "--remove-reserved-ips=192.0.2.5", "net7").code
         == 0
     )
+    assert command(NETWORK, "rename", "net7", "lab").code == 0
     assert command(NETWORK, "remove", "net7").code == 0
-    add, modify, remove = submitted(jobs)
+    add, modify, rename, remove = submitted(jobs)
     assert add == {
         "OP_ID": "OP_NETWORK_ADD",
         "network_name": "net7",
@@ -49,6 +50,7 @@ def test_networks_are_added_changed_and_removed(command: Command, jobs: FakeLuxi
     }
     assert (modify["gateway"], modify["remove_reserved_ips"]) == ("none", ["192.0.2.5"])
     assert modify["add_reserved_ips"] is None
+    assert rename == {"OP_ID": "OP_NETWORK_RENAME", "network_name": "net7", "new_name": "lab"}
     assert remove == {"OP_ID": "OP_NETWORK_REMOVE", "network_name": "net7", "force": False}
 
 

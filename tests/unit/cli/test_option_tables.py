@@ -27,6 +27,7 @@ ADDED = {"format", "force_quorum"}
 """Options that Ganeti does not have, by their names in the program."""
 
 ADDED_COMMANDS = {
+    "gnt-network": {"rename"},
     "gnt-node": {"clean-up"},
     "gnt-cluster": {"verify-config"},
     "gnt-job": {"decide", "log-level", "pause", "resume"},

@@ -42,6 +42,7 @@ from gantry.protocols.opcodes.network import (
     OpNetworkConnect,
     OpNetworkDisconnect,
     OpNetworkRemove,
+    OpNetworkRename,
     OpNetworkSetParams,
 )
 from gantry.protocols.opcodes.node import OpNodeRemove, OpNodeSetParams, OpRestrictedCommand
@@ -99,6 +100,7 @@ SCENARIOS: dict[str, tuple[list[Opcode], Opcode]] = {
             mac_prefix="aa:00:17",
         ),
     ),
+    "rename a network": ([NET], OpNetworkRename(network_name="net2", new_name="net3")),
     "remove a network": ([NET], OpNetworkRemove(network_name="net2")),
     "connect a network": ([NET], CONNECT),
     "disconnect a network": (

@@ -15,6 +15,7 @@ from gantry.protocols.opcodes.network import (
     OpNetworkConnect,
     OpNetworkDisconnect,
     OpNetworkRemove,
+    OpNetworkRename,
     OpNetworkSetParams,
 )
 from gantry.protocols.opcodes.opcode import Opcode
@@ -119,6 +120,22 @@ async def test_settings_are_changed_and_removed(bench: JobBench) -> None:
     ):
         wrong = OpNetworkSetParams(network_name="net2", **given)
         assert text in await refusal(bench, wrong)
+
+
+async def test_a_network_is_renamed_and_stays_connected(bench: JobBench) -> None:
+    nics = ({"network": "net2", "ip": "pool"},)
+    await done(bench, NET, CONNECT, create(nics=nics, start=False))
+    before = network(bench)
+    ran = await bench.run(OpNetworkRename(network_name="net2", new_name="lab"))
+    assert (ran.statuses, ran.results) == ({0: "success"}, {0: "lab"})
+    after = network(bench, "lab")
+    assert (after.uuid, after.serial_no) == (before.uuid, before.serial_no + 1)
+    assert (after.reservations, after.tags) == (before.reservations, before.tags)
+    for new_name, text in (("net1", "network net1 already"), (after.uuid, "already")):
+        wrong = OpNetworkRename(network_name="lab", new_name=new_name)
+        assert text in await refusal(bench, wrong)
+    apart = OpNetworkDisconnect(network_name="lab", group_name="default")
+    assert "is used in node group default by new.gnt.test" in await refusal(bench, apart)
 
 
 async def test_an_instance_gets_an_address_of_a_connected_network(bench: JobBench) -> None:

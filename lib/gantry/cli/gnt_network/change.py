@@ -1,4 +1,4 @@
-"""``gnt-network add``, ``modify`` and ``remove``."""
+"""``gnt-network add``, ``modify``, ``rename`` and ``remove``."""
 
 from __future__ import annotations
 
@@ -91,9 +91,19 @@ def run_remove(call: Invocation) -> int:
     return exit_codes.SUCCESS
 
 
+def run_rename(call: Invocation) -> int:
+    """Give a network another name."""
+    name, new_name = call.arguments
+    changes: Opcode = {"network_name": name, "new_name": new_name}
+    submit_or_run(call, call.opcode("OP_NETWORK_RENAME", changes))
+    return exit_codes.SUCCESS
+
+
 ONE = (Arguments("network", 1, 1),)
+TWO = (*ONE, Arguments("new name", 1, 1))
 COMMANDS = (
     Command("add", run_add, ONE, ADD_OPTIONS),
     Command("modify", run_modify, ONE, MODIFY_OPTIONS),
     Command("remove", run_remove, ONE, REMOVE_OPTIONS),
+    Command("rename", run_rename, TWO, PLAIN_OPTIONS),
 )

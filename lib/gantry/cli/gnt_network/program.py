@@ -22,6 +22,7 @@ PROGRAM = Program(
         Known("modify", "Changes a network", "change"),
         Known("remove", "Removes a network that no node group is connected to", "change"),
         Known("remove-tags", "Removes tags from a network", "tags"),
+        Known("rename", "Gives a network another name", "change"),
     ),
 )
 

@@ -31,15 +31,12 @@ def in_normal_form(opcode: Json, dialect: Dialect) -> Json:
 
     Raises:
         BadOpcode: it has a parameter that the dialect does not have, or one of the wrong type.
-        OpPrereqError: the dialect has the opcode and we do not.
+        OpPrereqError: the dialect has something that can not be had here.
     """
     if dialect == "3.0" or not isinstance(opcode, dict):
         return opcode
     sent = cast("dict[str, Json]", opcode)
     op_id = sent.get("OP_ID")
-    if op_id == "OP_NETWORK_RENAME":
-        text = f"{op_id} can not be carried out by this version of Gantry yet"
-        raise OpPrereqError(text, "wrong_input")
     rewrite = _REWRITES.get(op_id) if isinstance(op_id, str) else None
     return sent if rewrite is None else rewrite(sent)
 
@@ -63,28 +60,23 @@ def _hotplugged(sent: dict[str, Json]) -> dict[str, Json]:
     return {"hotplug": True, **sent}
 
 
-def _never_strict(sent: dict[str, Json]) -> dict[str, Json]:
-    """Leave out whether missing volume groups count: no disk template of ours has any."""
+def _strict(sent: dict[str, Json]) -> dict[str, Json]:
+    """Look at disks as 3.0 does: it is always strict, and so are we."""
     strict = sent.get("is_strict", True)
     if not isinstance(strict, bool):
         raise BadOpcode(str(sent["OP_ID"]), "is_strict", f"expected bool, got {strict!r}")
+    if not strict:
+        text = (
+            f"{sent['OP_ID']}: disks are looked at strictly only, as with is_strict true; "
+            "leave it out"
+        )
+        raise OpPrereqError(text, "wrong_input")
     return {key: value for key, value in sent.items() if key != "is_strict"}
 
 
-def _known_checks(sent: dict[str, Json]) -> dict[str, Json]:
-    """Leave out the one check to skip that 3.0 does not have, and we do not make."""
-    skipped = sent.get("skip_checks")
-    if not isinstance(skipped, list):
-        return sent
-    checks = cast("list[Json]", skipped)
-    return {**sent, "skip_checks": [each for each in checks if each != "hvparam_assessment"]}
-
-
 _REWRITES: Final[Mapping[str, Callable[[dict[str, Json]], dict[str, Json]]]] = {
-    "OP_CLUSTER_VERIFY": _known_checks,
-    "OP_CLUSTER_VERIFY_DISKS": _never_strict,
-    "OP_CLUSTER_VERIFY_GROUP": _known_checks,
-    "OP_GROUP_VERIFY_DISKS": _never_strict,
+    "OP_CLUSTER_VERIFY_DISKS": _strict,
+    "OP_GROUP_VERIFY_DISKS": _strict,
     "OP_INSTANCE_CREATE": _unchecked_names,
     "OP_INSTANCE_MULTI_ALLOC": _each_instance,
     "OP_INSTANCE_RENAME": _unchecked_names,

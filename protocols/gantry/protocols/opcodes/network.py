@@ -44,6 +44,13 @@ class OpNetworkSetParams(NetworkOpcode):
 
 
 @frozen(kw_only=True)
+class OpNetworkRename(NetworkOpcode):
+    """Give a network another name. Ganeti has this since 3.1."""
+
+    new_name: NonEmpty
+
+
+@frozen(kw_only=True)
 class OpNetworkConnect(NetworkOpcode):
     """Make a network usable in a node group, with the NIC parameters to connect with."""
 

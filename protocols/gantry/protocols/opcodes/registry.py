@@ -61,6 +61,7 @@ _MODULES: Final = {
         "OpNetworkConnect",
         "OpNetworkDisconnect",
         "OpNetworkRemove",
+        "OpNetworkRename",
         "OpNetworkSetParams",
     ),
     "node": (

@@ -9,7 +9,8 @@ from attrs import frozen
 from gantry.protocols.opcodes.opcode import GroupOpcode, Opcode
 from gantry.protocols.values import NonEmpty
 
-OptionalCheck = Literal["nplusone_mem"]
+OptionalCheck = Literal["nplusone_mem", "hvparam_assessment"]
+"""Checks that can be skipped. The second is of Ganeti 3.1 and later, and never made here."""
 
 ErrorClass = Literal[
     "ECLUSTERCERT",

@@ -57,6 +57,7 @@ HOOK_POINTS: Final[Mapping[str, HookPoint]] = MappingProxyType(
         "OP_NETWORK_CONNECT": HookPoint("network-connect", "NETWORK"),
         "OP_NETWORK_DISCONNECT": HookPoint("network-disconnect", "NETWORK"),
         "OP_NETWORK_REMOVE": HookPoint("network-remove", "NETWORK"),
+        "OP_NETWORK_RENAME": HookPoint("network-rename", "NETWORK"),
         "OP_NETWORK_SET_PARAMS": HookPoint("network-modify", "NETWORK"),
         "OP_NODE_ADD": HookPoint("node-add", "NODE"),
         "OP_NODE_MIGRATE": HookPoint("node-migrate", "NODE"),

@@ -29,6 +29,8 @@ def source_value(subnet: str, version: int = 3_000_000) -> dict[str, Any]:
             parameters.pop("xen_cmd", None)
         value["cluster"]["hvparams"].get("kvm", {})["disk_aio"] = "io_uring"
         value["cluster"]["diskparams"].get("rbd", {})["user-id"] = ""
+        nics = [nic for each in value["instances"].values() for nic in each.get("nics", [])]
+        nics[-1]["nicparams"]["mode"] = "ext"
     return value
 
 

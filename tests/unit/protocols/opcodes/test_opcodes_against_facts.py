@@ -14,6 +14,7 @@ from gantry.protocols.opcodes.opcode import Dependency, Opcode, ReasonEntry
 from gantry.protocols.opcodes.registry import OPCODES, opcode_class
 from gantry.protocols.opcodes.rendering import dump_opcode
 from gantry.protocols.opcodes.secrecy import Private, Secret
+from gantry.protocols.opcodes.verification import OptionalCheck
 from gantry.protocols.opcodes.vocabulary import DiskChange, DiskParameters, NicChange
 from gantry.protocols.values import DiskIndex, NonEmpty, NonNegative, Positive
 
@@ -24,8 +25,8 @@ TABLE: dict[str, dict[str, Any]] = FACTS["opcodes"]
 COMMON: list[Param] = FACTS["common"]
 PARAMS = [(op_id, param) for op_id, row in TABLE.items() for param in (*row["params"], *COMMON)]
 
-OWN = {"OP_NODE_CLEAN_UP"}
-"""Opcodes that Ganeti does not have."""
+OWN = {"OP_NETWORK_RENAME", "OP_NODE_CLEAN_UP"}
+"""Opcodes that Ganeti 3.0 does not have; 3.1 has the first."""
 
 SCALARS: dict[str, Any] = {
     "any": object,
@@ -44,11 +45,14 @@ SCALARS: dict[str, Any] = {
 }
 
 NORMAL_FORMS: dict[tuple[str, str], Any] = {
+    ("OP_CLUSTER_VERIFY", "skip_checks"): frozenset[OptionalCheck],
+    ("OP_CLUSTER_VERIFY_GROUP", "skip_checks"): frozenset[OptionalCheck],
     ("OP_INSTANCE_SET_PARAMS", "nics"): tuple[NicChange, ...],
     ("OP_INSTANCE_SET_PARAMS", "disks"): tuple[DiskChange, ...],
     ("OP_INSTANCE_RECREATE_DISKS", "disks"): tuple[tuple[NonNegative, DiskParameters], ...],
 }
-"""Parameters with an older form too, which is turned into the present one when it is parsed."""
+"""Parameters with an older form too, which is turned into the present one when it is parsed, or
+with values that came with Ganeti 3.1."""
 
 COMMON_TYPES: dict[str, Any] = {
     "depends": tuple[Dependency, ...] | None,
