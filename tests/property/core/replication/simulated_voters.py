@@ -1,7 +1,8 @@
 """Voters in a bad world, without threads or sockets: the same seed gives the same disaster.
 
-Messages are lost, repeated and late; nodes crash and lose what was not flushed; operators promote
-whom they like, several at once. After each event the laws of replication are checked.
+Messages are lost, repeated and late; nodes and their daemons crash and lose what was not flushed;
+operators promote whom they like, several at once. After each event the laws of replication are
+checked. There is one stream, or there are two, of which the first one says who votes.
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ from gantry.protocols.identity import Epoch, NodeUuid
 from gantry.protocols.records import Checksum, Index, Record, encode_record
 from gantry.protocols.replication import (
     NOTHING,
+    STREAMS,
     AppendAnswer,
     Appended,
     LogEnd,
     Monotonic,
     Promised,
+    Stream,
 )
 
 TWO = 2
@@ -36,6 +39,7 @@ TWO = 2
 class Request:
     """A leader's message on its way."""
 
+    stream: Stream
     leader: NodeUuid
     reign: int
     """Which life of the leader sent it; answers to earlier lives reach nobody."""
@@ -53,19 +57,60 @@ class Reply:
 
 
 @define
-class Voter:
-    """One node: its disk, and what it loses in a crash."""
+class Side:
+    """What one node has of one stream: its disk, and what it loses in a crash."""
 
-    uuid: NodeUuid
     disk: Replica
-    reign: Epoch
-    """The epoch in which it may lead; on the disk."""
-    up: bool = True
     leader: Leader | None = None
     life: int = 0
     unflushed: list[Record] = field(factory=list)
+
+    def crash(self) -> None:
+        """Lose what is not on the disk."""
+        self.leader = None
+        self.unflushed = []
+
+    @property
+    def settled(self) -> frozenset[NodeUuid] | None:
+        """The voters of whom a majority has the log, as far as the leader knows."""
+        leader = self.leader
+        return None if leader is None or leader.change is not None else leader.voters
+
+
+@define
+class Voter:
+    """One node."""
+
+    uuid: NodeUuid
+    sides: dict[Stream, Side]
+    reign: Epoch
+    """The epoch in which it may lead; on the disk."""
+    up: bool = True
     candidacy: Candidacy | None = None
     waits_until: float | None = None
+    followed: frozenset[NodeUuid] | None = None
+    """With whom the second stream has settled, as far as the first one's leader has heard."""
+
+    @property
+    def promised(self) -> Epoch:
+        """The one promise for all streams."""
+        return max(side.disk.promised for side in self.sides.values())
+
+    @property
+    def leads(self) -> bool:
+        """Whether it leads any stream."""
+        return any(side.leader is not None for side in self.sides.values())
+
+    def promise(self, epoch: Epoch) -> None:
+        """Follow nobody older, in no stream."""
+        for side in self.sides.values():
+            side.disk = evolve(side.disk, promised=epoch)
+
+    def stand_down(self) -> None:
+        """End the daemons that lead."""
+        for side in self.sides.values():
+            side.crash()
+        self.followed = None
 
 
 @define
@@ -74,22 +119,35 @@ class World:
 
     rng: random.Random
     voters: dict[NodeUuid, Voter]
+    streams: tuple[Stream, ...]
     now: float = 100.0
     network: list[Request | Reply] = field(factory=list)
-    acknowledged: dict[Index, Checksum] = field(factory=dict)
-    acknowledging: Epoch = NOTHING.epoch
+    acknowledged: dict[Stream, dict[Index, Checksum]] = field(init=False)
+    acknowledging: dict[Stream, Epoch] = field(init=False)
     parents: dict[Checksum, LogEnd] = field(factory=dict)
     sets: dict[Checksum, frozenset[NodeUuid]] = field(factory=dict)
-    """Who votes after the record with a checksum."""
+    """Who votes after the record of the first stream with a checksum."""
     payloads: int = 0
+    held_up: set[tuple[Stream, NodeUuid]] = field(factory=set)
     changes: bool = False
+    set_changes: int = 0
+    """How many changes of the voters were begun."""
+
+    def __attrs_post_init__(self) -> None:
+        self.acknowledged = {stream: {} for stream in self.streams}
+        self.acknowledging = dict.fromkeys(self.streams, NOTHING.epoch)
 
     @classmethod
-    def begin(cls, seed: int, count: int, *, spare: int = 0) -> World:
+    def begin(
+        cls, seed: int, count: int, *, spare: int = 0, streams: tuple[Stream, ...] = STREAMS[:1]
+    ) -> World:
         """Begin with the first of ``count`` voters leading; ``spare`` nodes may be made voters."""
         names = [NodeUuid(f"node{number}") for number in range(count + spare)]
-        voters = {name: Voter(name, Replica(Epoch(1)), Epoch(0)) for name in names}
-        world = cls(random.Random(seed), voters)
+        voters = {
+            name: Voter(name, {stream: Side(Replica(Epoch(1))) for stream in streams}, Epoch(0))
+            for name in names
+        }
+        world = cls(random.Random(seed), voters, streams)
         world.sets[NOTHING.checksum] = frozenset(names[:count])
         world.changes = spare > 0
         world.lead(voters[names[0]], Epoch(1))
@@ -99,75 +157,130 @@ class World:
 
     def disaster(self) -> None:
         """Let one thing happen."""
+        two = len(self.streams) > 1  # they must agree before the voters change: that takes peace
         happenings: list[tuple[int, Callable[[], None]]] = [
             (30, self.submit),
-            (30, self.flush),
-            (80, self.deliver),
+            (60 if two else 30, self.flush),
+            (300 if two else 80, self.deliver),
             (8, self.lose),
             (20, self.wait),
-            (3, self.crash),
+            (1 if two else 3, self.crash),
             (8, self.restart),
             (3, self.stand_for_election),
             (30, self.campaign),
             (4, self.fold),
         ]
+        if two:
+            happenings += [
+                (20, self.follow),
+                (20, self.tell_followed),
+                (1, self.crash_a_daemon),
+                (4, self.hold_up),
+            ]
         weights = [weight for weight, _ in happenings]
         self.rng.choices([each for _, each in happenings], weights)[0]()
         self.check()
 
     def submit(self) -> None:
-        for voter in self.leaders():
-            self.write(voter, self.next_set(voter) if self.rng.random() < 0.2 else None)
+        for voter, stream in self.reigning():
+            may_change = stream == "config" and self.rng.random() < 0.5
+            self.write(voter, stream, self.next_set(voter) if may_change else None)
 
     def next_set(self, voter: Voter) -> frozenset[NodeUuid] | None:
         """Return another set of voters that differs by one, if the leader may change it now."""
-        leader = voter.leader
-        if not self.changes or leader is None or leader.change is not None or voter.unflushed:
+        side = voter.sides["config"]
+        leader = side.leader
+        if not self.changes or leader is None or side.settled is None or side.unflushed:
             return None
         if leader.first_own is None or leader.committed < leader.first_own:
+            return None
+        if len(self.streams) > 1 and voter.followed != side.settled:
             return None
         other = self.rng.choice([name for name in sorted(self.voters) if name != voter.uuid])
         changed = leader.voters ^ {other}
         return changed if len(changed) >= 3 else None
 
-    def write(self, voter: Voter, voters: frozenset[NodeUuid] | None = None) -> None:
-        leader = voter.leader
+    def write(
+        self, voter: Voter, stream: Stream, voters: frozenset[NodeUuid] | None = None
+    ) -> None:
+        side = voter.sides[stream]
+        leader = side.leader
         assert leader is not None
-        after = voter.unflushed[-1].position if voter.unflushed else leader.end.position
+        after = side.unflushed[-1].position if side.unflushed else leader.end.position
         before = LogEnd(leader.epoch, after.index, after.checksum)
         self.payloads += 1
         _, record = encode_record(after, leader.epoch, self.payloads)
         self.parents[record.checksum] = before
-        self.sets[record.checksum] = voters or self.sets[after.checksum]
-        voter.unflushed.append(record)
+        if stream == "config":
+            self.sets[record.checksum] = voters or self.sets[after.checksum]
+        self.set_changes += voters is not None
+        side.unflushed.append(record)
 
     def flush(self) -> None:
-        for voter in self.leaders():
-            records, voter.unflushed = tuple(voter.unflushed), []
-            leader = voter.leader
+        for voter, stream in self.reigning():
+            side = voter.sides[stream]
+            records, side.unflushed = tuple(side.unflushed), []
+            leader = side.leader
             if not records or leader is None:
                 continue
-            kept = voter.disk.records
+            kept = side.disk.records
             for record in records:
                 kept = kept.set(record.index, record)
-            voter.disk = evolve(voter.disk, records=kept)
-            if voter.disk.promised > leader.epoch:
-                self.stand_down(voter)
+            side.disk = evolve(side.disk, records=kept)
+            if voter.promised > leader.epoch:
+                voter.stand_down()
                 continue
             voters = leader.voters
-            for record in records:
+            for record in records if stream == "config" else ():
                 if self.sets[record.checksum] != voters:
                     voters = self.sets[record.checksum]
-                    self.step(voter, leading.SetVoters(voters, record.index))
-            self.step(voter, leading.Flushed(records))
+                    self.step(voter, stream, leading.SetVoters(voters, record.index))
+            self.step(voter, stream, leading.Flushed(records))
+
+    # --- what two streams tell each other --------------------------------------------------------
+
+    def follow(self) -> None:
+        """Let the second stream hear of the newest set that counts, and go on to it."""
+        for voter in self.voters.values():
+            if voter.up and all(side.leader is not None for side in voter.sides.values()):
+                side = voter.sides["queue"]
+                voters = self.sets[voter.sides["config"].disk.committed.checksum]
+                if side.leader is not None and side.settled not in (None, voters):
+                    end = side.leader.end.index
+                    self.step(voter, "queue", leading.SetVoters(voters | {voter.uuid}, end))
+
+    def tell_followed(self) -> None:
+        """Let the first stream hear with whom the second one has settled."""
+        for voter in self.voters.values():
+            if voter.up and all(side.leader is not None for side in voter.sides.values()):
+                voter.followed = voter.sides["queue"].settled or voter.followed
+
+    def crash_a_daemon(self) -> None:
+        """Let what leads one stream die; the node lives."""
+        reigning = list(self.reigning())
+        if reigning:
+            voter, stream = self.rng.choice(reigning)
+            voter.sides[stream].crash()
+            if stream == "config":
+                voter.followed = None
 
     def deliver(self) -> None:
         if not self.network:
             return
         number = self.rng.randrange(len(self.network))
-        repeated = self.rng.random() < 0.1
-        message = self.network[number] if repeated else self.network.pop(number)
+        message = self.network[number]
+        asked = message.request if isinstance(message, Reply) else message
+        if (asked.stream, asked.voter) in self.held_up:
+            return
+        if self.rng.random() >= 0.1:  # else it is repeated
+            self.network.pop(number)
         self.hand_over(message)
+
+    def hold_up(self) -> None:
+        """Let the messages of one stream be late to some voters, for a while; others' arrive."""
+        stream = self.rng.choice(self.streams)
+        some = self.rng.sample(sorted(self.voters), self.rng.randrange(len(self.voters)))
+        self.held_up = {(stream, voter) for voter in some}
 
     def lose(self) -> None:
         if self.network:
@@ -177,38 +290,43 @@ class World:
 
     def wait(self, seconds: float | None = None) -> None:
         self.now += self.rng.choice([0.01, 0.3, 1.0, 4.0]) if seconds is None else seconds
-        for voter in self.leaders():
-            self.step(voter, leading.Tick())
+        for voter, stream in self.reigning():
+            self.step(voter, stream, leading.Tick())
 
     def crash(self) -> None:
         voter = self.rng.choice(list(self.voters.values()))
         voter.up = False
-        self.stand_down(voter)
+        voter.stand_down()
         voter.candidacy = voter.waits_until = None
 
     def restart(self) -> None:
         for voter in self.voters.values():
-            if not voter.up:
+            is_half = voter.leads and not all(side.leader for side in voter.sides.values())
+            if not voter.up or is_half:
                 voter.up = True
-                if voter.reign == voter.disk.promised:
+                if voter.reign == voter.promised:
                     self.lead(voter, voter.reign)
                 return
 
     def fold(self) -> None:
         voter = self.rng.choice(list(self.voters.values()))
-        through = voter.disk.committed.index
-        if voter.up and through > voter.disk.base.index:
-            voter.disk = following.folded(voter.disk, through)
-            if voter.leader is not None:
-                self.step(voter, leading.Compacted(through))
+        for stream, side in voter.sides.items():
+            through = side.disk.committed.index
+            if voter.up and through > side.disk.base.index:
+                side.disk = following.folded(side.disk, through)
+                self.step(voter, stream, leading.Compacted(through))
 
     # --- promotion -------------------------------------------------------------------------------
 
+    def voters_after(self, voter: Voter) -> frozenset[NodeUuid]:
+        """Return who votes as the end of a node's log has it, counting or not."""
+        return self.sets[voter.sides["config"].disk.end.checksum]
+
     def stand_for_election(self) -> None:
         voter = self.rng.choice(list(self.voters.values()))
-        if voter.up and voter.leader is None and voter.candidacy is None:
-            epoch = next_epoch(each.disk.promised for each in [voter])
-            voters = self.sets[voter.disk.end.checksum]
+        if voter.up and not voter.leads and voter.candidacy is None:
+            epoch = next_epoch([voter.promised])
+            voters = self.voters_after(voter)
             if voter.uuid in voters:
                 voter.candidacy = Candidacy(voter.uuid, epoch, voters)
 
@@ -221,7 +339,7 @@ class World:
         assert candidacy is not None
         if not candidacy.elected:
             self.ask_for_promise(voter, candidacy)
-        elif voter.disk.promised > candidacy.epoch or (voter.reign >= candidacy.epoch):
+        elif voter.promised > candidacy.epoch or (voter.reign >= candidacy.epoch):
             voter.candidacy = voter.waits_until = None
         elif voter.waits_until is None:
             voter.waits_until = self.now + PROMOTION_SECONDS
@@ -232,27 +350,20 @@ class World:
         other = self.voters[self.rng.choice(sorted(candidacy.voters))]
         if not other.up:
             return
-        given = following.promise(other.disk, candidacy.epoch)
-        if isinstance(given, Stale):
+        if isinstance(following.promise(other.sides["config"].disk, candidacy.epoch), Stale):
             if other.uuid not in candidacy.promises:
                 voter.candidacy = None
             return
-        other.disk, _ = given
-        promised = Promised(candidacy.epoch, other.disk.end, NOTHING)
+        other.promise(candidacy.epoch)
+        ends = {stream: side.disk.end for stream, side in other.sides.items()}
+        promised = Promised(candidacy.epoch, ends["config"], ends.get("queue", NOTHING))
         voter.candidacy = candidacy.with_promise(other.uuid, promised)
 
     def take_over(self, voter: Voter, candidacy: Candidacy) -> None:
-        source = candidacy.source("config")
-        assert source is not None
-        best = self.voters[source]
-        if not best.up:
-            return
-        if source != voter.uuid:
-            if best.disk.end != candidacy.promises[source].config:
-                voter.candidacy = voter.waits_until = None  # it follows somebody else by now
+        for stream in self.streams:
+            if not self.take_log(voter, stream, candidacy):
                 return
-            voter.disk = evolve(best.disk, promised=voter.disk.promised)
-        voters = self.sets[voter.disk.end.checksum]
+        voters = self.voters_after(voter)
         if voters != candidacy.voters:
             voter.candidacy = evolve(candidacy, voters=voters)
             if not voter.candidacy.elected:
@@ -261,41 +372,66 @@ class World:
         voter.reign = candidacy.epoch
         self.lead(voter, candidacy.epoch)
 
+    def take_log(self, voter: Voter, stream: Stream, candidacy: Candidacy) -> bool:
+        """Go on with the most advanced log of a stream, or say that it can not be had."""
+        source = candidacy.source(stream)
+        assert source is not None
+        best = self.voters[source]
+        if not best.up:
+            return False
+        if source != voter.uuid:
+            disk = best.sides[stream].disk
+            if disk.end != candidacy.promises[source].end(stream):
+                voter.candidacy = voter.waits_until = None  # it follows somebody else by now
+                return False
+            voter.sides[stream].disk = evolve(disk, promised=voter.promised)
+        return True
+
     # --- leading ---------------------------------------------------------------------------------
 
-    def leaders(self) -> list[Voter]:
-        return [each for each in self.voters.values() if each.up and each.leader is not None]
+    def reigning(self) -> list[tuple[Voter, Stream]]:
+        """Return who leads which stream."""
+        return [
+            (voter, stream)
+            for voter in self.voters.values()
+            for stream, side in voter.sides.items()
+            if voter.up and side.leader is not None
+        ]
 
     def lead(self, voter: Voter, epoch: Epoch) -> None:
+        """Start what does not run yet of the daemons that lead."""
         voter.reign = epoch
-        disk, now = voter.disk, Monotonic(self.now)
-        voters = self.sets[disk.end.checksum]
-        voter.life += 1
-        records = disk.after(disk.base.index)
-        voter.leader = Leader.begin(voter.uuid, epoch, voters, disk.base, records, now)
-        if disk.end.epoch != epoch:
-            self.write(voter)
+        for stream, side in voter.sides.items():
+            if side.leader is not None:
+                continue
+            disk, now = side.disk, Monotonic(self.now)
+            voters = self.voters_after(voter) | {voter.uuid}
+            side.life += 1
+            records = disk.after(disk.base.index)
+            side.leader = Leader.begin(voter.uuid, epoch, voters, disk.base, records, now)
+            # Whether the newest set was settled before the start is not known.
+            self.step(voter, stream, leading.SetVoters(voters, side.leader.end.index))
+            if disk.end.epoch != epoch:
+                self.write(voter, stream)
 
-    def stand_down(self, voter: Voter) -> None:
-        voter.leader = None
-        voter.unflushed = []
-
-    def step(self, voter: Voter, event: leading.Event) -> None:
-        if voter.leader is None:
+    def step(self, voter: Voter, stream: Stream, event: leading.Event) -> None:
+        side = voter.sides[stream]
+        if side.leader is None:
             return
-        voter.leader, effects = leading.step(voter.leader, event, Monotonic(self.now))
+        side.leader, effects = leading.step(side.leader, event, Monotonic(self.now))
         alone_since: Index | None = None
         for effect in effects:
             match effect:
                 case leading.Send(to, previous, records, committed):
-                    content = Append(voter.leader.epoch, previous, records, committed)
-                    self.send(voter, to, content)
+                    content = Append(side.leader.epoch, previous, records, committed)
+                    self.send(voter, stream, to, content)
                 case leading.SendSnapshot(to):
-                    self.send(voter, to, Install(voter.leader.epoch, self.committed_end(voter)))
+                    end = self.committed_end(side.leader)
+                    self.send(voter, stream, to, Install(side.leader.epoch, end))
                 case leading.Commit(through):
-                    self.acknowledge(voter, through)
+                    self.acknowledge(voter, stream, through)
                 case leading.StandDown():
-                    self.stand_down(voter)
+                    voter.stand_down()
                     return
                 case leading.GoSolo(since):
                     assert len(self.voters) == TWO, "three and more voters never go on alone"
@@ -303,24 +439,23 @@ class World:
                 case leading.EndSolo():
                     pass
         if alone_since is not None:
-            self.step(voter, leading.SoloStored(alone_since))
+            self.step(voter, stream, leading.SoloStored(alone_since))
 
-    def committed_end(self, voter: Voter) -> LogEnd:
+    def committed_end(self, leader: Leader) -> LogEnd:
         """Return the end of what the leader's snapshot would hold."""
-        leader = voter.leader
-        assert leader is not None
         record = leader.records.get(leader.committed)
         if record is None:
             return leader.base
         return LogEnd(record.epoch, record.index, record.checksum)
 
-    def send(self, voter: Voter, to: NodeUuid, content: Append | Install) -> None:
-        self.network.append(Request(voter.uuid, voter.life, to, content, Monotonic(self.now)))
+    def send(self, voter: Voter, stream: Stream, to: NodeUuid, content: Append | Install) -> None:
+        life, sent = voter.sides[stream].life, Monotonic(self.now)
+        self.network.append(Request(stream, voter.uuid, life, to, content, sent))
 
     def tell(self, request: Request, event: leading.Event) -> None:
         voter = self.voters[request.leader]
-        if voter.up and voter.life == request.reign:
-            self.step(voter, event)
+        if voter.up and voter.sides[request.stream].life == request.reign:
+            self.step(voter, request.stream, event)
 
     def hand_over(self, message: Request | Reply) -> None:
         if isinstance(message, Reply):
@@ -335,22 +470,28 @@ class World:
         if not voter.up:
             self.tell(message, leading.Lost(message.voter))
             return
-        answer = self.receive(voter, message.content)
+        answer = self.receive(voter, message.stream, message.content)
         self.network.append(Reply(message, answer))
 
-    def receive(self, voter: Voter, content: Append | Install) -> AppendAnswer | Stale:
-        if voter.leader is not None and content.epoch > voter.leader.epoch:
-            self.stand_down(voter)
+    def receive(
+        self, voter: Voter, stream: Stream, content: Append | Install
+    ) -> AppendAnswer | Stale:
+        if content.epoch > voter.promised:
+            voter.stand_down()
+            voter.promise(content.epoch)
+        side = voter.sides[stream]
+        if side.leader is not None and content.epoch > side.leader.epoch:
+            voter.stand_down()
         if isinstance(content, Append):
-            taken = following.append(voter.disk, content)
+            taken = following.append(side.disk, content)
             if isinstance(taken, Stale):
                 return taken
-            voter.disk, _, answer = taken
+            side.disk, _, answer = taken
             return answer
-        installed = following.install(voter.disk, content)
+        installed = following.install(side.disk, content)
         if isinstance(installed, Stale):
             return installed
-        voter.disk, _ = installed
+        side.disk, _ = installed
         return Appended(content.end.position)
 
     # --- laws ------------------------------------------------------------------------------------
@@ -363,28 +504,31 @@ class World:
             end = self.parents[end.checksum]
         return found
 
-    def acknowledge(self, voter: Voter, through: Index) -> None:
-        leader = voter.leader
+    def acknowledge(self, voter: Voter, stream: Stream, through: Index) -> None:
+        side = voter.sides[stream]
+        leader = side.leader
         assert leader is not None
-        assert leader.epoch >= self.acknowledging, "two reigns acknowledge at the same time"
-        self.acknowledging = leader.epoch
-        mine = self.history(voter.disk.end)
+        newest = max(self.acknowledging.values())
+        assert leader.epoch >= newest, "two reigns acknowledge at the same time"
+        self.acknowledging[stream] = leader.epoch
+        mine = self.history(side.disk.end)
         for index in range(1, through + 1):
-            known = self.acknowledged.setdefault(Index(index), mine[Index(index)])
+            known = self.acknowledged[stream].setdefault(Index(index), mine[Index(index)])
             assert known == mine[Index(index)], "two records were committed at one index"
-        position = voter.disk.at(through)
+        position = side.disk.at(through)
         if position is not None:
-            voter.disk = evolve(voter.disk, committed=position)
+            side.disk = evolve(side.disk, committed=position)
 
     def check(self) -> None:
         for voter in self.voters.values():
-            place = voter.disk.committed
-            if place.index:
-                assert self.acknowledged.get(place.index) == place.checksum, "seen too early"
-            if voter.leader is not None and voter.leader.epoch > self.acknowledging:
-                mine = self.history(voter.disk.end)
-                for index, checksum in self.acknowledged.items():
-                    assert mine.get(index) == checksum, "an acknowledged record is lost"
+            for stream, side in voter.sides.items():
+                place, acknowledged = side.disk.committed, self.acknowledged[stream]
+                if place.index:
+                    assert acknowledged.get(place.index) == place.checksum, "seen too early"
+                if side.leader is not None and side.leader.epoch > self.acknowledging[stream]:
+                    mine = self.history(side.disk.end)
+                    for index, checksum in acknowledged.items():
+                        assert mine.get(index) == checksum, "an acknowledged record is lost"
 
     # --- the end ---------------------------------------------------------------------------------
 
@@ -392,31 +536,36 @@ class World:
         """End all failures, and promote somebody if nobody leads."""
         for voter in self.voters.values():
             voter.up, voter.candidacy, voter.waits_until = True, None, None
+            if voter.leads and voter.reign == voter.promised:
+                self.lead(voter, voter.reign)
         for _ in range(30):
             self.settle()
             if self.newest_leader() is not None:
                 return
             for voter in self.voters.values():
-                if voter.leader is None and voter.uuid in self.sets[voter.disk.end.checksum]:
+                if not voter.leads and voter.uuid in self.voters_after(voter):
                     self.promote(voter)
-                    if voter.leader is not None:
+                    if voter.leads:
                         break
 
     def promote(self, voter: Voter) -> None:
-        epoch = next_epoch(each.disk.promised for each in self.voters.values())
-        voter.candidacy = Candidacy(voter.uuid, epoch, self.sets[voter.disk.end.checksum])
+        epoch = next_epoch(each.promised for each in self.voters.values())
+        voter.candidacy = Candidacy(voter.uuid, epoch, self.voters_after(voter))
         for _ in range(400):
             self.campaign()
             self.now += 1.0
-            if voter.leader is not None:
+            if voter.leads:
                 return
         voter.candidacy = None
 
     def newest_leader(self) -> Voter | None:
-        """Return the leader whom a majority follows, if there is one."""
-        for voter in self.leaders():
-            leader = voter.leader
-            if leader is not None and leader.committed == leader.end.index and leader.has_lease:
+        """Return the leader whom a majority follows in all streams, if there is one."""
+        for voter in self.voters.values():
+            leaders = [side.leader for side in voter.sides.values()]
+            if all(
+                leader is not None and leader.committed == leader.end.index and leader.has_lease
+                for leader in leaders
+            ):
                 return voter
         return None
 
@@ -425,5 +574,7 @@ class World:
             while self.network:
                 self.hand_over(self.network.pop(0))
             self.flush()
+            if len(self.streams) > 1:
+                self.follow()
             self.wait(1.0)
             self.check()

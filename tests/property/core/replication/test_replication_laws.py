@@ -7,20 +7,24 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.property.core.replication.simulated_voters import World
 
+from gantry.protocols.replication import STREAMS
+
 STEPS = 400
+STEPS_OF_TWO_STREAMS = 800
 
 
 def survive(world: World) -> None:
-    for _ in range(STEPS):
+    for _ in range(STEPS if len(world.streams) == 1 else STEPS_OF_TWO_STREAMS):
         world.disaster()
     world.heal()
     leader = world.newest_leader()
     assert leader is not None, "somebody leads when all failures are over"
-    assert leader.leader is not None
-    for uuid in leader.leader.voters:
-        replica = world.voters[uuid].disk
-        assert replica.end == leader.disk.end, "the replicas are equal in the end"
-        assert replica.committed == leader.disk.end.position
+    for stream, side in leader.sides.items():
+        assert side.leader is not None
+        for uuid in side.leader.voters:
+            replica = world.voters[uuid].sides[stream].disk
+            assert replica.end == side.disk.end, "the replicas are equal in the end"
+            assert replica.committed == side.disk.end.position
 
 
 @settings(max_examples=60, deadline=None)
@@ -37,6 +41,13 @@ def test_nor_when_the_voters_change(seed: int) -> None:
     survive(World.begin(seed, 3, spare=2))
 
 
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32))
+@pytest.mark.parametrize(("voters", "spare"), [(3, 2), (4, 1), (5, 1)])
+def test_nor_in_either_stream_when_the_voters_change(seed: int, voters: int, spare: int) -> None:
+    survive(World.begin(seed, voters, spare=spare, streams=STREAMS))
+
+
 def test_the_model_is_no_paradise() -> None:
     """Failures do happen in it: reigns change, tails are cut off, and records are acknowledged."""
     epochs, records, folded = set[int](), 0, 0
@@ -44,9 +55,9 @@ def test_the_model_is_no_paradise() -> None:
         world = World.begin(seed, 3, spare=1)
         for _ in range(STEPS):
             world.disaster()
-        epochs.add(world.acknowledging)
-        records += len(world.acknowledged)
-        folded += sum(each.disk.base.index > 0 for each in world.voters.values())
+        epochs |= {*world.acknowledging.values()}
+        records += len(world.acknowledged["config"])
+        folded += sum(v.sides["config"].disk.base.index > 0 for v in world.voters.values())
     assert len(epochs) > 2
     assert records > 100
     assert folded > 5
@@ -58,6 +69,20 @@ def test_of_two_voters_one_does_go_on_alone_in_it() -> None:
         world = World.begin(seed, 2)
         for _ in range(STEPS):
             world.disaster()
-            leaders = [each.leader for each in world.voters.values() if each.leader is not None]
-            alone += any(leader.solo_since is not None for leader in leaders)
+            leaders = [world.voters[v.uuid].sides[s].leader for v, s in world.reigning()]
+            alone += any(each is not None and each.solo_since is not None for each in leaders)
     assert alone > 50
+
+
+def test_with_two_streams_the_voters_do_change_in_it() -> None:
+    changes, epochs, queued = 0, set[int](), 0
+    for seed in range(20):
+        world = World.begin(seed, 3, spare=2, streams=STREAMS)
+        for _ in range(STEPS_OF_TWO_STREAMS):
+            world.disaster()
+        changes += world.set_changes
+        epochs |= {*world.acknowledging.values()}
+        queued += len(world.acknowledged["queue"])
+    assert changes > 20
+    assert len(epochs) > 2
+    assert queued > 100
