@@ -23,6 +23,7 @@ from typing_extensions import override
 
 from gantry.runtime.environment import AppendFile, FileChanges, Files, Run
 from gantry.runtime.file_watch import watching
+from gantry.runtime.owners import Owner, Owners, nobody_else
 
 T = TypeVar("T")
 
@@ -60,12 +61,14 @@ def sync_folder(path: Path) -> None:
         os.close(fd)
 
 
-def write_durably(path: Path, data: bytes, mode: int) -> None:
+def write_durably(path: Path, data: bytes, mode: int, owners: Owners = nobody_else) -> None:
     """Replace a file atomically and durably; blocking. See :meth:`Files.write`."""
-    write_all_durably({path: data}, mode)
+    write_all_durably({path: data}, mode, owners)
 
 
-def write_all_durably(contents: Mapping[Path, bytes], mode: int) -> None:
+def write_all_durably(
+    contents: Mapping[Path, bytes], mode: int, owners: Owners = nobody_else
+) -> None:
     """Replace files atomically and durably; blocking. A folder is flushed once for all its files.
 
     What is being written has no name until it is complete (``O_TMPFILE`` of open(2)), so the
@@ -79,7 +82,7 @@ def write_all_durably(contents: Mapping[Path, bytes], mode: int) -> None:
                 flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
                 folders[path.parent] = os.open(path.parent, flags)
                 opened.callback(os.close, folders[path.parent])
-            _replace(folders[path.parent], path.name, data, mode)
+            _replace(folders[path.parent], path.name, data, mode, owners(path))
         for folder in folders.values():
             os.fsync(folder)
 
@@ -97,10 +100,10 @@ def _temporary(name: str) -> str:
     return f".{name}.{os.getpid()}-{secrets.token_hex(4)}.new"
 
 
-def _replace(folder: int, name: str, data: bytes, mode: int) -> None:
+def _replace(folder: int, name: str, data: bytes, mode: int, owner: Owner | None) -> None:
     temporary = _temporary(name)
     try:
-        _write_new(folder, temporary, data, mode)
+        _write_new(folder, temporary, data, mode, owner)
         os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
@@ -114,7 +117,13 @@ def _write_all(fd: int, data: bytes | memoryview) -> None:
         view = view[os.write(fd, view) :]
 
 
-def _write_new(folder: int, name: str, data: bytes, mode: int) -> None:
+def _give(fd: int, owner: Owner | None) -> None:
+    """Give an open file away."""
+    if owner is not None:
+        os.fchown(fd, *owner)
+
+
+def _write_new(folder: int, name: str, data: bytes, mode: int, owner: Owner | None) -> None:
     """Write a file that has no name before its content is on the disk."""
     flags = os.O_WRONLY | os.O_CLOEXEC
     nameless = True
@@ -130,6 +139,7 @@ def _write_new(folder: int, name: str, data: bytes, mode: int) -> None:
             _write_all(fd, memoryview(data)[begin : begin + FLUSHED_BYTES])
             if len(data) > FLUSHED_BYTES:
                 os.fdatasync(fd)
+        _give(fd, owner)
         os.fchmod(fd, mode)
         os.fsync(fd)
         if nameless:
@@ -144,9 +154,10 @@ def _read_part(path: Path, offset: int, size: int) -> bytes:
         return file.read(size)
 
 
-def _overwrite(path: Path, data: bytes, mode: int) -> None:
+def _overwrite(path: Path, data: bytes, mode: int, owner: Owner | None) -> None:
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, mode)
     try:
+        _give(fd, owner)
         _write_all(fd, data)
     finally:
         os.close(fd)
@@ -182,20 +193,29 @@ def _names(path: Path) -> tuple[str, ...]:
         return ()
 
 
-def _open_append(path: Path, mode: int) -> int:
+def _make_folder(path: Path, mode: int, owner: Owner | None) -> None:
+    is_new = not path.exists()
+    path.mkdir(mode=mode, parents=True, exist_ok=True)
+    if is_new and owner is not None:
+        os.chown(path, *owner)
+
+
+def _open_append(path: Path, mode: int, owner: Owner | None) -> int:
     flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
     try:
         return os.open(path, flags)
     except FileNotFoundError:
         fd = os.open(path, flags | os.O_CREAT, mode)
+        _give(fd, owner)
         sync_folder(path.parent)
         return fd
 
 
-def _begin(path: Path, data: bytes, mode: int) -> int:
+def _begin(path: Path, data: bytes, mode: int, owner: Owner | None) -> int:
     """Create a file with its first content; flushed together with its name, that is one flush."""
     fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, mode)
     try:
+        _give(fd, owner)
         _write_all(fd, data)
         os.fdatasync(fd)
         sync_folder(path.parent)
@@ -249,6 +269,7 @@ class RealFiles(Files):
     """The file system of this machine."""
 
     _run: Run = in_thread
+    _owners: Owners = nobody_else
 
     @override
     async def read(self, path: Path) -> bytes:
@@ -256,7 +277,7 @@ class RealFiles(Files):
 
     @override
     async def write(self, path: Path, data: bytes, mode: int = 0o640) -> None:
-        await self._run(lambda: write_durably(path, data, mode))
+        await self._run(lambda: write_durably(path, data, mode, self._owners))
 
     @override
     async def read_part(self, path: Path, offset: int, size: int) -> bytes:
@@ -264,20 +285,20 @@ class RealFiles(Files):
 
     @override
     async def overwrite(self, path: Path, data: bytes, mode: int = 0o640) -> None:
-        await self._run(lambda: _overwrite(path, data, mode))
+        await self._run(lambda: _overwrite(path, data, mode, self._owners(path)))
 
     @override
     async def write_all(self, contents: Mapping[Path, bytes], mode: int = 0o640) -> None:
-        await self._run(lambda: write_all_durably(contents, mode))
+        await self._run(lambda: write_all_durably(contents, mode, self._owners))
 
     @override
     async def append_to(self, path: Path, mode: int = 0o640) -> AppendFile:
-        fd = await self._run(lambda: _open_append(path, mode))
+        fd = await self._run(lambda: _open_append(path, mode, self._owners(path)))
         return RealAppendFile(fd, self._run)
 
     @override
     async def append_to_new(self, path: Path, data: bytes, mode: int = 0o640) -> AppendFile:
-        fd = await self._run(lambda: _begin(path, data, mode))
+        fd = await self._run(lambda: _begin(path, data, mode, self._owners(path)))
         return RealAppendFile(fd, self._run)
 
     @override
@@ -294,7 +315,7 @@ class RealFiles(Files):
 
     @override
     async def make_folder(self, path: Path, mode: int = 0o750) -> None:
-        await self._run(lambda: path.mkdir(mode=mode, parents=True, exist_ok=True))
+        await self._run(lambda: _make_folder(path, mode, self._owners(path)))
 
     @override
     async def remove_tree(self, path: Path) -> None:

@@ -16,6 +16,7 @@ from typing_extensions import override
 from gantry.runtime.environment import Clock, Environment, Options, Randomness, Readiness
 from gantry.runtime.files import RealFiles, in_thread
 from gantry.runtime.network import RealNetwork
+from gantry.runtime.owners import owners_on
 from gantry.runtime.paths import Paths
 from gantry.runtime.processes import RealProcesses
 from gantry.runtime.tls import RealTls
@@ -76,7 +77,7 @@ def real_environment(
         variables=env,
         clock=RealClock(),
         random=RealRandomness(),
-        files=RealFiles(),
+        files=RealFiles(owners=owners_on(paths)),
         network=RealNetwork(paths.below("/etc/hosts"), node),
         tls=RealTls(),
         processes=RealProcesses(),
