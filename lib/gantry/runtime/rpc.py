@@ -30,7 +30,7 @@ from typing import Any, Final, TypeVar, cast
 import trio
 from attrs import define, field, frozen
 
-from gantry.protocols.codec import Malformed, dump, load
+from gantry.protocols.codec import TAG, Malformed, dump, load
 from gantry.protocols.errors import BadCall, ConnectionLost, Fault, Forbidden, ServiceError
 from gantry.protocols.framing import (
     FrameDecoder,
@@ -76,7 +76,11 @@ class _Connection:
     """Of frames, in pieces."""
 
     async def receive(self) -> dict[str, object] | None:
-        """Return the next frame's object, or ``None`` at a clean end."""
+        """Return the next frame's object, or ``None`` at a clean end.
+
+        Raises:
+            FramingError, Malformed: the peer sent something else than objects.
+        """
         while (value := self.decoder.next_value()) is None:
             chunk = await self.stream.receive_some(CHUNK_BYTES)
             if not chunk:
@@ -87,13 +91,13 @@ class _Connection:
             raise FramingError("a frame is not an object")
         return cast("dict[str, object]", value[0])
 
-    async def send(self, frame: Mapping[str, object]) -> None:
+    async def send(self, frame: list[bytes]) -> None:
         """Send a frame; waits while the peer reads too slowly, and else not for a moment.
 
         Raises:
             trio.BrokenResourceError, trio.ClosedResourceError: nobody reads any more.
         """
-        if rest := self._written(encode_frame_in_pieces(frame)):
+        if rest := self._written(frame):
             await self._queued().send(rest)
 
     def send_soon(self, frame: Mapping[str, object]) -> bool:
@@ -285,18 +289,28 @@ class _Server:
     ) -> None:
         try:
             with scope:
-                reply = await self._execute(frame)
-                await self.connection.send({"id": number, **reply})
+                await self.connection.send(await self._reply(number, frame))
         except CONNECTION_ERRORS:
             return  # nobody is left to hear the answer
         finally:
             del self._running[number]
             self._room.release()
 
+    async def _reply(self, number: int, frame: dict[str, object]) -> list[bytes]:
+        """Return the answer's frame; whatever goes wrong on the way to it is a :class:`Fault`."""
+        try:
+            return encode_frame_in_pieces({"id": number, **await self._execute(frame)})
+        except Exception as error:
+            LOG.exception("call failed", service=self.service.name, method=frame.get("call"))
+            fault = Fault(f"{self.service.name} failed: {error!r:.500}; see its log")
+            return encode_frame_in_pieces({"id": number, "error": _tagged(fault)})
+
     async def _execute(self, frame: dict[str, object]) -> dict[str, object]:
-        method: Method | None = None
         try:
             method = self.service.method(frame.get("call"))
+        except BadCall as error:
+            return {"error": _tagged(error)}
+        try:
             refusal = await self.authorize(method) if self.authorize else None
             if refusal is not None:
                 raise refusal
@@ -304,13 +318,7 @@ class _Server:
             result = await getattr(self.implementation, method.name)(**args)
             return {"ok": method.dump_result(result)}
         except ServiceError as error:
-            if method is None:
-                return {"error": {"kind": type(error).__name__, **_body(error)}}
             return {"error": method.dump_error(error)}
-        except Exception as error:
-            LOG.exception("call failed", service=self.service.name, method=frame.get("call"))
-            fault = Fault(f"{self.service.name} failed: {error!r}; see its log")
-            return {"error": {"kind": "Fault", **_body(fault)}}
 
 
 def _deadline(frame: Mapping[str, object]) -> float:
@@ -319,8 +327,8 @@ def _deadline(frame: Mapping[str, object]) -> float:
     return trio.current_time() + seconds if isinstance(seconds, int | float) else math.inf
 
 
-def _body(error: ServiceError) -> dict[str, object]:
-    return cast("dict[str, object]", dump(error))
+def _tagged(error: BadCall | Fault) -> dict[str, object]:
+    return {TAG: type(error).__name__, **cast("dict[str, object]", dump(error))}
 
 
 # --- the client ----------------------------------------------------------------------------------
@@ -347,7 +355,10 @@ class _Client:
         try:
             await self._meet()
             while (frame := await self.connection.receive()) is not None:
-                answer = self._waiting.pop(cast(int, frame.get("id")), None)
+                number = frame.get("id")
+                if not isinstance(number, int):
+                    raise FramingError("an answer needs an integer id")
+                answer = self._waiting.pop(number, None)
                 if answer is not None:  # None: its caller was cancelled meanwhile
                     answer.frame.append(frame)
                     answer.ready.set()
@@ -372,7 +383,8 @@ class _Client:
         number = next(self._ids)
         answer = self._waiting[number] = _Answer(trio.Event(), [])
         try:
-            await self.connection.send({"id": number, "call": wire_name, "args": args})
+            call = {"id": number, "call": wire_name, "args": args}
+            await self.connection.send(encode_frame_in_pieces(call))
             await answer.ready.wait()
         except CONNECTION_ERRORS:
             raise ConnectionLost(f"{self.service.name} is gone") from None
@@ -384,10 +396,10 @@ class _Client:
             self._waiting.pop(number, None)
         if not answer.frame:
             raise ConnectionLost(f"{self._lost}; it was asked to {wire_name}")
-        frame = answer.frame[0]
-        if "ok" in frame:
-            return frame["ok"]
-        raise method.load_error(frame.get("error"))
+        said = answer.frame[0]
+        if "ok" in said:
+            return said["ok"]
+        raise method.load_error(said.get("error"))
 
 
 @asynccontextmanager
