@@ -20,7 +20,7 @@ from typing import Final, Literal, cast
 from attrs import evolve, field, frozen
 from immutables import Map
 
-from gantry.protocols.codec import Json, dump, load
+from gantry.protocols.codec import Json, Malformed, dump, load
 from gantry.protocols.errors import Fault, KeyConflict, StaleAttempt, StaleEpoch
 from gantry.protocols.identity import Attempt, Epoch, JobId, Key, Ticket
 from gantry.protocols.noded import Interrupted, Missing, NothingToUndo, StepFailed
@@ -372,7 +372,7 @@ def _end(book: KeyBook, job: JobId) -> KeyBook:
         return book
     ended = book.ended.set(job, book.jobs[job].newest)
     if len(ended) > FORGOTTEN_JOBS_MAX:
-        ended = Map(sorted(ended.items())[len(ended) // 2 :])
+        ended = Map(dict(sorted(ended.items())[len(ended) // 2 :]))
     return evolve(book, jobs=book.jobs.delete(job), ended=ended)
 
 
@@ -401,9 +401,15 @@ def stored(book: KeyBook) -> StoredBook:
 
 
 def restored(snapshot: StoredBook) -> KeyBook:
-    """Return the book that a snapshot holds."""
-    jobs = Map((job, JobKeys(newest)) for job, newest in snapshot.newest)
+    """Return the book that a snapshot holds.
+
+    Raises:
+        gantry.protocols.codec.Malformed: it does not hold together.
+    """
+    jobs = Map({job: JobKeys(newest) for job, newest in snapshot.newest})
     for key, entry in snapshot.entries:
-        job = jobs[key.job]
+        job = jobs.get(key.job)
+        if job is None:
+            raise Malformed(f"job {key.job} has keys, and no newest attempt")
         jobs = jobs.set(key.job, evolve(job, entries=job.entries.set(key, entry)))
-    return KeyBook(snapshot.epoch, jobs, Map(snapshot.ended))
+    return KeyBook(snapshot.epoch, jobs, Map(dict(snapshot.ended)))

@@ -23,6 +23,7 @@ PRODUCT_RULES: tuple[Rule, ...] = (
     rules.code_in_init,
     rules.long_module,
     rules.mutable_state,
+    rules.map_of_an_iterator,
 )
 CODE_RULES: tuple[Rule, ...] = (
     rules.long_function,
@@ -109,6 +110,8 @@ PLANTED: tuple[tuple[Rule, str, str], ...] = (
     (rules.mutable_state, "a.py", "SEEN: Final = set()\ndef f() -> None:\n    SEEN.add(1)\n"),
     (rules.mutable_state, "a.py", "LINES = []\ndef f() -> None:\n    del LINES[0]\n"),
     (rules.mutable_state, "a.py", "def f() -> None:\n    global x\n    x = 1\n"),
+    (rules.map_of_an_iterator, "a.py", "Map((a, b) for a, b in c)\n"),
+    (rules.map_of_an_iterator, "a.py", "Map[str, int](zip(a, b))\n"),
     (rules.sleep_in_test, "a.py", "time.sleep(1)\n"),
     (rules.somebodys_machine, "a.py", "see /" + "work/main\n"),
 )
@@ -125,6 +128,7 @@ SOUND: tuple[tuple[Rule, str, str], ...] = (
     (rules.long_function, "a.py", "def f() -> None:\n" + "    g()\n" * 59),
     (rules.bare_ignore, "a.py", "x = f()  # type: ignore[arg-type] # mypy knows no unions here\n"),
     (rules.bare_ignore, "a.py", "x = f()  # noqa: BLE001 - it becomes an answer\n"),
+    (rules.map_of_an_iterator, "a.py", "Map({a: b for a, b in c})\nMap(dict(zip(a, b)))\nMap()\n"),
     (
         rules.mutable_state,
         "a.py",

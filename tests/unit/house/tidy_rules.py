@@ -89,6 +89,32 @@ def left_for_later(file: SourceFile) -> Findings:
             yield f"{number}: do it, or open an issue"
 
 
+def map_of_an_iterator(file: SourceFile) -> Findings:
+    """A persistent map is made of a dictionary.
+
+    When an iterator raises, immutables 0.21 frees the pair before once too often, and the
+    interpreter crashes later, somewhere else.
+    """
+    for node in ast.walk(file.tree):
+        match node:
+            case ast.Call(func=ast.Name(id="Map") | ast.Subscript(value=ast.Name(id="Map"))):
+                for made_of in node.args:
+                    if not _is_dictionary(made_of):
+                        yield f"{node.lineno}: make the Map of a dictionary"
+            case _:
+                pass
+
+
+def _is_dictionary(made_of: ast.expr) -> bool:
+    match made_of:
+        case ast.Call(func=ast.Name(id="dict")):
+            return True
+        case ast.Dict() | ast.DictComp() | ast.Name() | ast.Attribute():
+            return True
+        case _:
+            return False
+
+
 def mutable_state(file: SourceFile) -> Findings:
     """No module has state: a table holds what it held when it was written."""
     tables = {name for name, value in _assigned(file.tree) if _is_mutable(value)}

@@ -138,7 +138,7 @@ def _map_structure(
     def structure(value: object, _: object) -> Map[object, object]:
         if type(value) is not dict:
             raise Malformed(f"expected an object, got {type(value).__name__}")
-        return Map(one(k, v) for k, v in cast("dict[object, object]", value).items())
+        return Map(dict(one(k, v) for k, v in cast("dict[object, object]", value).items()))
 
     return structure
 
@@ -193,4 +193,4 @@ def dump_object(value: ConfigObject) -> dict[str, Json]:
 
 def keyed(objects: Iterable[V], key: Callable[[V], K]) -> Map[K, V]:
     """Return objects as a persistent map, by a key of each."""
-    return Map((key(each), each) for each in objects)
+    return Map({key(each): each for each in objects})
