@@ -14,6 +14,7 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from reprlib import Repr
 from typing import (
     Annotated,
     Any,
@@ -37,6 +38,16 @@ from gantry.protocols.values import Json as Json
 
 TAG: Final = "kind"
 """The key that names the class of a value whose declared type is a union of classes."""
+
+NESTING_MAX: Final = 200
+"""Of containers in a JSON value. What is parsed can be rendered, which ends at 254, with some more
+containers around it; and Python's recursion, by which values are looked at, ends at 1000."""
+
+CLIENT_NESTING_MAX: Final = 100
+"""In what clients send: it is put into other values, stored, and read again."""
+
+SHOWN_CHARACTERS_MAX: Final = 60
+"""Of a wrong value in an error's text."""
 
 SCALARS: Final = (bool, int, float, str, type(None))
 
@@ -67,8 +78,20 @@ def _float(value: object, _: object) -> float:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    """Show a value, however large it is, without rendering all of it."""
+    if isinstance(value, str):
+        value = value[:SHOWN_CHARACTERS_MAX]
+    text = repr(value) if type(value) in SCALARS else _OUTLINE.repr(value)
+    return text if len(text) < SHOWN_CHARACTERS_MAX else text[: SHOWN_CHARACTERS_MAX - 3] + "..."
+
+
+def _outline() -> Repr:
+    outline = Repr()
+    outline.maxlevel, outline.maxstring, outline.maxother = 3, SHOWN_CHARACTERS_MAX, 60
+    return outline
+
+
+_OUTLINE: Final = _outline()
 
 
 def _literal_hook(hint: Any) -> Callable[[object, object], object]:
@@ -419,16 +442,39 @@ def canonical(value: object) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
-def from_bytes(data: bytes | str) -> object:
+def from_bytes(data: bytes | str, nesting_max: int = NESTING_MAX) -> object:
     """Parse UTF-8 JSON.
 
     Raises:
-        Malformed: the bytes are not JSON.
+        Malformed: the bytes are not JSON, or containers stand in more than ``nesting_max`` others.
     """
     try:
-        return cast(object, orjson.loads(data))
+        value = cast(object, orjson.loads(data))
     except orjson.JSONDecodeError as error:
         raise Malformed(f"not JSON: {error}") from None
+    if _openings(data) > nesting_max and not _is_flat(value, nesting_max):
+        raise Malformed(f"not JSON that is nested at most {nesting_max} deep")
+    return value
+
+
+def _openings(data: bytes | str) -> int:
+    if isinstance(data, str):
+        return data.count("[") + data.count("{")
+    return data.count(b"[") + data.count(b"{")
+
+
+def _is_flat(value: object, nesting_max: int) -> bool:
+    level: Sequence[Any] = [value] if isinstance(value, dict | list) else []
+    for _ in range(nesting_max):
+        level = [
+            inner
+            for each in level
+            for inner in (each.values() if type(each) is dict else each)
+            if type(inner) is dict or type(inner) is list
+        ]
+        if not level:
+            return True
+    return False
 
 
 def explain(error: Exception) -> str:

@@ -17,7 +17,7 @@ from typing import Any, Final, cast
 import trio
 from attrs import define, field, frozen
 
-from gantry.protocols.codec import Malformed, from_bytes, rendered
+from gantry.protocols.codec import CLIENT_NESTING_MAX, Malformed, from_bytes, rendered
 from gantry.protocols.errors import BadCall, GanetiError, GenericError, ServiceError
 from gantry.protocols.framing import ETX, FrameDecoder, FramingError
 from gantry.protocols.luxi import LUXI, Luxi, OpcodeJson
@@ -236,7 +236,7 @@ def _user_of(stream: trio.abc.Stream) -> int:
 async def answer(front: Luxi, request: bytes) -> _Reply:
     """Carry out a request and return the answer."""
     try:
-        method, args = parse_request(from_bytes(request))
+        method, args = parse_request(from_bytes(request, CLIENT_NESTING_MAX))
         return _Reply(success=True, result=await _call(front, method, args))
     except (Malformed, BadCall) as error:
         return _refusal(error)

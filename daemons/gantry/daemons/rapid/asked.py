@@ -8,7 +8,7 @@ from typing import cast
 from attrs import field, frozen
 
 from gantry.daemons.rapid.errors import HttpError, bad_request
-from gantry.protocols.codec import Json, Malformed, from_bytes
+from gantry.protocols.codec import CLIENT_NESTING_MAX, Json, Malformed, from_bytes
 from gantry.protocols.rapi import LIBRARY_REASON, USER_REASON, RapiRoute
 from gantry.runtime.http.messages import JSON, Request
 
@@ -26,7 +26,7 @@ def parse_body(request: Request) -> Json:
     if (request.header("content-type") or "").lower() != JSON:
         raise HttpError(415)
     try:
-        return from_bytes(request.body)
+        return from_bytes(request.body, CLIENT_NESTING_MAX)
     except Malformed:
         raise bad_request("Unable to parse JSON data") from None
 
