@@ -45,7 +45,7 @@ _TOKEN = re.compile(
           (?P<flags>[a-z]*)
         | /(?P<bare>(?:\\.|[^/\\])*)/(?P<bareflags>[a-z]*))
     | (?P<text>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')
-    | (?P<number>[+-]?\d+(?![\w.]))
+    | (?P<number>[+-]?\d{1,18}(?![\w.]))
     | (?P<word>[A-Za-z][A-Za-z0-9_/.]*)
     )""",
     re.VERBOSE | re.ASCII | re.DOTALL,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from typing import NewType
+import re
+from typing import Final, NewType
 
 from attrs import field, frozen, validators
 from typing_extensions import override
@@ -26,6 +27,17 @@ Epoch = NewType("Epoch", int)
 
 Attempt = NewType("Attempt", int)
 """The how-manieth process works on a job; the first is 1."""
+
+
+_JOB_ID: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
+"""In 18 digits there is room for all jobs that ever were."""
+
+
+def job_id_of(value: int | str) -> JobId | None:
+    """Read a job id, which may be given as digits; ``None`` if no job can have it."""
+    if isinstance(value, str):
+        value = int(value) if _JOB_ID.fullmatch(value) else 0
+    return JobId(value) if 0 < value < 10**18 else None
 
 
 @frozen(order=True)

@@ -8,6 +8,7 @@ configuration use the same language.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Final, Literal, assert_never, cast, get_args
 
@@ -197,8 +198,10 @@ def _pattern(value: Json) -> str:
     if len(value) > PATTERN_LENGTH_MAX:
         raise Malformed(f"a regular expression is at most {PATTERN_LENGTH_MAX} characters long")
     try:
-        re.compile(value)
-    except re.error as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what it may mean in later versions of Python
+            re.compile(value)
+    except (re.error, OverflowError, RecursionError) as error:
         raise Malformed(f"{_shown(value)} is not a regular expression: {error}") from None
     return value
 

@@ -34,9 +34,11 @@ Checksum = NewType("Checksum", str)
 
 CHECKSUM_BYTES: Final = 16
 _MAGIC: Final = b"gantry-log 1"
-_FIRST_LINE: Final = re.compile(rb"gantry-log 1 (\d+) ([0-9a-f]{32})")
-_RECORD: Final = re.compile(rb"(\d+) (\d+) (\d+) ([0-9a-f]{32}) (.*)")
-_HEAD_BEGUN: Final = re.compile(rb"\d*( (\d*( (\d*( ([0-9a-f]{0,32}( (.*)?)?)?)?)?)?)?)?")
+_FIRST_LINE: Final = re.compile(rb"gantry-log 1 (\d{1,20}) ([0-9a-f]{32})")
+_RECORD: Final = re.compile(rb"(\d{1,20}) (\d{1,20}) (\d{1,20}) ([0-9a-f]{32}) (.*)")
+_HEAD_BEGUN: Final = re.compile(
+    rb"\d{0,20}( (\d{0,20}( (\d{0,20}( ([0-9a-f]{0,32}( (.*)?)?)?)?)?)?)?)?"
+)
 """What a record looks like that was cut short anywhere."""
 
 

@@ -14,7 +14,6 @@ from gantry.daemons.luxid.mirror import Mirror
 from gantry.daemons.luxid.store import QueueStore
 from gantry.daemons.luxid.supervisor import Supervisor
 from gantry.protocols.errors import ConfigurationError
-from gantry.protocols.identity import JobId
 from gantry.runtime.environment import Environment
 from gantry.runtime.node_links import NodeLinks
 
@@ -53,10 +52,3 @@ class Calls:
         if view is None:
             raise ConfigurationError(NO_CONFIGURATION)
         return view
-
-
-def job_id(value: int | str) -> JobId | None:
-    """Read a job id, which may be given as digits; ``None`` if no job can have it."""
-    if isinstance(value, str):
-        return JobId(int(value)) if value.isascii() and value.isdigit() else None
-    return JobId(value) if value > 0 else None

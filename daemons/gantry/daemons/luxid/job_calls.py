@@ -30,11 +30,11 @@ from gantry.core.queue.machine import may_archive
 from gantry.core.queue.state import Entry
 from gantry.core.queue.submission import Opcodes, check, sending_of
 from gantry.core.queue.transitions import moment
-from gantry.daemons.luxid.calls import Calls, job_id
+from gantry.daemons.luxid.calls import Calls
 from gantry.operations.registry import is_available
 from gantry.protocols.codec import Json, dump, from_bytes, to_bytes
 from gantry.protocols.errors import GenericError, JobLost
-from gantry.protocols.identity import JobId
+from gantry.protocols.identity import JobId, job_id_of
 from gantry.protocols.job_archive import ArchivedJob
 from gantry.protocols.jobproc import LogLevel
 from gantry.protocols.jobs import Choice, Job, log_entry_to_json
@@ -126,7 +126,7 @@ class JobCalls(Calls):
             await self.parts.store.changes.wait(job.id)
 
     def _job(self, wanted: int | str) -> Job:
-        number = job_id(wanted)
+        number = job_id_of(wanted)
         job = None if number is None else self.parts.store.committed.job(number)
         if job is None:
             raise JobLost("Can't load job file")
@@ -137,7 +137,7 @@ class JobCalls(Calls):
     async def cancel_job(self, job_id: int | str, kill: bool = False) -> tuple[bool, str]:  # noqa: FBT001, FBT002 - LUXI's arguments are positional
         """Cancel a job."""
         self.view()
-        job = _number(job_id)
+        job = job_id_of(job_id)
         if job is None:
             return False, f"Job {job_id} not found in queue"
         event = Cancel(job, kill, self.parts.store.now())
@@ -160,7 +160,7 @@ class JobCalls(Calls):
     async def decide_job(self, job_id: int | str, choice: Choice) -> tuple[bool, str]:
         """Answer what a job asks."""
         self.view()
-        job = _number(job_id)
+        job = job_id_of(job_id)
         if job is None:
             return False, f"Job {job_id} not found in queue"
         return _said(await self.parts.store.do(Decide(job, choice)))
@@ -175,7 +175,7 @@ class JobCalls(Calls):
     async def change_job_priority(self, job_id: int | str, priority: int) -> tuple[bool, str]:
         """Change the priority of a pending job."""
         self.view()
-        job = _number(job_id)
+        job = job_id_of(job_id)
         if job is None:
             return False, f"Job {job_id} not found in queue"
         return _said(await self.parts.store.do(ChangePriority(job, priority)))
@@ -190,7 +190,7 @@ class JobCalls(Calls):
 
     async def _set_paused(self, job_id: int | str, *, paused: bool) -> tuple[bool, str]:
         self.view()
-        job = _number(job_id)
+        job = job_id_of(job_id)
         if job is None:
             return False, f"Job {job_id} not found in queue"
         return _said(await self.parts.store.do(SetPaused(job, paused, self.parts.store.now())))
@@ -198,7 +198,7 @@ class JobCalls(Calls):
     async def query_job_process(self, job_id: int | str) -> Json:
         """Return what a job's process says of itself."""
         self.view()
-        job = _number(job_id)
+        job = job_id_of(job_id)
         if job is None:
             return None
         return dump(await self.parts.supervisor.ask(job, lambda remote: remote.status()))
@@ -209,7 +209,7 @@ class JobCalls(Calls):
         chosen = _log_level(level)
         if chosen is None:
             return False, f"{level!r} is no log level; there are info and debug"
-        job = _number(job_id)
+        job = job_id_of(job_id)
         if job is None:
             return False, f"Job {job_id} not found in queue"
         return _said(await self.parts.store.do(SetLogLevel(job, chosen)))
@@ -236,7 +236,7 @@ class JobCalls(Calls):
     async def archive_job(self, job_id: int | str) -> bool:
         """Move a finished job to the archive."""
         self.view()
-        job = _number(job_id)
+        job = job_id_of(job_id)
         entry = None if job is None else self.parts.store.committed.entry(job)
         return entry is not None and await self._archive([entry]) == 1
 
@@ -293,9 +293,6 @@ async def _checked(jobs: tuple[tuple[OpcodeJson, ...], ...]) -> tuple[Opcodes, .
         checked += [check(ops, is_available) for ops in part]
         await trio.lowlevel.checkpoint()
     return tuple(checked)
-
-
-_number = job_id
 
 
 def _log_level(word: str) -> LogLevel | None:

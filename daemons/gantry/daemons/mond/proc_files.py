@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -83,6 +84,8 @@ class DiskStat:
 
 
 _COUNTERS: Final = 11
+_COUNTER: Final = re.compile(r"[0-9]{1,20}")
+"""As long as the kernel's longest, of 64 bits."""
 
 
 def parse_diskstats(text: str) -> tuple[DiskStat, ...]:
@@ -118,6 +121,6 @@ def parse_loadavg(text: str) -> float:
 
 
 def _numbers(line: str, words: list[str], count: int) -> list[int]:
-    if len(words) != count or not all(word.isdecimal() for word in words):
+    if len(words) != count or not all(map(_COUNTER.fullmatch, words)):
         raise UnknownForm(f"{line!r:.80}")
     return [int(word) for word in words]

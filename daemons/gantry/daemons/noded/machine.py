@@ -41,9 +41,10 @@ class Machine:
 
     async def memory_mib(self) -> tuple[int, int]:
         """Return the total memory and what could be used at once, caches included."""
-        info = (await self._env.files.read(MEMINFO)).decode()
+        info = (await self._env.files.read(MEMINFO)).decode(errors="replace")
         kib = {
-            name: int(value) for name, value in re.findall(r"^(\w+):\s+(\d+)", info, re.MULTILINE)
+            name: int(value)
+            for name, value in re.findall(r"^(\w+):\s+([0-9]{1,18})\b", info, re.MULTILINE)
         }
         free = sum(kib.get(name, 0) for name in ("MemFree", "Buffers", "Cached"))
         return kib.get("MemTotal", 0) // 1024, free // 1024
@@ -58,7 +59,9 @@ class Machine:
             folder = folder.parent
         argv = ["df", "--block-size=1M", "--output=size,avail", str(folder)]
         ended = await self._env.processes.run(argv, deadline_seconds=DF_SECONDS_MAX)
-        numbers = re.findall(r"\d+", ended.output.decode().rpartition("Avail")[2])
+        numbers = re.findall(
+            r"\b[0-9]{1,18}\b", ended.output.decode(errors="replace").rpartition("Avail")[2]
+        )
         if ended.status != 0 or len(numbers) != 2:
             raise StepFailed(f"the space below {folder} can not be told: {ended.output!r:.200}")
         return int(numbers[0]), int(numbers[1])

@@ -27,6 +27,9 @@ PAUSE_NOTES = (
     "go on; gnt-job cancel undoes it, paused or not.\n"
 )
 
+JOB_ID_DIGITS_MAX = 18
+"""There is room in it for all jobs that ever were."""
+
 ARCHIVE_SECONDS = 89
 """How long LuxiD may go on archiving in one call; half of the client's patience."""
 
@@ -38,7 +41,7 @@ def job_ids(arguments: Sequence[str]) -> list[int]:
         CommandError: one is not a positive whole number.
     """
     for word in arguments:
-        if not word.isascii() or not word.isdigit():
+        if not word.isascii() or not word.isdigit() or len(word) > JOB_ID_DIGITS_MAX:
             raise CommandError(f"Failure: '{word}' is not a job id; ids are whole numbers")
     return [int(word) for word in arguments]
 

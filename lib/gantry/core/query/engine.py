@@ -24,7 +24,7 @@ from gantry.core.query.sorting import nice_key
 from gantry.core.query.view import AnyInstance, View
 from gantry.protocols.codec import Json
 from gantry.protocols.errors import GenericError, OpPrereqError
-from gantry.protocols.identity import JobId, NodeUuid
+from gantry.protocols.identity import JobId, NodeUuid, job_id_of
 from gantry.protocols.jobs import Job
 from gantry.protocols.locks import LockState
 from gantry.protocols.objects.instance import Instance
@@ -224,8 +224,7 @@ def _jobs(query: Query, jobs: Mapping[JobId, Job], insides: Insides) -> Selectio
 
 
 def _job_id(value: Value) -> JobId:
-    if isinstance(value, int):
-        return JobId(value)
-    if value.isascii() and value.isdigit():
-        return JobId(int(value))
-    raise GenericError(f"{value!r} is not a job id")
+    job = value if isinstance(value, int) and abs(value) < 10**18 else job_id_of(value)
+    if job is None:
+        raise GenericError(f"{value!r:.80} is not a job id")
+    return JobId(job)

@@ -15,7 +15,7 @@ from gantry.core.query.plan import Plan
 from gantry.core.query.view import View
 from gantry.protocols.codec import Json
 from gantry.protocols.errors import OpPrereqError
-from gantry.protocols.identity import JobId
+from gantry.protocols.identity import JobId, job_id_of
 from gantry.protocols.jobs import Job
 from gantry.protocols.query import EVERYTHING, Filter, Query, Resource, any_of
 
@@ -75,9 +75,7 @@ def plan_jobs(
         OpPrereqError: a field does not exist.
         GenericError: an id is not a number.
     """
-    numbers = [
-        int(each) if isinstance(each, str) and each.isdigit() else each for each in ids or ()
-    ]
+    numbers = [each if isinstance(each, int) else job_id_of(each) or each for each in ids or ()]
     return _plan("job", fields, _named(("id",), numbers), view, jobs, insides)
 
 

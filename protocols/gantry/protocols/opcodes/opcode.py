@@ -18,6 +18,7 @@ from typing import ClassVar, Literal, cast
 
 from attrs import frozen
 
+from gantry.protocols.identity import job_id_of
 from gantry.protocols.values import Json, NonEmpty, NonNegative
 
 Dependency = tuple[int, tuple[Literal["canceled", "error", "success"], ...]]
@@ -71,8 +72,9 @@ def _with_numeric_id(dependency: Json) -> Json:
     """Read a job id that is given as decimal digits."""
     if isinstance(dependency, list) and dependency:
         job, *rest = cast("list[Json]", dependency)
-        if isinstance(job, str) and job.isascii() and job.isdigit():
-            return [int(job), *rest]
+        number = job_id_of(job) if isinstance(job, str) else None
+        if number is not None:
+            return [number, *rest]
     return dependency
 
 

@@ -108,7 +108,7 @@ class MachineFacts:
 
 def parse_version(text: str) -> str | None:
     """Find the version number in what ``qemu --version`` prints."""
-    found = re.search(r"version (\d+\.\d+(?:\.\d+)?)", text)
+    found = re.search(r"version ([0-9]{1,9}\.[0-9]{1,9}(?:\.[0-9]{1,9})?)", text)
     return found[1] if found else None
 
 
