@@ -140,7 +140,7 @@ async def _resolved(env: Environment, name: str, request: FoundingRequest) -> st
 
 async def _host_key(env: Environment) -> str:
     try:
-        words = (await env.files.read(env.paths.root / HOST_KEY)).decode().split()
+        words = (await env.files.read(env.paths.root / HOST_KEY)).decode(errors="replace").split()
     except (FileNotFoundError, PermissionError):
         return ""
     return words[1] if len(words) > 1 else ""

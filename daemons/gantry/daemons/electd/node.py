@@ -54,7 +54,7 @@ class OwnNode:
             raw = await self._env.files.read(self._env.paths.data / f"ssconf_{key}")
         except FileNotFoundError:
             return []
-        return raw.decode().split()
+        return raw.decode(errors="replace").split()
 
     async def leads(self) -> bool:
         """Whether the master daemons of this node lead both streams, with a lease."""

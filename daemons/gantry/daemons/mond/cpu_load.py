@@ -39,7 +39,7 @@ class CpuLoad(Collector):
 
     @override
     async def sample(self) -> None:
-        text = (await self._files.read(STAT)).decode()
+        text = (await self._files.read(STAT)).decode(errors="replace")
         busy = tuple(times.busy for times in parse_stat(text))
         now = trio.current_time()
         if self._samples and len(self._samples[-1][1]) != len(busy):

@@ -34,7 +34,7 @@ class DiskStatistics(Collector):
 
     @override
     async def data(self) -> Json:
-        text = (await self._files.read(DISKSTATS)).decode()
+        text = (await self._files.read(DISKSTATS)).decode(errors="replace")
         return [_rendered(stat) for stat in parse_diskstats(text)]
 
 

@@ -152,7 +152,7 @@ class Metrics:
         ]
 
     async def _read(self, path: Path) -> str:
-        return (await self.files.read(path)).decode()
+        return (await self.files.read(path)).decode(errors="replace")
 
     # --- instances
 

@@ -125,7 +125,11 @@ class AskedInstances(NodeInstances):
             text = await self._env.files.read(self._env.paths.data / HYPERVISORS_FILE)
         except FileNotFoundError:
             return ()
-        return tuple(name for name in text.decode().split() if name in get_args(HypervisorName))
+        return tuple(
+            name
+            for name in text.decode(errors="replace").split()
+            if name in get_args(HypervisorName)
+        )
 
     @override
     async def intended(self) -> tuple[Intended, ...]:

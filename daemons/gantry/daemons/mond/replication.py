@@ -81,7 +81,7 @@ class Replication:
             name = await self._env.files.read(self._env.paths.data / "ssconf_master_node")
         except FileNotFoundError:
             return False
-        return name.decode().strip() == self._env.node
+        return name.decode(errors="replace").strip() == self._env.node
 
 
 def markdown() -> str:

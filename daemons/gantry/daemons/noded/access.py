@@ -57,7 +57,7 @@ class Access:
         """Read the candidate list again."""
         path = paths.data / f"{FILE_PREFIX}{CANDIDATE_CERTS}"
         try:
-            text = (await files.read(path)).decode()
+            text = (await files.read(path)).decode(errors="replace")
         except FileNotFoundError:
             self.candidates = None
         else:

@@ -64,7 +64,7 @@ class ClusterFiles:
             text = await self._env.files.read(self._env.paths.data / f"{FILE_PREFIX}{key}")
         except FileNotFoundError:
             return None
-        return text.decode().removesuffix("\n")
+        return text.decode(errors="replace").removesuffix("\n")
 
     async def position(self) -> Position:
         """Return how new the values are that the node keeps."""

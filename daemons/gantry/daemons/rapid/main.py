@@ -87,7 +87,7 @@ async def _cluster_address(env: Environment) -> str | None:
         text = await env.files.read(env.paths.data / "ssconf_master_ip")
     except FileNotFoundError:
         return None
-    return text.decode().strip() or None
+    return text.decode(errors="replace").strip() or None
 
 
 async def _tls(env: Environment) -> ssl.SSLContext:

@@ -59,7 +59,7 @@ class Taps:
         """Decide how each NIC of an instance is connected; changes nothing."""
         if not spec.nics:
             return ()
-        status = (await self.environment.files.read(_STATUS)).decode()
+        status = (await self.environment.files.read(_STATUS)).decode(errors="replace")
         bridges = await self.bridges()
         return tuple(
             choose_backend(

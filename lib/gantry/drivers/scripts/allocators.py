@@ -91,7 +91,8 @@ class Allocators:
             text = f"instance allocator {program.name} ran longer than {DEADLINE_SECONDS:g} s"
             raise OpExecError(text) from None
         if ended.status != 0:
-            said = ended.output + await self.environment.files.read(errors)
+            read_part = self.environment.files.read_part
+            said = ended.output + await read_part(errors, 0, SHOWN_BYTES_MAX)
             shown = said[:SHOWN_BYTES_MAX].decode(errors="replace").strip()
             text = f"instance allocator {program.name} failed with status {ended.status}: {shown}"
             raise OpExecError(text)

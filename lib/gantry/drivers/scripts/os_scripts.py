@@ -10,12 +10,16 @@ from typing import Final
 import trio
 from attrs import frozen
 
+from gantry.drivers.file_sizes import tail_of
 from gantry.drivers.scripts.os_definitions import PARAMETERS_SINCE_API, OsDefinitions, api_version
 from gantry.drivers.scripts.os_variables import core_variables, instance_variables
 from gantry.protocols.runtime_types import InstanceSpec, OsDefinition, OsUnusable, ScriptFailed
 from gantry.runtime.environment import Environment
 
 LAST_LINES: Final = 20
+LAST_BYTES_MAX: Final = 16 * 1024
+"""Of a script's log, which may be of any length, the end is read for these lines."""
+
 SCRIPT_DEADLINE_SECONDS: Final = 86400.0
 """An installation may fetch a whole system; the job's cancellation ends it sooner."""
 
@@ -131,7 +135,8 @@ class OsScripts:
             problem = f"it was killed after {SCRIPT_DEADLINE_SECONDS:g} s"
             raise ScriptFailed(kind, subject, CANNOT_RUN, str(log), (problem,)) from None
         if status != 0:
-            text = (await self.environment.files.read(log)).decode(errors="replace")
+            env = self.environment
+            text = await tail_of(env.files, env.processes, log, LAST_BYTES_MAX)
             lines = tuple(text.splitlines()[-LAST_LINES:])
             raise ScriptFailed(kind, subject, status, str(log), lines)
         return log

@@ -33,7 +33,7 @@ class FileStorage(Storage):
         """Read what the node allows."""
         listed = environment.paths.etc / "file-storage-paths"
         try:
-            text = (await environment.files.read(listed)).decode()
+            text = (await environment.files.read(listed)).decode(errors="replace")
         except FileNotFoundError:
             return cls(environment, template, (DEFAULT_FOLDERS[template],))
         return cls(environment, template, parse_allowed(text))

@@ -37,6 +37,8 @@ LOOK_AGAIN_SECONDS: Final = 0.02
 """There is no event for a process that is not our child."""
 
 LOG_LINES: Final = 5
+LOG_BYTES_MAX: Final = 64 * 1024
+"""Of what QEMU has written since its start."""
 SERIAL_LOG_BYTES_MAX: Final = 16 * 1024 * 1024
 """At its next start, an instance's serial log that is longer moves aside, replacing the last."""
 
@@ -139,7 +141,7 @@ class Machines:
 
     async def _last_words(self, instance: str, since: int) -> str:
         log = self.files.log(instance)
-        data = (await self.environment.files.read(log))[since:]
+        data = await self.environment.files.read_part(log, since, LOG_BYTES_MAX)
         lines = data.decode(errors="replace").splitlines()
         return " | ".join(lines[-LOG_LINES:]) or f"it wrote nothing to {log}"
 

@@ -92,7 +92,8 @@ async def _migration_ended(events: trio.MemoryReceiveChannel[Event]) -> None:
         QmpGone: the process ended first.
     """
     async for event in events:
-        if event.name == "MIGRATION" and event.data.get("status") in MIGRATION_ENDS:
+        status = event.data.get("status")
+        if event.name == "MIGRATION" and isinstance(status, str) and status in MIGRATION_ENDS:
             return
     raise QmpGone("QEMU ended during the migration")
 
