@@ -13,7 +13,7 @@ from typing import Final
 
 from attrs import field, frozen
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -76,10 +76,10 @@ class SigningRequest:
         """
         key = serialization.load_pem_private_key(self.key_pem, None)
         try:
-            certificate = x509.load_pem_x509_certificate(certificate_pem)
-        except ValueError as error:
+            theirs = x509.load_pem_x509_certificate(certificate_pem).public_key()
+        except (ValueError, UnsupportedAlgorithm) as error:
             raise BadSigningRequest(f"the authority sent no certificate: {error}") from error
-        if certificate.public_key() != key.public_key():
+        if theirs != key.public_key():
             raise BadSigningRequest("the authority's certificate is for another key")
         return Credential(certificate_pem, self.key_pem)
 
@@ -145,7 +145,7 @@ def sign_request(
     try:
         request = x509.load_pem_x509_csr(request_pem)
         key, sound = request.public_key(), request.is_signature_valid
-    except (ValueError, InvalidSignature) as error:
+    except (ValueError, InvalidSignature, UnsupportedAlgorithm) as error:
         raise BadSigningRequest(f"not a signing request: {error}") from error
     if not sound:
         raise BadSigningRequest("the signing request is not signed by its own key")

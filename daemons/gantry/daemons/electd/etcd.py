@@ -6,6 +6,7 @@ See etcd's manual, "gRPC gateway": keys and values are base64, and 64-bit number
 from __future__ import annotations
 
 import base64
+import re
 import ssl
 from collections.abc import Mapping
 from typing import Final
@@ -53,7 +54,7 @@ class Office:
             return None
         match found[0]:
             case {"value": str() as value}:
-                return base64.b64decode(value).decode(errors="replace")
+                return _decoded(value)
             case _:
                 return ""
 
@@ -90,7 +91,7 @@ class Office:
             return await self._take_over()
         answer = await self._ask("/v3/lease/keepalive", {"ID": self._lease})
         result = answer.get("result")
-        alive = isinstance(result, dict) and int(str(result.get("TTL") or 0)) > 0
+        alive = isinstance(result, dict) and _is_positive(result.get("TTL"))
         if not alive:
             self._lease = None
         return alive
@@ -176,3 +177,15 @@ class Office:
 
 def _encoded(text: str) -> str:
     return base64.b64encode(text.encode()).decode("ascii")
+
+
+def _decoded(value: str) -> str:
+    try:
+        return base64.b64decode(value).decode(errors="replace")
+    except ValueError as error:
+        raise EtcdFailed(f"etcd holds what is no base 64: {error}") from None
+
+
+def _is_positive(number: Json) -> bool:
+    """Whether it is a number above 0, which etcd writes as a string."""
+    return re.fullmatch("0*[1-9][0-9]{0,18}", str(number)) is not None

@@ -86,13 +86,14 @@ class JoinService(Join):
 
     @override
     async def admit(self, node: str, address: str, secret: str, request_pem: str) -> Admission:
-        authority = await self._authority()
-        subject = NodeSubject(await self._uuid(node), node, _checked(address))
+        authority, address = await self._authority(), _checked(address)
         async with self._lock:
             redeemed = redeem(await self._tokens(), secret, node, self._env.clock.now())
             if isinstance(redeemed, TokenRefused):
                 LOG.warning("join refused", node=node, address=address, reason=redeemed.reason)
                 raise JoinRefused(redeemed.sentence())
+            # Reads the configuration, which is dear: only for whoever was invited.
+            subject = NodeSubject(await self._uuid(node), node, address)
             certificate = self._signed(authority, request_pem, subject)
             # Used up before it is answered: a lost answer costs a new token, never a second node.
             await self._store(redeemed.store)
@@ -152,7 +153,9 @@ class JoinService(Join):
         data = self._env.paths.data
         names = [n for n in await self._env.files.list(data) if n.startswith(FILE_PREFIX)]
         return {
-            name.removeprefix(FILE_PREFIX): (await self._read(name)).decode().removesuffix("\n")
+            name.removeprefix(FILE_PREFIX): (await self._read(name))
+            .decode(errors="replace")
+            .removesuffix("\n")
             for name in names
         }
 

@@ -75,11 +75,12 @@ class ClusterAddress:
 
     async def _around(self, path: str, address: MasterAddress, verb: Verb) -> None:
         """Do it between its hooks; a hook before it may refuse."""
+        is_loopback = _is_loopback(address)
         for failed in await self._run_hooks(path, "pre", address):
             raise StepFailed(f"hook {failed} refuses to {verb} the cluster's address")
         if address.external_script:
             await self._run_script(address, verb)
-        elif not ipaddress.ip_address(address.address).is_loopback:
+        elif not is_loopback:
             # All of 127.0.0.0/8 is the machine's own already.
             await self._set(address, verb)
         for failed in await self._run_hooks(path, "post", address):
@@ -146,3 +147,15 @@ def _variables(address: MasterAddress) -> dict[str, str]:
         "MASTER_NETMASK": str(address.netmask),
         "CLUSTER_IP_VERSION": str(address.ip_version),
     }
+
+
+def _is_loopback(address: MasterAddress) -> bool:
+    """Whether it is one that every machine has already.
+
+    Raises:
+        StepFailed: it is no IP address.
+    """
+    try:
+        return ipaddress.ip_address(address.address).is_loopback
+    except ValueError as error:
+        raise StepFailed(f"the cluster's address can not be brought up or down: {error}") from None

@@ -122,7 +122,9 @@ class ConfdView:
         view = cls(dict(packed.head), cluster, packed.order, {p: {} for p in PLACES.values()})
         for kind, forms in packed.forms.items():
             for form in forms.splitlines():
-                value = cast("dict[str, Json]", from_bytes(form))
+                value = from_bytes(form)
+                if not isinstance(value, dict):
+                    raise Malformed(f"{PLACES[kind]}: expected objects, got {type(value).__name__}")
                 view._put(kind, str(value.get("uuid")), value, form)
         return view
 

@@ -21,7 +21,7 @@ from gantry.core.config.claims import (
     ref,
     references_of,
 )
-from gantry.protocols.codec import Json
+from gantry.protocols.codec import Json, Malformed
 from gantry.protocols.config_records import FIRST_EPOCH
 from gantry.protocols.identity import Attempt, Epoch, JobId, Key
 from gantry.protocols.objects.cluster import Cluster
@@ -55,6 +55,10 @@ _CLASSES: Final[dict[ObjectKind, type[Stored]]] = {
     "network": Network,
     "filter": FilterRule,
     "leftover": Leftover,
+}
+_FORTHCOMING_CLASSES: Final[dict[ObjectKind, type[Stored]]] = {
+    "instance": ForthcomingInstance,
+    "disk": ForthcomingDisk,
 }
 
 Objects = Map[str, Stored]
@@ -209,7 +213,13 @@ def with_object(configuration: Configuration, stored: Stored) -> Configuration:
 
 
 def without_object(configuration: Configuration, target: Ref) -> Configuration:
-    """Return the configuration without an object; indexes are not touched."""
+    """Return the configuration without an object; indexes are not touched.
+
+    Raises:
+        gantry.protocols.codec.Malformed: there is no configuration without it.
+    """
+    if target.kind not in _MAPS:
+        raise Malformed(f"a {target.kind} can not be removed")
     for name in _MAPS[target.kind]:
         objects: Objects = getattr(configuration, name)
         if target.uuid in objects:
@@ -228,10 +238,9 @@ def load_stored(kind: ObjectKind, value: Json) -> Stored:
     Raises:
         gantry.protocols.codec.Malformed: it does not fit.
     """
-    cls = _CLASSES[kind]
-    if isinstance(value, dict) and value.get("forthcoming") is True:
-        cls = ForthcomingInstance if kind == "instance" else ForthcomingDisk
-    return load_object(cls, value)
+    is_forthcoming = isinstance(value, dict) and value.get("forthcoming") is True
+    classes = _FORTHCOMING_CLASSES if is_forthcoming and kind in _FORTHCOMING_CLASSES else _CLASSES
+    return load_object(classes[kind], value)
 
 
 def follow(

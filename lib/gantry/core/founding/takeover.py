@@ -9,6 +9,7 @@ from attrs import evolve
 
 from gantry.core.config.state import State
 from gantry.core.config.verify import verify
+from gantry.core.ssconf import ssconf_values
 from gantry.protocols.codec import Malformed, from_bytes
 from gantry.protocols.config_records import SOURCE_KEY, Source, dump_source
 from gantry.protocols.errors import GantryError
@@ -20,6 +21,7 @@ from gantry.protocols.objects.configuration import (
     load_configuration,
 )
 from gantry.protocols.objects.node import Node
+from gantry.protocols.parameters.parameter_set import BadParameter
 from gantry.protocols.wconfd import Invariant
 
 FATAL: Final = frozenset(
@@ -106,6 +108,10 @@ def check_rules(configuration: Configuration) -> tuple[Invariant, ...]:
     if fatal:
         text = "\n".join(("the configuration is broken; mend it with Ganeti first:", *told(fatal)))
         raise TakeoverRefused(text)
+    try:
+        ssconf_values(configuration)
+    except BadParameter as error:
+        raise TakeoverRefused(f"the configuration is broken; mend it first: {error}") from error
     return broken
 
 

@@ -12,8 +12,10 @@ from attrs import frozen
 
 from gantry.core.config.claims import Claim, Space
 from gantry.core.config.reservations import Reservations
+from gantry.core.locking.names import level_of
 from gantry.core.locking.waiting import Locks, restored
-from gantry.protocols.codec import Json, dump, load
+from gantry.protocols.codec import Json, Malformed, dump, load
+from gantry.protocols.errors import BadCall
 from gantry.protocols.identity import Attempt, JobId
 from gantry.protocols.locks import Held, LockName, LockOwner, Mode
 
@@ -102,7 +104,14 @@ def load_record(payload: Json) -> HoldingsRecord:
     Raises:
         gantry.protocols.codec.Malformed: it does not have the form of one.
     """
-    return load(HoldingsRecord, payload)
+    record = load(HoldingsRecord, payload)
+    for holds in record.jobs:
+        for held in holds.locks:
+            try:
+                level_of(held.name)
+            except BadCall as error:
+                raise Malformed(f"job {holds.job}: {error}") from None
+    return record
 
 
 def ganeti_form(locks: Locks) -> Json:

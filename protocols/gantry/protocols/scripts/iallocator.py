@@ -151,7 +151,7 @@ def nodes_of(answer: Answer, count: int) -> tuple[str, ...]:
         case list(names) if len(names) == count and all(isinstance(name, str) for name in names):
             return tuple(str(name) for name in names)
         case other:
-            raise Malformed(f"an allocator was asked for {count} nodes and answered {other!r}")
+            raise Malformed(f"an allocator was asked for {count} nodes and answered {other!r:.200}")
 
 
 @frozen
@@ -174,11 +174,17 @@ def evacuation_of(answer: Answer) -> Evacuation:
         case [list(), list(failed), list(jobs)]:
             pass
         case other:
-            raise Malformed(f"an allocator answered {other!r} when asked how to evacuate")
+            raise Malformed(f"an allocator answered {other!r:.200} when asked how to evacuate")
     for job in jobs:
         if not isinstance(job, list) or not all(isinstance(each, dict) for each in job):
-            raise Malformed(f"a job is a list of opcodes, not {job!r}")
-    reasons = {str(each[0]): str(each[1]) for each in failed if isinstance(each, list)}
+            raise Malformed(f"a job is a list of opcodes, not {job!r:.200}")
+    reasons: dict[str, str] = {}
+    for each in failed:
+        match each:
+            case [str(name), reason]:
+                reasons[name] = str(reason)
+            case _:
+                raise Malformed(f"what failed is an instance and a reason, not {each!r:.200}")
     return Evacuation(reasons, tuple(tuple(job) for job in jobs))
 
 
