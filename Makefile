@@ -59,13 +59,19 @@ check-static: $(READY)
 
 .PHONY: test
 test: apt $(READY) check-static ## set everything up and run everything; says its time budget
-	@$(PYTEST) -q -n 2 $(FAST_TESTS) tests/simulation
+	@$(PYTEST) -q -n 2 $(FAST_TESTS) tests/hostile tests/simulation
 	@$(PYTEST) --time-budget $(REAL_TESTS)
 
 .PHONY: simulate
 simulate: $(READY) ## break clusters in memory: SEEDS=100 from FIRST_SEED=1, for MINUTES=10
 	@$(PYTHON) -m tests.simulation --seeds $(or $(SEEDS),100) --minutes $(or $(MINUTES),10) \
 		--first-seed $(or $(FIRST_SEED),1)
+
+.PHONY: fuzz
+fuzz: $(READY) ## look for hostile input at every door, or at DOOR=name, for MINUTES=10
+	@$(PYTHON) -c "import atheris" 2>/dev/null || $(PYTHON) -m pip install --quiet \
+		--disable-pip-version-check --constraint .ci/constraints.txt --editable '.[fuzz]'
+	@nice -n 19 $(PYTHON) -m tests.hostile --minutes $(or $(MINUTES),10) $(addprefix --door ,$(DOOR))
 
 .PHONY: chaos
 chaos: apt $(READY) ## break a real cluster for MINUTES=30, with the disasters of SEED=1, HYPERVISOR=kvm or fake

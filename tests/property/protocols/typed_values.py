@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
+from enum import Enum
+from functools import cache, partial
 from types import NoneType, UnionType
 from typing import (
     Annotated,
@@ -20,6 +21,7 @@ from typing import (
 )
 
 import attrs
+from hypothesis import reject
 from hypothesis import strategies as st
 from immutables import Map
 
@@ -67,6 +69,8 @@ def _values(hint: Any) -> st.SearchStrategy[Any]:  # noqa: ANN401 - a hint is an
         return SCALARS[hint]
     if isinstance(hint, NewType):
         return _values(hint.__supertype__)
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return st.sampled_from(hint)
     origin = get_origin(hint)
     if origin in GENERICS:
         return GENERICS[origin](*get_args(hint))
@@ -85,7 +89,15 @@ def _build(cls: Any) -> st.SearchStrategy[Any]:  # noqa: ANN401 - a hint is any 
     fields = {each.name: _values(hints[each.name]) for each in attrs.fields(cls)}
     if issubclass(cls, ConfigObject):
         fields[EXTRA] = UNKNOWN_KEYS
-    return st.builds(cls, **fields)
+    return st.builds(partial(_proper, cls), **fields)
+
+
+def _proper(cls: type[T], **fields: object) -> T:
+    """Make an object, unless its own validators object."""
+    try:
+        return cls(**fields)
+    except ValueError:
+        reject()
 
 
 def disks(depth: int) -> st.SearchStrategy[Disk]:
