@@ -77,9 +77,10 @@ class AttemptBegun:
 
 @frozen
 class ProcessStarted:
-    """The attempt's process exists; committed before it is given its work.
+    """The attempt's process exists and has its work; committed with what it says first.
 
-    So an attempt without this record has done nothing, whatever became of its process.
+    So an attempt without this record has changed nothing, whatever became of its process: before
+    its first change it waits until what it said is committed.
     """
 
     job: JobId

@@ -17,7 +17,7 @@ import trio
 from attrs import define, field, frozen
 
 from gantry.core.queue.fold import replay, replay_archiving
-from gantry.core.queue.happenings import Answer, Effect, Happening, Rules, Tick
+from gantry.core.queue.happenings import Answer, Effect, Happening, Rules, Step, Tick
 from gantry.core.queue.machine import step
 from gantry.core.queue.snapshot import restore, take
 from gantry.core.queue.state import Queue
@@ -273,11 +273,11 @@ class QueueStore:
             nursery.start_soon(self._try_again)
             task_status.started()
 
-    async def do(self, event: Happening, *, patient: bool = False) -> Answer:
-        """Decide about an event and wait until the decision counts.
+    async def do(self, *events: Happening, patient: bool = False) -> Answer:
+        """Decide about events, together, and wait until the decision counts.
 
         Args:
-            event: what has happened, or is wanted.
+            events: what has happened, or is wanted; the answer is to the last one.
             patient: wait as long as it takes for a majority of the voters, and do not give up.
 
         Raises:
@@ -287,7 +287,7 @@ class QueueStore:
         patience = math.inf if patient else LEASE_PATIENCE_SECONDS
         if self.log is not None and not await self.log.leased(patience):
             raise GenericError(NoLease().sentence())
-        decision = self._decide(event)
+        decision = self._decide(*events)
         while not decision.done.is_set():
             lost = self._lease_lost
             await self._done_or(decision, lost)
@@ -320,17 +320,18 @@ class QueueStore:
         self.rules = rules
         self._decide(Tick(self.now()))
 
-    def _decide(self, event: Happening) -> _Decision:
-        before = self.head
-        taken = step(before, event, self.rules)
-        steps = [taken]
-        if _may_schedule(before, taken.queue):
-            steps.append(step(taken.queue, Tick(self.now()), self.rules))
+    def _decide(self, *events: Happening) -> _Decision:
+        queue, answer, steps = self.head, None, list[Step]()
+        for event in events:
+            steps.append(step(queue, event, self.rules))
+            queue, answer = steps[-1].queue, steps[-1].answer
+        if _may_schedule(self.head, queue):
+            steps.append(step(queue, Tick(self.now()), self.rules))
         decision = _Decision(
             steps[-1].queue,
             tuple(record for each in steps for record in each.records),
             tuple(effect for each in steps for effect in each.effects),
-            taken.answer,
+            answer,
         )
         self.head = decision.queue
         # What the journal held at the start may have decided it: until that counts, this does not.

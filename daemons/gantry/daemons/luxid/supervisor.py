@@ -94,8 +94,8 @@ class Attended:
     kill: bool = False
     is_new: bool = False
     """Whether the attempt was just begun, so that its process can not have its work yet."""
-    noted: trio.Event = field(factory=trio.Event)
-    """Set when it is durable that there is a process; it gets no work before."""
+    noted: bool = False
+    """Whether the queue knows of the process; it is told with what the process says first."""
 
 
 @define
@@ -253,11 +253,11 @@ class Supervisor:
         entry = self.store.committed.entry(job)
         return entry is None or entry.closed
 
-    async def _commit(self, event: Happening) -> None:
+    async def _commit(self, *events: Happening) -> None:
         """Have the queue decide, however long the journal can not be written."""
         while True:
             try:
-                await self.store.do(event, patient=True)
+                await self.store.do(*events, patient=True)
             except GenericError as error:
                 LOG.error("waiting for the disk", reason=str(error))
                 await trio.sleep(DISK_RETRY_SECONDS)
@@ -294,7 +294,7 @@ class Supervisor:
         if child is None:
             LOG.warning("a job's process is gone", job=job, attempt=attempt)
             del self._attended[job]
-            await self._end(job, attempt)
+            await self._end(attended)
             return
         LOG.info("adopted", job=job, attempt=attempt, pid=child.pid)
         attended.child = child
@@ -332,7 +332,6 @@ class Supervisor:
         job, attempt = attended.job, attended.attempt
         if attended.kill:
             child.kill()
-        self._soon(lambda: self._note(attended, child))
         try:
             while self._current(job, attempt) is not None:
                 try:
@@ -351,10 +350,14 @@ class Supervisor:
                 if self._is_over(job):
                     await self._remove_files(job)
 
-    async def _note(self, attended: Attended, child: Child) -> None:
-        """Make it durable that there is a process, while it is being connected to."""
-        await self._commit(Started(attended.job, attended.attempt, child.pid))
-        attended.noted.set()
+    async def _note(self, attended: Attended, happening: Happening) -> None:
+        """Commit what was heard of a process, which the queue may not know of yet."""
+        child = attended.child
+        if attended.noted or attended.is_new or child is None:  # new: it can not have its work
+            await self._commit(happening)
+        else:
+            attended.noted = True
+            await self._commit(Started(attended.job, attended.attempt, child.pid), happening)
 
     async def _converse(self, attended: Attended) -> None:
         """Give a process its work and commit what it says, until it leaves."""
@@ -372,7 +375,7 @@ class Supervisor:
                 if said:
                     after = said[-1].number
                     self.at_work.hear(job, said)
-                    await self._commit(Reported(job, attempt, said, self.store.now()))
+                    await self._note(attended, Reported(job, attempt, said, self.store.now()))
             with trio.move_on_after(LEAVE_SECONDS_MAX):
                 await remote.events(after)  # until it has heard that it may leave
 
@@ -411,7 +414,6 @@ class Supervisor:
             epoch = await self.mirror.named()
             secrets = self.secrets.get(entry.id, ())
             work = assignment(entry, epoch, secrets)
-            await attended.noted.wait()
             await remote.assign(evolve(work, warnings=warnings(self.store, self.mirror)))
         elif known != (attended.job, attended.attempt) and attended.child is not None:
             attended.child.kill()
@@ -430,17 +432,18 @@ class Supervisor:
         """Make sure that a process is dead, and have the queue decide what follows."""
         child.kill()
         await child.ended()
-        await attended.noted.wait()
         LOG.warning("died", job=attended.job, attempt=attended.attempt, pid=child.pid)
-        await self._end(attended.job, attended.attempt)
+        await self._end(attended)
 
-    async def _end(self, job: JobId, attempt: Attempt) -> None:
+    async def _end(self, attended: Attended) -> None:
         """Have the queue decide what follows from the end of a process."""
+        job, attempt = attended.job, attended.attempt
         try:
             left = int(await self.env.files.read(self.env.paths.farewell(job)))
         except (FileNotFoundError, ValueError):
             left = NO_ATTEMPT
-        await self._commit(Died(job, attempt, self.store.now(), blameless=left == attempt))
+        blameless = left == attempt
+        await self._note(attended, Died(job, attempt, self.store.now(), blameless=blameless))
 
     async def _see_off(self, child: Child) -> None:
         """Watch a process leave whose job is over; kill it if it stays."""

@@ -204,6 +204,33 @@ async def test_a_job_whose_process_dies_goes_on_three_times_and_is_undone_then(
         assert await client.status(1) == "success"
 
 
+async def test_a_process_that_dies_before_it_says_anything_had_its_work_all_the_same(
+    tmp_path: Path,
+) -> None:
+    async with bench(tmp_path) as world, world.running() as client:
+        await client.call("SubmitJob", [delay()])
+        for attempt in range(1, DEATHS_MAX + 1):
+            process = await world.launcher.process(1, attempt)
+            await process.assigned.wait()
+            process.child.kill()
+        last = await world.launcher.process(1, DEATHS_MAX + 1)
+        await last.assigned.wait()
+        assert last.work is not None
+        assert last.work.mode == "roll back"
+        await last.finish()
+
+
+async def test_that_there_is_a_process_is_written_with_what_it_says_first(tmp_path: Path) -> None:
+    async with bench(tmp_path) as world, world.running() as client:
+        await client.call("SubmitJob", [delay()])
+        process = await world.launcher.process(1)
+        await process.assigned.wait()
+        assert b"ProcessStarted" not in await world.files.read(journal_path(world.env))
+        await process.run()
+        assert b"ProcessStarted" in await world.files.read(journal_path(world.env))
+        await process.finish()
+
+
 async def test_a_process_that_leaves_for_the_lease_is_no_death(tmp_path: Path) -> None:
     async with bench(tmp_path) as world, world.running() as client:
         await client.call("SubmitJob", [delay()])
