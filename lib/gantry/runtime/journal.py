@@ -264,14 +264,22 @@ class Journal:
                 await self._work.wait()
                 await self._write_waiting()
         finally:
-            # Not bounded: a disk that never answers can not be waited for with a deadline anyway,
-            # since its system call can not be interrupted.
-            with trio.CancelScope(shield=True):
-                try:
-                    await self._write_waiting()
-                finally:
-                    self._closed = True
-                    await self._close()
+            await self.aclose()
+
+    async def flush(self) -> None:
+        """Write what was submitted, without :meth:`run`: for whoever is alone with a journal."""
+        await self._write_waiting()
+
+    async def aclose(self) -> None:
+        """Write what is still in line and close."""
+        # Not bounded: a disk that never answers can not be waited for with a deadline anyway,
+        # since its system call can not be interrupted.
+        with trio.CancelScope(shield=True):
+            try:
+                await self._write_waiting()
+            finally:
+                self._closed = True
+                await self._close()
 
     async def start_over(self, after: Index) -> None:
         """Forget the records up to ``after``, which a durable snapshot holds now.

@@ -1,11 +1,12 @@
-"""Nurseries: their lone exceptions come out as they are, and an event may end them."""
+"""Nurseries whose lone exceptions come out as they are."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
 
 import trio
+from typing_extensions import override
 
 
 def only(group: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -16,21 +17,35 @@ def only(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return inner
 
 
-@asynccontextmanager
-async def open_plain_nursery() -> AsyncIterator[trio.Nursery]:
+class _PlainNursery(AbstractAsyncContextManager[trio.Nursery]):
+    """See :func:`open_plain_nursery`; no generator, since jobs pay for each."""
+
+    __slots__ = ("_manager",)
+
+    def __init__(self) -> None:
+        self._manager = trio.open_nursery()
+
+    @override
+    async def __aenter__(self) -> trio.Nursery:
+        return await self._manager.__aenter__()
+
+    @override
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        raised: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        try:
+            return await self._manager.__aexit__(kind, raised, traceback)
+        except BaseExceptionGroup as group:
+            raise only(group) from None
+
+
+def open_plain_nursery() -> AbstractAsyncContextManager[trio.Nursery]:
     """Open a nursery for code whose callers expect plain exceptions.
 
     What goes wrong in the body or in one task comes out unwrapped; several failures at once
     still come out as a group.
     """
-    try:
-        async with trio.open_nursery() as nursery:
-            yield nursery
-    except BaseExceptionGroup as group:
-        raise only(group) from None
-
-
-async def cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:
-    """Cancel a scope as soon as an event is set; a task of the nursery that is to end then."""
-    await event.wait()
-    scope.cancel()
+    return _PlainNursery()

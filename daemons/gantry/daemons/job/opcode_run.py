@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-import trio
 from attrs import define, field, frozen
 
 from gantry.core.queue.outline import outline
@@ -22,7 +21,7 @@ from gantry.protocols.opcodes.opcode import Opcode
 from gantry.protocols.steps import Holds, Plan, TurnedBack
 from gantry.protocols.wconfd import Selection
 from gantry.runtime.logs import Log
-from gantry.runtime.nursery import cancel_when, open_plain_nursery
+from gantry.runtime.stop import Stop
 
 CANCELLED_TEXT: Final = "Job canceled by request"
 
@@ -56,7 +55,7 @@ class OpcodeRun:
     locks: LockTaker
     stepper: Stepper
     outbox: Outbox
-    cancelled: trio.Event
+    cancelled: Stop
     _acting: bool = field(default=False, init=False)
 
     @property
@@ -102,19 +101,17 @@ class OpcodeRun:
 
     async def _prepare(self, intent: Intent) -> Plan:
         """Take the locks, check and plan; a cancel ends it at any moment."""
-        plans: list[Plan] = []
-        async with open_plain_nursery() as nursery:
-            nursery.start_soon(cancel_when, self.cancelled, nursery.cancel_scope)
+        plan: Plan | None = None
+        with self.cancelled.ends():
             opcode, operation = intent.opcode, intent.operation
             await self.locks.take(lambda: operation.locks(opcode, self.world))
             self._pass_through("running")
-            plan = await operation.plan(opcode, self.world)
-            await self._check_clean(plan)
-            plans.append(plan)
-            nursery.cancel_scope.cancel()
-        if not plans:
+            made = await operation.plan(opcode, self.world)
+            await self._check_clean(made)
+            plan = made
+        if plan is None:
             raise Cancelled
-        return plans[0]
+        return plan
 
     async def _check_clean(self, plan: Plan) -> None:
         """Refuse a plan that uses an object on a node that still has a part of it left over."""

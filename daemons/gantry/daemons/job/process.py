@@ -24,6 +24,7 @@ from gantry.protocols.jobs import Choice
 from gantry.protocols.steps import Decided
 from gantry.runtime import logs
 from gantry.runtime.gate import Gate, open_gate
+from gantry.runtime.stop import Stop
 
 
 @define
@@ -34,7 +35,7 @@ class JobServer:
     outbox: Outbox = field(factory=Outbox)
     replies: Replies[Key, Submissions] = field(factory=Replies)
     decisions: Replies[Question, Choice] = field(factory=Replies)
-    cancelled: trio.Event = field(factory=trio.Event)
+    cancelled: Stop = field(factory=Stop)
     going: Gate = field(factory=open_gate)
     """Closed while the job is to stand still before its next step."""
     priority: int = 0

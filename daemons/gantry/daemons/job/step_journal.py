@@ -8,7 +8,7 @@ the file when the job is over, since the process may die just before it could.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Final
 
 import trio
@@ -18,7 +18,7 @@ from gantry.protocols.identity import Epoch, JobId
 from gantry.protocols.records import came_to_nothing
 from gantry.protocols.steps import StepRecord, dump_record, load_record
 from gantry.runtime.environment import Environment
-from gantry.runtime.journal import AppendFailed, Durable, Failed, Journal, Settled
+from gantry.runtime.journal import AppendFailed, Durable, Failed, Journal
 from gantry.runtime.nursery import open_plain_nursery
 
 BEHIND_SECONDS: Final = 0.5
@@ -54,7 +54,7 @@ class StepJournal:
             self._noted = trio.Event()
             await trio.sleep(BEHIND_SECONDS)
             if self._written < len(self.known):
-                self._submit(lambda _: None)
+                await self._write()
 
     async def add(self, *records: StepRecord) -> None:
         """Make records durable, and all that were noted before.
@@ -62,28 +62,20 @@ class StepJournal:
         Raises:
             gantry.runtime.journal.AppendFailed: no space, or a broken disk.
         """
-        outcomes: list[Durable | Failed] = []
-        over = trio.Event()
-
-        def settled(outcome: Durable | Failed) -> None:
-            outcomes.append(outcome)
-            over.set()
-
         self.known.extend(records)
-        self._submit(settled)
-        await over.wait()
-        if isinstance(outcomes[0], Failed):
-            raise AppendFailed(outcomes[0].reason)
+        outcome = await self._write()
+        if isinstance(outcome, Failed):
+            raise AppendFailed(outcome.reason)
 
-    def _submit(self, then: Settled) -> None:
+    async def _write(self) -> Durable | Failed:
         first, self._written = self._written, len(self.known)
-
-        def settled(outcome: Durable | Failed) -> None:
-            if isinstance(outcome, Failed):  # so the next flush has them in it, in their order
-                self._written = min(self._written, first)
-            then(outcome)
-
-        self._journal.submit([dump_record(record) for record in self.known[first:]], settled)
+        outcomes: list[Durable | Failed] = []
+        lines = [dump_record(record) for record in self.known[first:]]
+        self._journal.submit(lines, outcomes.append)
+        await self._journal.flush()
+        if isinstance(outcomes[0], Failed):  # so the next flush has them in it, in their order
+            self._written = min(self._written, first)
+        return outcomes[0]
 
 
 @asynccontextmanager
@@ -96,8 +88,7 @@ async def opened(
         gantry.protocols.records.CorruptRecord: the file is damaged.
     """
     journal, found = await _open(env, job, epoch)
-    async with open_plain_nursery() as nursery:
-        await nursery.start(journal.run)
+    async with aclosing(journal), open_plain_nursery() as nursery:
         unheard = [record for record in found if record not in committed]
         opened_journal = StepJournal(journal, found, bool(found or not committed), unheard)
         nursery.start_soon(opened_journal.write_behind)

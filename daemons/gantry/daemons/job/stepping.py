@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 import trio
@@ -39,7 +40,8 @@ from gantry.protocols.steps import (
 )
 from gantry.runtime.gate import Gate
 from gantry.runtime.logs import Log
-from gantry.runtime.nursery import cancel_when, open_plain_nursery
+from gantry.runtime.nursery import open_plain_nursery
+from gantry.runtime.stop import Stop
 
 UNDO_REFUSALS_MAX: Final = 3
 """An undo that its node refuses this often becomes a left-over."""
@@ -77,14 +79,12 @@ class Aborted(Exception):
     """A person was asked and has decided that the job is undone; the text says what was asked."""
 
 
-async def passed_or(gate: Gate, event: trio.Event) -> None:
-    """Wait until a gate is open or an event is set."""
-    if gate.is_open or event.is_set():
+async def passed_or(gate: Gate, stop: Stop) -> None:
+    """Wait until a gate is open or a stop is set."""
+    if gate.is_open or stop.is_set():
         return
-    async with open_plain_nursery() as nursery:
-        nursery.start_soon(cancel_when, event, nursery.cancel_scope)
+    with stop.ends():
         await gate.passed()
-        nursery.cancel_scope.cancel()
 
 
 @frozen
@@ -106,7 +106,7 @@ class Stepper:
     outbox: Outbox
     performer: Performer
     decisions: Replies[Question, Choice]
-    cancelled: trio.Event
+    cancelled: Stop
     permit: Gate
     """Closed while nobody may act: the job stops before its next step."""
     going: Gate
@@ -212,16 +212,13 @@ class Stepper:
             asked = Asked(self.opcode, step, question, self.performer.now())
             self.performer.say(f"waiting for a decision (gnt-job decide): {question}")
             await self.record(asked)
-        choices: list[Choice] = []
-        async with open_plain_nursery() as nursery:
-            nursery.start_soon(cancel_when, self.cancelled, nursery.cancel_scope)
-            waited = Question(self.opcode, step, asked.at)
-            choices.append(await self.decisions.wait(waited))
-            nursery.cancel_scope.cancel()
-        if not choices:
+        choice: Choice | None = None
+        with self.cancelled.ends():
+            choice = await self.decisions.wait(Question(self.opcode, step, asked.at))
+        if choice is None:
             raise Cancelled
-        self.journal.note(Decided(self.opcode, step, choices[0], asked.at))
-        return choices[0]
+        self.journal.note(Decided(self.opcode, step, choice, asked.at))
+        return choice
 
     async def _do(self, plan: Plan, number: int, step: Step, *, redo: bool) -> None:
         begun_before = number in self.progress().started
@@ -290,8 +287,8 @@ class Stepper:
             return await self.performer.perform(number, step, redo=redo)
         results: list[Json] = []
         async with open_plain_nursery() as nursery:
-            nursery.start_soon(self._break_off, plan, number, step, nursery.cancel_scope)
-            with suppress(Abandoned):
+            breaking = partial(self._break_off, plan, number, step, nursery.cancel_scope)
+            with suppress(Abandoned), self.cancelled.does(lambda: nursery.start_soon(breaking)):
                 results.append(await self.performer.perform(number, step, redo=redo))
             nursery.cancel_scope.cancel()
         if not results:
@@ -317,7 +314,6 @@ class Stepper:
         A node that does not answer is not waited for any longer, unless nothing may be undone
         before it does.
         """
-        await self.cancelled.wait()
         if self.progress().past_return:
             return
         if isinstance(step.do, Delay):

@@ -80,7 +80,7 @@ class Work:
             await self.server.outbox.until_committed(ended)
         await self._forget_keys(nodes_of(journal.known))
 
-    async def _forget_keys(self, nodes: Iterable[NodeUuid]) -> None:
+    async def _forget_keys(self, nodes: frozenset[NodeUuid]) -> None:
         """Let the nodes drop what they remember of this job: nobody will repeat its calls."""
         job = self.assignment.job
 
@@ -88,6 +88,8 @@ class Work:
             with suppress(GanetiError, ServiceError, ConnectionLost):  # then it remembers longer
                 await self.nodes.ask(node, lambda n: n.forget_keys(job), FORGET_SECONDS_MAX)
 
+        if not nodes:
+            return
         with trio.move_on_after(FORGET_SECONDS_MAX):
             async with open_plain_nursery() as nursery:
                 for node in sorted(nodes):
