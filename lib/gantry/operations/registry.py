@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
+from functools import cache
 from typing import Final, cast
 
 from gantry.operations.operation import AnyOperation
@@ -93,4 +94,7 @@ def operation(op_id: str) -> AnyOperation:
         OpPrereqError: there is none.
     """
     check_available(op_id)
-    return cast(AnyOperation, importlib.import_module(OPERATIONS[op_id]).OPERATION)
+    return cast(AnyOperation, _module(OPERATIONS[op_id]).OPERATION)
+
+
+_module: Final = cache(importlib.import_module)

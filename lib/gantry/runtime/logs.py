@@ -101,12 +101,25 @@ def is_debugging() -> bool:
     return logging.getLogger().isEnabledFor(logging.DEBUG)
 
 
-def set_up(file: Path | None, *, debug: bool, opens_late: bool = False) -> None:
+def set_up(file: Path | None, *, debug: bool) -> None:
     """Send this process's logs to a file, or to standard error.
 
     A terminal on standard error gets text there; otherwise JSON goes to ``file`` (reopened by
-    itself after a rotation), or to standard error if there is none. With ``opens_late`` the file is
-    opened for its first line: most jobs have nothing to say.
+    itself after a rotation), or to standard error if there is none.
+    """
+    use(destination(file), debug=debug)
+
+
+def use(handler: logging.Handler, *, debug: bool) -> None:
+    """Send this process's logs where a :func:`destination` says."""
+    logging.getLogger().handlers[:] = [handler]
+    set_level(debug=debug)
+
+
+def destination(file: Path | None, *, opens_late: bool = False) -> logging.Handler:
+    """Return where logs go, as :func:`set_up` says.
+
+    With ``opens_late`` the file is opened for its first line: most jobs have nothing to say.
     """
     handler: logging.Handler
     if sys.stderr.isatty() or file is None:
@@ -116,6 +129,4 @@ def set_up(file: Path | None, *, debug: bool, opens_late: bool = False) -> None:
             file.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
         handler = WatchedFileHandler(file, delay=opens_late)
     handler.setFormatter(TextFormatter() if sys.stderr.isatty() else JsonFormatter())
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    set_level(debug=debug)
+    return handler

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import sys
@@ -12,9 +13,10 @@ from typing import Any, Final
 import trio
 from attrs import evolve
 
+from gantry.daemons.job.packing import noting_codes, pack
 from gantry.daemons.job.performer import ENDS_ATTEMPT
 from gantry.daemons.job.process import JobServer
-from gantry.daemons.job.rehearsal import rehearse
+from gantry.daemons.job.rehearsal import FIRST_ROUNDS, ROUNDS, rehearse
 from gantry.daemons.job.work import Work
 from gantry.operations.registry import OPERATIONS, operation
 from gantry.protocols import codec
@@ -64,8 +66,12 @@ def prepare() -> None:
         method.prepare()
     errors = {error for method in methods for error in method.raises.values()}
     codec.prepare(Hello, StepRecord, Action, Ticket, *errors)
+    job_log()
     try:
-        trio.run(rehearse, environment(), main)
+        with noting_codes() as run_by_jobs:
+            trio.run(rehearse, environment(), main, FIRST_ROUNDS)
+        pack(run_by_jobs)
+        trio.run(rehearse, environment(), main, ROUNDS)
     except Exception as error:  # noqa: BLE001 - without it jobs are slower, and that is all
         LOG.warning("no rehearsal", reason=repr(error))
 
@@ -81,6 +87,12 @@ def environment() -> Environment:
     )
 
 
+@cache
+def job_log() -> logging.Handler:
+    """Return where all jobs log to; the file is opened by those that have something to say."""
+    return logs.destination(environment().paths.logs / "jobs.log", opens_late=True)
+
+
 def run(listener_fd: int, spawn: SpawnRequest) -> None:
     """Be a job process; blocking.
 
@@ -89,7 +101,7 @@ def run(listener_fd: int, spawn: SpawnRequest) -> None:
         spawn: which job this is.
     """
     env = environment()
-    logs.set_up(env.paths.logs / "jobs.log", debug=False, opens_late=True)
+    logs.use(job_log(), debug=False)
     trio.run(_on_descriptor, env, listener_fd, spawn)
 
 

@@ -69,6 +69,9 @@ NAME: Final = "node.rehearsal"
 ADDRESS: Final = "127.0.0.1"
 
 
+FIRST_ROUNDS: Final = 2
+"""Enough to see what is called."""
+
 ROUNDS: Final = 16
 """CPython 3.11 specialises a function that has been called eight times. Every second job calls a
 node that is its own."""
@@ -91,8 +94,8 @@ class Main(Protocol):
         """Be a job process."""
 
 
-async def rehearse(env: Environment, main: Main) -> None:
-    """Run ``main`` as if there were jobs.
+async def rehearse(env: Environment, main: Main, rounds: int) -> None:
+    """Run ``main`` as if there were jobs, one after the other.
 
     Raises:
         trio.TooSlowError: that took too long.
@@ -102,7 +105,7 @@ async def rehearse(env: Environment, main: Main) -> None:
             stage = await _set(_below(env, folder), nursery)
             stage = await _add_node(stage, nursery)
             at_home = evolve(stage, node=NAME)
-            for number in range(1, ROUNDS + 1):
+            for number in range(1, rounds + 1):
                 spawn = _spawn_request(stage, number)
                 listener = await env.network.listen_unix(Path(spawn.socket), 0o600)
                 nursery.start_soon(main, at_home if number % 2 else stage, listener, spawn)

@@ -7,6 +7,7 @@ load the others.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from importlib import import_module
 from types import MappingProxyType
 from typing import Final, cast
@@ -117,6 +118,7 @@ OPCODES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
 """Module and class name by OP_ID."""
 
 
+@cache
 def opcode_class(op_id: str) -> type[Opcode]:
     """Return the class of an opcode.
 
