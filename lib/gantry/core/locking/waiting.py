@@ -12,6 +12,7 @@ the order can not help with, never waits at all.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -305,9 +306,16 @@ class _Line:
     def __init__(self, allocation: Allocation, waiting: Map[JobId, Pending]) -> None:
         self._ahead = Allocation()
         """What those wait for whom we have passed, as if they had it."""
-        self._edges = {
-            job: _hold_blockers(allocation, job, pending.wanted) for job, pending in waiting.items()
-        }
+        self._edges: dict[JobId, frozenset[JobId]] = {}
+        self._waiters: defaultdict[JobId, set[JobId]] = defaultdict(set)
+        """The edges from their other ends: by job, who waits for it."""
+        for job, pending in waiting.items():
+            self._put(job, _hold_blockers(allocation, job, pending.wanted))
+
+    def _put(self, job: JobId, others: frozenset[JobId]) -> None:
+        self._edges[job] = others
+        for other in others:
+            self._waiters[other].add(job)
 
     def blockers(self, allocation: Allocation, job: JobId, wanted: Wanted) -> frozenset[JobId]:
         """Return for whom the next one in line waits."""
@@ -316,27 +324,24 @@ class _Line:
         ahead = {
             each for name, mode in needs.items() for each in self._ahead.blockers(job, name, mode)
         }
-        held_back = {each for each in ahead if each not in holders and not self._leads(each, job)}
-        self._edges[job] = holders | held_back
+        self._put(job, holders | (ahead - holders - self._leading_to(job)))
         self._ahead = self._ahead.with_locks(job, needs)
         return self._edges[job]
 
     def leave(self, job: JobId) -> None:
         """The job that was looked at last waits no more."""
-        del self._edges[job]
+        for other in self._edges.pop(job):
+            self._waiters[other].discard(job)
         self._ahead = self._ahead.without_job(job)
 
-    def _leads(self, start: JobId, goal: JobId) -> bool:
-        """Whether following who waits for whom leads from one job to another."""
-        seen, todo = {start}, [start]
+    def _leading_to(self, goal: JobId) -> set[JobId]:
+        """Return the jobs that wait for one, or for one that does; mostly there is none."""
+        found, todo = set[JobId](), [goal]
         while todo:
-            for each in self._edges.get(todo.pop(), frozenset()):
-                if each == goal:
-                    return True
-                if each not in seen:
-                    seen.add(each)
-                    todo.append(each)
-        return False
+            new = self._waiters[todo.pop()] - found
+            found |= new
+            todo += new
+        return found
 
 
 def _hold_blockers(allocation: Allocation, job: JobId, wanted: Wanted) -> frozenset[JobId]:
