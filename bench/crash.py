@@ -56,16 +56,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="fire-") as folder:
         under_fire = prepared(Path(folder), options.seed)
         under_fire.fire(options.kills)
-    run = Run(
-        options.seed,
-        where,
-        round(time.monotonic() - began),
-        kills=under_fire.kills,
-        acknowledged=under_fire.acknowledged,
-        found_made=under_fire.found_made,
-        found_unmade=under_fire.found_unmade,
-        torn=under_fire.torn,
-    )
+        run = Run(
+            options.seed,
+            where,
+            round(time.monotonic() - began),
+            kills=under_fire.kills,
+            acknowledged=under_fire.acknowledged,
+            found_made=under_fire.found_made,
+            found_unmade=under_fire.found_unmade,
+            torn=under_fire.torn,
+        )
     runs = (*_earlier(), run)
     KEPT.write_text(json.dumps([asdict(each) for each in runs], indent=1) + "\n")
     RESULT.write_text(_shown(runs))
