@@ -180,9 +180,11 @@ class ReplicaService(Replicas):
         if stream not in self._held or epoch > self._allegiance.promised:
             await self._follow(epoch)
         async with self._locks[stream]:
+            self.check(epoch)
             held = self._held.get(stream)
-            if held is None or epoch < self._allegiance.promised:
-                raise StaleEpoch(epoch, self._allegiance.promised)
+            if held is None:
+                # No word about the epoch: whoever leads it must not take this for its end.
+                raise StepFailed(f"{self._env.node} has just dropped its replica; try again")
             if held.replica.promised != self._allegiance.promised:
                 held.replica = evolve(held.replica, promised=self._allegiance.promised)
             self._heard[stream] = trio.current_time()
@@ -204,9 +206,21 @@ class ReplicaService(Replicas):
                     # Whether this node has led can not be told any more: its ssconf files may
                     # name the new master already. Where nothing runs there is nothing to end.
                     await self._stand_down()
-                for stream in STREAMS:
-                    held = self._held[stream] = await ReplicaFiles.open(self._env, stream, epoch)
-                    self._mark(stream, held)
+                await self._take_files(epoch)
+
+    async def _take_files(self, epoch: Epoch) -> None:
+        """Open the files of both streams, or of none: whoever is cut off begins again."""
+        opened: dict[Stream, ReplicaFiles] = {}
+        try:
+            for stream in STREAMS:
+                opened[stream] = await ReplicaFiles.open(self._env, stream, epoch)
+        except BaseException:
+            with trio.CancelScope(shield=True):  # two files
+                for files in opened.values():
+                    await files.aclose()
+            raise
+        self._held.update(opened)
+        self._mark("config", opened["config"])
 
     def _mark(self, stream: Stream, held: ReplicaFiles) -> None:
         """Tell readers of the configuration's files what counts."""

@@ -10,7 +10,7 @@ import h11
 import trio
 from attrs import define, field, frozen
 
-from gantry.runtime.http.limits import RECEIVE_BYTES
+from gantry.runtime.http.limits import RECEIVE_BYTES, WRITE_BYTES
 from gantry.runtime.http.messages import Headers, Reply
 
 STREAM_ERRORS: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
@@ -142,7 +142,8 @@ class Wire:
     async def _send(self, data: bytes) -> None:
         """Send; a server that stopped reading may have answered why, so failing is no news."""
         with contextlib.suppress(trio.BrokenResourceError):
-            await self.stream.send_all(data)
+            for begin in range(0, len(data), WRITE_BYTES):  # TLS encrypts what it gets at once
+                await self.stream.send_all(memoryview(data)[begin : begin + WRITE_BYTES])
 
     async def _send_and_listen(self, data: bytes, body_bytes_max: int) -> Reply:
         sent = False

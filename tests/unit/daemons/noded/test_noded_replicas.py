@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import cast
@@ -16,6 +17,7 @@ from gantry.core.config.folding import end_of_file
 from gantry.core.queue.snapshot import take
 from gantry.core.queue.state import Queue
 from gantry.daemons.noded.master_services import MasterServices
+from gantry.daemons.noded.replica_files import ReplicaFiles
 from gantry.protocols.codec import Json, dump, from_bytes, load, to_bytes
 from gantry.protocols.config_records import ConfigRecord, dump_record
 from gantry.protocols.errors import Forbidden, StaleEpoch
@@ -27,10 +29,12 @@ from gantry.protocols.records import ORIGIN, Index, Position, Record, encode_rec
 from gantry.protocols.replication import (
     NOTHING,
     REPLICAS,
+    STREAMS,
     Appended,
     Mismatch,
     Replicas,
     Snapshot,
+    Stream,
 )
 from gantry.protocols.service import stub
 from gantry.runtime.environment import Environment
@@ -122,6 +126,30 @@ async def test_a_replica_follows_its_leader(machines: Machines) -> None:
         assert state.end.position == first[-1].position
         copy = await replicas.replica_copy("config")
         assert copy.records[-1:] == first[-1:]
+
+
+async def test_a_replica_that_could_not_be_opened_is_no_other_reign(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    master = await machines.founded()
+    async with running(master):
+        node = await machines.joined(2)
+    whole, opened = ReplicaFiles.open, list[str]()
+
+    async def fails_once(env: Environment, stream: Stream, promised: Epoch) -> ReplicaFiles:
+        opened.append(stream)
+        if opened == ["config", "queue"]:
+            raise OSError(errno.EIO, "Input/output error", "queue.journal")
+        return await whole(env, stream, promised)
+
+    monkeypatch.setattr(ReplicaFiles, "open", fails_once)
+    async with running(node), leading(master, node) as replicas:
+        with pytest.raises(StepFailed, match="Input/output error"):
+            await replicas.append_records("config", ONE, ORIGIN, (), Index(0))
+        for stream in STREAMS:  # StaleEpoch would end the leader
+            answer = await replicas.append_records(stream, ONE, ORIGIN, (), Index(0))
+            assert isinstance(answer, Appended)
+    assert opened == ["config", "queue", "config", "queue"]
 
 
 async def test_a_snapshot_of_the_queue_leaves_a_gap_in_the_archive(machines: Machines) -> None:
