@@ -14,9 +14,12 @@ from gantry.protocols.codec import dump, from_bytes, load, to_bytes
 from gantry.protocols.identity import Epoch
 from gantry.protocols.noded import StepFailed
 from gantry.runtime.environment import Environment
+from gantry.runtime.logs import Log
 
 POSITION: Final = "ssconf-position.json"
 SSCONF_MODE: Final = 0o444
+
+LOG: Final = Log("noded.ssconf")
 
 _KEY: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
@@ -40,22 +43,27 @@ class ClusterFiles:
     async def store_ssconf(self, epoch: Epoch, serial: int, values: Mapping[str, str]) -> None:
         """Write the ssconf files if these values are newer.
 
+        A value that Ganeti's programs would not read to its end has no file: none is better than
+        an old one, and the others must not wait for it.
+
         Raises:
-            StepFailed: a key can not be a file's name, or a value is too long; nothing is written.
+            StepFailed: a key can not be a file's name; nothing is written.
         """
-        for key, value in values.items():
+        for key in values:
             if not _KEY.fullmatch(key):
                 raise StepFailed(f"{key!r:.80} can not be the name of an ssconf file")
-            if len(value.encode()) >= VALUE_BYTES_MAX:
-                raise StepFailed(f"ssconf_{key} would be longer than {VALUE_BYTES_MAX} bytes")
         async with self._lock:
             known = await self._known()
             if (epoch, serial) <= (known.epoch, known.serial):
                 return
             for key, value in values.items():
                 path = self._env.paths.data / f"{FILE_PREFIX}{key}"
-                text = value if value.endswith("\n") else f"{value}\n"
-                await self._env.files.write(path, text.encode(), SSCONF_MODE)
+                text = (value if value.endswith("\n") else f"{value}\n").encode()
+                if len(text) <= VALUE_BYTES_MAX:
+                    await self._env.files.write(path, text, SSCONF_MODE)
+                else:
+                    LOG.warning("too long for a file", value=path.name, bytes=len(text))
+                    await self._env.files.remove(path)
             await self._note(Position(epoch, serial))
 
     async def ssconf(self, key: str) -> str | None:
