@@ -14,13 +14,17 @@ import trio
 from attrs import define, field
 
 from gantry.daemons.noded.cluster_files import ClusterFiles, Position
+from gantry.protocols.codec import Malformed
+from gantry.protocols.config_records import FIRST_EPOCH
 from gantry.protocols.errors import ConnectionLost, ServiceError
 from gantry.protocols.noded import NODED, PORT, Membership
+from gantry.protocols.records import CorruptRecord
 from gantry.protocols.service import stub
 from gantry.runtime.environment import Environment
 from gantry.runtime.http.client import HttpClient
 from gantry.runtime.http.service import http_call
 from gantry.runtime.logs import Log
+from gantry.runtime.newest_configuration import read_newest
 from gantry.security.pem_files import AUTHORITY_PEM, SERVER_PEM
 
 FIRST_SECONDS_MAX: Final = 1.0
@@ -60,9 +64,9 @@ class Belonging:
 
     async def ask(self) -> bool:
         """Ask some others at the same time, and say whether any has answered."""
-        if self._env.node not in await self._names("node_list"):
-            return False  # it is about to become one
-        known, heard = await self._files.position(), list[Membership]()
+        known, heard = await self._known(), list[Membership]()
+        if known is None:
+            return False
         tls = await self._env.tls.client(
             await self._env.files.read(self._env.paths.data / AUTHORITY_PEM),
             self._env.paths.data / SERVER_PEM,
@@ -82,6 +86,20 @@ class Belonging:
             for name, address in await self._others():
                 nursery.start_soon(one, name, address)
         return bool(heard)
+
+    async def _known(self) -> Position | None:
+        """Return as of which configuration this is a node; ``None``: it is about to become one."""
+        if self._env.node in await self._names("node_list"):
+            return await self._files.position()
+        try:  # a candidate that went down before its first ssconf files came
+            newest = await read_newest(self._env)
+        except (FileNotFoundError, Malformed, CorruptRecord):
+            return None
+        names = [node.name for node in newest.configuration.nodes.values()]
+        if self._env.node not in names:
+            return None
+        epoch = max(newest.epoch, FIRST_EPOCH)  # a file without a record is of the first one
+        return Position(epoch, newest.configuration.serial_no)
 
     async def _asked(self, address: str, tls: ssl.SSLContext) -> Membership:
         port = int(self._env.variables.get("GANTRY_NODED_PORT", PORT))

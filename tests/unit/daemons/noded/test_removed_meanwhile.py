@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import trio
 from tests.unit.daemons.noded.conftest import Machines, calling, running
@@ -80,6 +82,27 @@ async def test_a_node_that_is_being_added_is_none_yet_and_stays(cluster: Cluster
         await cluster.tell(cluster.master, [cluster.master.node], 61)
         async with running(cluster.node):
             pass
+
+
+async def test_a_candidate_whose_first_ssconf_files_never_came_goes_by_its_replica(
+    cluster: Cluster,
+) -> None:
+    value = json.loads(cluster.node.paths.config.read_bytes())
+    [first] = value["nodes"].values()
+    value["nodes"]["n2"] = {**first, "uuid": "n2", "name": cluster.node.node}
+    value["serial_no"] = 70
+    async with running(cluster.master):
+        async with running(cluster.node):
+            await cluster.tell(cluster.node, [cluster.master.node], 60)
+        cluster.node.paths.config.write_text(json.dumps(value))
+        await cluster.tell(cluster.master, [cluster.master.node], 70)
+        async with running(cluster.node):
+            pass
+        cluster.node.paths.config.write_text(json.dumps(value))
+        await cluster.tell(cluster.master, [cluster.master.node], 71)
+        with pytest.raises(StartRefused, match="was removed from its cluster"):
+            async with running(cluster.node):
+                pytest.fail("it runs")
 
 
 async def test_nobody_who_answers_is_no_reason_to_go(cluster: Cluster) -> None:
