@@ -215,6 +215,14 @@ async def test_every_request_is_answered_as_recorded(tmp_path: Path) -> None:
     assert differences == {}
 
 
+async def test_two_requests_in_one_write_are_answered_in_order(tmp_path: Path) -> None:
+    recorded = BY_NAME["pipelined_two_requests"]
+    request = {"method": "QueryConfigValues", "args": [["cluster_name"]], "version": 3000000}
+    async with bench(tmp_path) as world, world.running(), world.client() as client:
+        await client.send((orjson.dumps(request) + ETX) * 2)
+        assert [await client.receive() for _ in range(2)] == recorded["responses"]
+
+
 async def replayed(client: Client, recorded: Mapping[str, Any]) -> object:
     """Ask what was recorded; return what differs, if anything."""
     request, expected = recorded["request"], recorded["response"]
