@@ -22,6 +22,7 @@ from attrs import frozen
 
 from gantry.protocols.errors import GantryError
 from gantry.runtime import logs
+from gantry.runtime.descriptors import raise_limit
 from gantry.runtime.environment import Environment, Options, Readiness
 from gantry.runtime.files import remove_unfinished
 from gantry.runtime.paths import SocketPathTooLong
@@ -101,7 +102,7 @@ def _options(daemon: Daemon, argv: Sequence[str]) -> Options:
     parser.add_argument("-d", "--debug", action="store_true", help="log more")
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('gantry')}")
     given = parser.parse_args(argv)
-    return Options(bind=given.bind, port=given.port, debug=given.debug)
+    return Options(given.bind, given.port, given.debug, raise_limit())
 
 
 class _PidFile:

@@ -19,6 +19,7 @@ from typing import Protocol, TypeVar
 import trio
 from attrs import frozen
 
+from gantry.runtime.descriptors import DESCRIPTORS_USUAL
 from gantry.runtime.paths import Paths
 from gantry.security.contexts import ClientCertificates
 
@@ -374,13 +375,15 @@ class Readiness(Protocol):
 
 @frozen
 class Options:
-    """What the command line of a daemon may change."""
+    """What the command line of a daemon, and whoever starts it, may change."""
 
     bind: str | None = None
     """The address to bind instead of the node's own."""
     port: int | None = None
     """The port to listen on instead of the default; 0 takes any free one."""
     debug: bool = False
+    descriptors: int = DESCRIPTORS_USUAL
+    """How many files and sockets the process may have open."""
 
 
 @frozen

@@ -27,9 +27,6 @@ FEATURES: Final = (
     "node-migrate-reqv1",
 )
 
-CONNECTIONS_MAX: Final = 20
-"""Ganeti's ``--max-clients``."""
-
 WAIT_SECONDS_MAX: Final = 10
 """The longest that one request waits for a job to change."""
 

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Final, NoReturn
 
 import trio
+from attrs import evolve
 
 from gantry.daemons.mond.api import Api
 from gantry.daemons.mond.collector import Collector, Running
@@ -20,6 +21,7 @@ from gantry.daemons.mond.settings import Settings
 from gantry.protocols.mond import PORT, SERVER, CollectorSettings
 from gantry.runtime.daemon import Daemon
 from gantry.runtime.daemon import run as run_daemon
+from gantry.runtime.descriptors import connections_max
 from gantry.runtime.environment import Environment
 from gantry.runtime.http.connection import ServerOptions
 from gantry.runtime.http.limits import Limits
@@ -28,8 +30,8 @@ from gantry.runtime.logs import Log
 
 LOG: Final = Log("mond")
 
-LIMITS: Final = Limits(connections=64, body_bytes=0, write_seconds=20.0)
-"""A handful of scrapers for each node; nobody has anything to send."""
+LIMITS: Final = Limits(body_bytes=0, write_seconds=20.0)
+"""Nobody has anything to send."""
 
 
 async def main(env: Environment) -> None:
@@ -49,9 +51,8 @@ async def main(env: Environment) -> None:
         ]
         running = [Running(c, env.clock, _settings_of(settings, c)) for c in collectors]
         api = Api(running, Metrics(env.files, instances, running, Replication(env).families))
-        server = HttpServer(
-            api.handle, env.clock, env.random, ServerOptions(limits=LIMITS, name=SERVER)
-        )
+        limits = evolve(LIMITS, connections=connections_max(env.options.descriptors))
+        server = HttpServer(api.handle, env.clock, env.random, ServerOptions(limits, SERVER))
         nursery.start_soon(settings.follow)
         for each in running:
             nursery.start_soon(each.run)

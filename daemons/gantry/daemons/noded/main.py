@@ -37,8 +37,10 @@ from gantry.protocols.replication import REPLICAS
 from gantry.protocols.service import Method
 from gantry.runtime.daemon import EXIT_NOT_CLUSTER, Daemon, StartRefused
 from gantry.runtime.daemon import run as run_daemon
+from gantry.runtime.descriptors import connections_max
 from gantry.runtime.environment import Environment
 from gantry.runtime.http.connection import ServerOptions
+from gantry.runtime.http.limits import Limits
 from gantry.runtime.http.messages import Handler, Request, by_first_segment
 from gantry.runtime.http.server import HttpServer
 from gantry.runtime.http.service import certificate_required, http_handler
@@ -201,7 +203,8 @@ async def _server(env: Environment, handler: Handler) -> HttpServer:
     data = env.paths.data
     authority = await env.files.read(data / AUTHORITY_PEM)
     tls = await env.tls.server(data / SERVER_PEM, "optional", authority)
-    options = ServerOptions(check_head=certificate_required(OPEN_PATHS))
+    limits = Limits(connections_max(env.options.descriptors))
+    options = ServerOptions(limits, check_head=certificate_required(OPEN_PATHS))
     return HttpServer(handler, env.clock, env.random, options, tls)
 
 

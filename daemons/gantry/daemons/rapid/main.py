@@ -7,14 +7,16 @@ from functools import partial
 from typing import Final, NoReturn
 
 import trio
+from attrs import evolve
 
 from gantry.core.ssconf import RELEASE
 from gantry.daemons.rapid.access import Users
 from gantry.daemons.rapid.api import Api
 from gantry.protocols.luxi import SOCKET_NAME
-from gantry.protocols.rapi import CONNECTIONS_MAX, PORT
+from gantry.protocols.rapi import PORT
 from gantry.runtime.daemon import EXIT_NOT_CLUSTER, Daemon, StartRefused
 from gantry.runtime.daemon import run as run_daemon
+from gantry.runtime.descriptors import connections_max
 from gantry.runtime.environment import Environment
 from gantry.runtime.http.connection import ServerOptions
 from gantry.runtime.http.limits import Limits
@@ -28,7 +30,7 @@ LOG: Final = Log("rapid")
 SERVER: Final = f"Ganeti {RELEASE}"
 """The ``Server`` header, by which clients tell what they can expect."""
 
-LIMITS: Final = Limits(connections=CONNECTIONS_MAX, body_bytes=16 * 1024 * 1024)
+LIMITS: Final = Limits(body_bytes=16 * 1024 * 1024)
 """The largest request that makes sense creates some thousand instances at once."""
 
 ADDRESS_RETRY_SECONDS: Final = 2.0
@@ -55,7 +57,8 @@ async def main(env: Environment) -> None:
         trio.open_nursery() as nursery,
     ):
         api = Api(client.luxi, users, env.clock, always)
-        options = ServerOptions(LIMITS, SERVER, keep_alive=False, check_head=api.check_head)
+        limits = evolve(LIMITS, connections=connections_max(env.options.descriptors))
+        options = ServerOptions(limits, SERVER, keep_alive=False, check_head=api.check_head)
         server = HttpServer(api.handle, env.clock, env.random, options, tls)
         await nursery.start(users.follow)
         await nursery.start(partial(server.serve, [listener]))

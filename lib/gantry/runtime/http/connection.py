@@ -73,6 +73,28 @@ class ServerOptions:
     """May answer a request before its body is read, for example to refuse its sender."""
 
 
+@define
+class Bodies:
+    """How much of requests' bodies a server has in hand, of all its connections together."""
+
+    bytes_max: int
+    bytes_held: int = 0
+
+    def take(self, count: int) -> None:
+        """Make room.
+
+        Raises:
+            Rejected: there is none; the peer may try again (503).
+        """
+        if self.bytes_held + count > self.bytes_max:
+            raise Rejected(503, "the server has too many large requests in hand; try again later")
+        self.bytes_held += count
+
+    def give_back(self, count: int) -> None:
+        """Say that so much is not needed any more."""
+        self.bytes_held -= count
+
+
 @define(eq=False)
 class Connection:
     """Serves one stream; the stream's owner closes it after :meth:`serve`."""
@@ -83,11 +105,14 @@ class Connection:
     clock: Clock
     random: Randomness
     is_draining: Callable[[], bool]
+    bodies: Bodies
     peer: Certificate | None = None
     peer_address: str = ""
     idle: trio.CancelScope | None = field(default=None, init=False)
     """Cancel it to end the connection; set only between requests."""
     _h11: h11.Connection = field(init=False)
+    _held: int = field(default=0, init=False)
+    """Of :attr:`bodies`, for the request in hand."""
 
     def __attrs_post_init__(self) -> None:
         self._h11 = h11.Connection(h11.SERVER, self.options.limits.header_bytes)
@@ -96,7 +121,7 @@ class Connection:
         """Answer requests until the peer closes, errs or stays silent too long."""
         silence = self.options.limits.header_seconds
         try:
-            while await self._begins(silence) and await self._exchange():
+            while await self._begins(silence) and await self._whole_exchange():
                 silence = self.options.limits.keep_alive_idle_seconds
         except (_Gone, *STREAM_ERRORS) as error:
             LOG.debug("connection lost", peer=self.peer_address, reason=str(error))
@@ -152,12 +177,21 @@ class Connection:
             go_on = h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue")
             await self._write(self._h11.send(go_on))
         while isinstance(event := await self._event(), h11.Data):
-            body += event.data
-            if len(body) > limit:
+            if len(body) + len(event.data) > limit:
                 raise Rejected(413, f"the body is larger than {limit} bytes")
+            self.bodies.take(len(event.data))
+            self._held += len(event.data)
+            body += event.data
         return bytes(body)
 
     # --- one exchange ------------------------------------------------------------------------
+
+    async def _whole_exchange(self) -> bool:
+        try:
+            return await self._exchange()
+        finally:
+            self.bodies.give_back(self._held)
+            self._held = 0
 
     async def _exchange(self) -> bool:
         """Answer one request; false if it was the connection's last."""

@@ -6,8 +6,10 @@ from typing import Final
 
 from attrs import frozen
 
-CONNECTIONS_MAX: Final = 256
-"""A few hundred nodes' masters, scrapers and people; far below the usual 1024 descriptors."""
+from gantry.runtime.descriptors import DESCRIPTORS_USUAL, connections_max
+
+BODIES_BYTES_MAX: Final = 256 * 1024 * 1024
+"""Of all bodies that a server has in hand: as much as four of the largest."""
 
 HEADER_BYTES_MAX: Final = 32 * 1024
 """Request line and headers; browsers with many cookies stay below 16 KiB."""
@@ -53,11 +55,13 @@ CONNECT_SECONDS_MAX: Final = 5.0
 class Limits:
     """The limits of a server; seconds are counted by trio's clock."""
 
-    connections: int = CONNECTIONS_MAX
+    connections: int = connections_max(DESCRIPTORS_USUAL)
+    """A server in a daemon goes by what its process may open."""
     header_bytes: int = HEADER_BYTES_MAX
     header_count: int = HEADER_COUNT_MAX
     header_seconds: float = HEADER_SECONDS_MAX
     body_bytes: int = BODY_BYTES_MAX
+    bodies_bytes: int = BODIES_BYTES_MAX
     body_seconds: float = BODY_SECONDS_MAX
     keep_alive_idle_seconds: float = KEEP_ALIVE_IDLE_SECONDS
     handshake_seconds: float = HANDSHAKE_SECONDS_MAX

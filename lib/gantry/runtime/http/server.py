@@ -14,6 +14,7 @@ from gantry.protocols.codec import to_bytes
 from gantry.runtime.environment import Clock, Randomness
 from gantry.runtime.http.connection import (
     STREAM_ERRORS,
+    Bodies,
     Connection,
     ServerOptions,
     linger,
@@ -58,6 +59,7 @@ class HttpServer:
     random: Randomness
     options: ServerOptions = field(factory=ServerOptions)
     tls: ssl.SSLContext | None = None
+    _bodies: Bodies = field(init=False)
     _streams: int = field(default=0, init=False)
     _refusals: int = field(default=0, init=False)
     _connections: set[Connection] = field(factory=set, init=False)
@@ -67,6 +69,9 @@ class HttpServer:
     _draining: bool = field(default=False, init=False)
     _ended: trio.Event = field(factory=trio.Event, init=False)
     _full_logged_at: float = field(default=float("-inf"), init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._bodies = Bodies(self.options.limits.bodies_bytes)
 
     @property
     def connections(self) -> int:
@@ -177,6 +182,7 @@ class HttpServer:
             self.clock,
             self.random,
             is_draining=lambda: self._draining,
+            bodies=self._bodies,
             peer=peer_certificate(secured),
             peer_address=address,
         )
