@@ -31,8 +31,9 @@ from gantry.security.hmac_key import sign
 RATE_TARGET: Final = 35_000.0
 
 QUESTIONS: Final = 5_000
-ROUNDS: Final = 2
-"""The better one counts: whatever else the machine does only takes away."""
+ROUNDS: Final = 3
+"""The best one counts: whatever else the machine does only takes away, and the first one also makes
+the answers."""
 
 IN_FLIGHT: Final = 128
 """Questions sent before their answers are read: no buffer runs full."""

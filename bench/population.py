@@ -13,6 +13,8 @@ from typing import Any, Final
 
 from tests.cluster.development import DevCluster
 
+from gantry.cli.devcluster.layout import DevNode
+
 FIRST: Final = "instance0.gantry.test"
 LINK: Final = "bench0"
 
@@ -55,10 +57,15 @@ def nodes_of(instances: int) -> int:
 
 
 def populate(cluster: DevCluster, instances: int) -> None:
-    """Stop the keeper of the configuration, write that many instances into it, start it again."""
+    """Stop the keeper of the configuration, write that many instances into it, start it again.
+
+    The other master candidates forget theirs meanwhile, and get the new one as a snapshot.
+    """
     if FIRST not in cluster.run("gnt-instance", "list", "--no-headers", "-o", "name").split():
         add_first(cluster)
     cluster.stop("gantry-wconfd")
+    for other in cluster.layout.nodes[1:]:
+        _forget_replica(cluster, other)
     path = cluster.master.root / "var/lib/ganeti/config.data"
     config: Object = json.loads(path.read_text())
     model = next(each for each in config["instances"].values() if each["name"] == FIRST)
@@ -66,7 +73,9 @@ def populate(cluster: DevCluster, instances: int) -> None:
     model["tags"] = []  # and of its instance, and of what ConfD answers
     master = config["nodes"][config["cluster"]["master_node"]]
     nodes = [master, *(_node(master, number) for number in range(nodes_of(instances)))]
-    config["nodes"] = {each["uuid"]: each for each in nodes}
+    names = {each.name for each in cluster.layout.nodes}
+    real = [each for each in config["nodes"].values() if each["name"] in names]
+    config["nodes"] = {each["uuid"]: each for each in (*real, *nodes)}
     config["instances"], config["disks"] = {model["uuid"]: model}, {}
     for number in range(1, instances):
         disk = _disk(number, nodes)
@@ -75,6 +84,13 @@ def populate(cluster: DevCluster, instances: int) -> None:
     path.write_text(json.dumps(config))
     (path.parent / "config.log").unlink()
     cluster.start("gantry-wconfd")
+
+
+def _forget_replica(cluster: DevCluster, node: DevNode) -> None:
+    cluster.stop("gantry-noded", node=node.short_name)
+    for name in ("config.data", "config.log", "config.committed"):
+        (node.root / "var/lib/ganeti" / name).unlink(missing_ok=True)
+    cluster.start("gantry-noded", node=node.short_name)
 
 
 def _node(model: Mapping[str, Any], number: int) -> Object:
