@@ -31,6 +31,9 @@ from gantry.protocols.objects.instance import Instance
 SETTLE_SECONDS_MAX = 150.0
 """Nodes that came back are found again, jobs that were interrupted end, left-overs are removed."""
 
+PROBLEMS_MAX = 40
+"""More of them say nothing more."""
+
 LOOK_SECONDS = 1.0
 OWN_REASONS: Final = 2
 """How many entries the reason of a job has that people submitted over LUXI."""
@@ -332,5 +335,5 @@ def settled(crowd: Crowd, client: Client, care: Callable[[View], object]) -> Non
             found = problems(Seen(view, crowd))
         if not found:
             return
-        assert time.monotonic() < deadline, "\n".join(found)
+        assert time.monotonic() < deadline, "\n".join(found[:PROBLEMS_MAX])
         time.sleep(LOOK_SECONDS)  # files and answers of other processes have no event here

@@ -104,7 +104,8 @@ def cluster(hypervisor: str, disk: Path, tmp_path: Path) -> Iterator[DevCluster]
 def keep_logs(folder: Path, kept: Path) -> None:
     """Copy what daemons have written to where it outlives the cluster: pytest keeps a few runs."""
     kept.mkdir()
-    for log in (*folder.glob("logs/*"), *folder.glob("node*/var/log/ganeti/*.log")):
+    patterns = ("logs/*", "node*/var/log/ganeti/*.log", "node*/var/lib/ganeti/q*.journal")
+    for log in (path for pattern in patterns for path in folder.glob(pattern)):
         node = log.relative_to(folder).parts[0]
         shutil.copy(log, kept / f"{node}-{log.name}")
 

@@ -33,6 +33,9 @@ LOOK_SECONDS_MAX = 30.0
 LOGS = ("config.log", "queue.journal")
 """What is replicated."""
 
+LOG_MARK = "gantry-log"
+"""How a log begins that has been started over: with what the record before its first one was."""
+
 STORAGE = "srv/ganeti"
 FOLDERS = ("file-storage", "shared-file-storage")
 TAP_PREFIX = "gnt"
@@ -67,7 +70,7 @@ class View:
     reservations: Reservations
     jobs: Mapping[int, JobSeen]
     ends: Mapping[str, tuple[tuple[str, ...], ...]]
-    """Where the replicated logs end, on each master candidate: epochs and indexes."""
+    """Where the replicated logs end, on each master candidate: indexes and checksums."""
     leading: frozenset[Place]
     """The nodes that have the master's daemons, and which."""
     fakes: Mapping[Place, str]
@@ -163,8 +166,10 @@ def _reservations(paths: Paths) -> Reservations:
     return found
 
 
-def _end(log: Path) -> tuple[str, ...]:
-    return tuple(log.read_text().splitlines()[-1].split(" ", 4)[:2])
+def _end(log: Path) -> tuple[str, str]:
+    """Return index and checksum of a log's last record, or of the one before its first."""
+    first, second, third, checksum, *_ = log.read_text().splitlines()[-1].split(" ", 4)
+    return (third if first == LOG_MARK else second), checksum
 
 
 def _leading(cluster: DevCluster) -> Iterator[Place]:
