@@ -5,7 +5,7 @@ PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.complete
 PYTEST := $(PYTHON) -m pytest
 FAST_TESTS := tests/unit tests/property
-REAL_TESTS := tests/interop tests/cluster tests/guest tests/crash tests/chaos
+REAL_TESTS := tests/chaos tests/crash tests/cluster tests/guest tests/interop
 
 .DEFAULT_GOAL := help
 
@@ -60,7 +60,7 @@ check-static: $(READY)
 .PHONY: test
 test: apt $(READY) check-static ## set everything up and run everything; says its time budget
 	@$(PYTEST) -q -n 2 $(FAST_TESTS) tests/hostile tests/simulation
-	@$(PYTEST) --time-budget $(REAL_TESTS)
+	@$(PYTEST) -n 2 --dist loadfile --time-budget $(REAL_TESTS)
 
 .PHONY: simulate
 simulate: $(READY) ## break clusters in memory: SEEDS=100 from FIRST_SEED=1, for MINUTES=10

@@ -30,7 +30,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--time-budget"):
-        config.pluginmanager.register(TimeBudget())
+        processes = config.getoption("numprocesses", None) or 1
+        config.pluginmanager.register(TimeBudget(processes))
 
 
 @pytest.fixture(scope="session", autouse=True)

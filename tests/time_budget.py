@@ -29,13 +29,17 @@ def part_of(nodeid: str) -> str:
 
 
 class TimeBudget:
-    """Adds up what the tests of each part take, fixtures included."""
+    """Adds up what the tests of each part take, fixtures included.
 
-    def __init__(self) -> None:
+    Where several processes run tests at once, each second of theirs is a part of a second.
+    """
+
+    def __init__(self, processes: int) -> None:
+        self.processes = processes
         self.seconds: defaultdict[str, float] = defaultdict(float)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self.seconds[part_of(report.nodeid)] += report.duration
+        self.seconds[part_of(report.nodeid)] += report.duration / self.processes
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("time budget")
