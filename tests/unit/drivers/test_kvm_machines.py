@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,8 +13,9 @@ from attrs import evolve, frozen
 from typing_extensions import override
 
 from gantry.drivers.hypervisor.kvm.driver import KvmHypervisor
+from gantry.drivers.hypervisor.kvm.machines import Machines
 from gantry.drivers.hypervisor.kvm.processes import process_times
-from gantry.drivers.hypervisor.kvm.record import KvmRecord
+from gantry.drivers.hypervisor.kvm.record import KvmFiles, KvmRecord
 from gantry.drivers.network.backends import Tap, UserMode
 from gantry.protocols.runtime_types import DriverFailed, InstanceSpec, MachineLacks, PathRefused
 from gantry.runtime.environment import Environment
@@ -59,6 +63,33 @@ async def test_cleanup_removes_what_a_dead_process_left(
     assert await kvm.list() == ()
     left = [path for path in files.folder.rglob("*") if not path.is_dir()]
     assert left == []
+
+
+async def test_a_start_that_a_full_disk_ends_leaves_no_process(
+    kvm: KvmHypervisor, record: KvmRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process lives already when its start time can not be noted any more."""
+    files, name = kvm.machines.files, record.spec.name
+    unseen = evolve(record, start_ticks=None)
+    await files.prepare(name)
+    await files.store(unseen)
+
+    async def full(_: KvmFiles, __: KvmRecord) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async def answers(_: Machines, __: KvmRecord) -> bool:
+        return True
+
+    with subprocess.Popen(["sleep", "600"]) as started:  # noqa: ASYNC220 - it starts at once
+        await kvm.environment.files.write(files.pid_file(name), f"{started.pid}\n".encode())
+        monkeypatch.setattr(KvmFiles, "store", full)
+        monkeypatch.setattr(Machines, "_answers", answers)
+        try:
+            await kvm.machines.end(unseen)
+            assert started.wait() == -signal.SIGKILL
+        finally:
+            started.kill()
+    assert await files.names() == ()
 
 
 async def test_the_record_names_the_taps(kvm: KvmHypervisor, record: KvmRecord) -> None:

@@ -8,6 +8,7 @@ monitor tells.
 from __future__ import annotations
 
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -73,7 +74,10 @@ class Machines:
             if not await self._answers(record):
                 return record
             record = evolve(record, start_ticks=times.start_ticks)
-            await self.files.store(record)
+            with suppress(
+                OSError
+            ):  # it is asked again; a full disk keeps no guest from being ended
+                await self.files.store(record)
         if record.start_ticks != times.start_ticks:  # the pid was given to another process
             return record
         return Machine(record, pid, times.cpu_ticks / TICKS_PER_SECOND)
