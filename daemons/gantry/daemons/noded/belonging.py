@@ -63,10 +63,13 @@ class Belonging:
                 await trio.sleep(AGAIN_SECONDS if has_heard else RETRY_SECONDS)
 
     async def ask(self) -> bool:
-        """Ask some others at the same time, and say whether any has answered."""
+        """Ask some others at the same time, and say whether any has answered, or there are none."""
         known, heard = await self._known(), list[Membership]()
         if known is None:
             return False
+        others = await self._others()
+        if not others:  # of one node there is nobody to ask, however often
+            return True
         tls = await self._env.tls.client(
             await self._env.files.read(self._env.paths.data / AUTHORITY_PEM),
             self._env.paths.data / SERVER_PEM,
@@ -83,7 +86,7 @@ class Belonging:
                 self.removed = name
 
         async with trio.open_nursery() as nursery:
-            for name, address in await self._others():
+            for name, address in others:
                 nursery.start_soon(one, name, address)
         return bool(heard)
 
