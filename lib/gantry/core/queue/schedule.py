@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import assert_never
 
@@ -17,6 +17,7 @@ from attrs import define, field, frozen
 
 from gantry.core.queue.fold import apply
 from gantry.core.queue.job_filters import HOLDING_UP, Decision, JobFilters
+from gantry.core.queue.line import Line, Rank
 from gantry.core.queue.state import Dependency, Entry, Queue, RateLimit
 from gantry.core.queue.transitions import PRECEDING_FAILED
 from gantry.protocols.identity import Attempt, FilterUuid, JobId
@@ -65,18 +66,16 @@ def schedule(
     queue, eligible = _judged(queue, records, at)
     free = 0 if queue.paused else running_max - len(queue.active)
     if free > 0 and (queue.ready or eligible):
-        waiting = [*queue.ready.values(), *eligible]
+        waiting = heapq.merge(_in_line(queue.ready, filters), sorted(eligible))
         chosen = islice(_may_begin(queue, waiting, filters), free)
         records += [AttemptBegun(job, FIRST_ATTEMPT, "run", at) for job in chosen]
     return tuple(records)
 
 
-def _judged(
-    queue: Queue, records: list[QueueRecord], at: Timestamp
-) -> tuple[Queue, list[tuple[int, JobId]]]:
+def _judged(queue: Queue, records: list[QueueRecord], at: Timestamp) -> tuple[Queue, list[Rank]]:
     """End the jobs whose dependencies failed, and return those that may go on."""
     while True:
-        eligible: list[tuple[int, JobId]] = []
+        eligible: list[Rank] = []
         known = len(records)
         for job in sorted(queue.released):
             entry = queue.entries[job]
@@ -99,18 +98,24 @@ def _rejected(queue: Queue, filters: JobFilters) -> list[JobId]:
     return [job for job, each in decisions if each is not None and each.action == "REJECT"]
 
 
-def _may_begin(
-    queue: Queue, waiting: list[tuple[int, JobId]], filters: JobFilters
-) -> Iterator[JobId]:
-    """Yield the jobs that may begin, the most urgent first."""
+def _in_line(ready: Line, filters: JobFilters) -> Iterator[Rank]:
+    """Yield the ranks of those who are not known to be held up, the first one first."""
+    if not filters.held_up:
+        yield from ready.in_order()
+        return
+    # Perhaps thousands are, again and again: it costs less to look at all without order.
+    others = [rank for rank in ready.ranks() if rank[1] not in filters.held_up]
+    heapq.heapify(others)
+    while others:
+        yield heapq.heappop(others)
+
+
+def _may_begin(queue: Queue, waiting: Iterable[Rank], filters: JobFilters) -> Iterator[JobId]:
+    """Yield the jobs of a line that may begin."""
     room = _Room(filters)
     for job in queue.active:
         room.admit(queue.entries[job])
-    if filters.held_up:  # perhaps thousands, again and again
-        waiting = [pair for pair in waiting if pair[1] not in filters.held_up]
-    heapq.heapify(waiting)
-    while waiting:
-        _, job = heapq.heappop(waiting)
+    for _, job in waiting:
         if room.admit_if_any(queue.entries[job]):
             yield job
 

@@ -14,6 +14,7 @@ import attrs
 from attrs import field, frozen
 from immutables import Map
 
+from gantry.core.queue.line import Line
 from gantry.protocols.identity import Attempt, JobId, Key
 from gantry.protocols.job_course import NOTHING_YET, JobCourse
 from gantry.protocols.jobproc import (
@@ -222,8 +223,8 @@ class Queue:
     paused: bool = False
     """Whether no queued job begins."""
     entries: Map[JobId, Entry] = field(factory=Map)
-    ready: Map[JobId, tuple[int, JobId]] = field(factory=Map)
-    """The queued jobs without dependencies that may begin, with what they are sorted by."""
+    ready: Line = field(factory=Line)
+    """The queued jobs without dependencies that may begin."""
     held: Map[JobId, frozenset[JobId]] = field(factory=Map)
     """The queued jobs that depend on earlier ones which are not over, with these."""
     released: Map[JobId, None] = field(factory=Map)
@@ -268,7 +269,7 @@ class Queue:
         queue = attrs.evolve(
             self,
             entries=self.entries.set(job, entry),
-            ready=_set(self.ready, job, rank),
+            ready=self.ready.with_rank(job, rank),
             on_hold=_mark(self.on_hold, job, member=on_hold),
             active=_mark(self.active, job, member=phase == "active"),
         )
@@ -281,7 +282,7 @@ class Queue:
         return attrs.evolve(
             self,
             entries=_set(self.entries, job, None),
-            ready=_set(self.ready, job, None),
+            ready=self.ready.with_rank(job, None),
             on_hold=_mark(self.on_hold, job, member=False),
             active=_mark(self.active, job, member=False),
         )

@@ -295,7 +295,8 @@ def test_the_indexes_say_what_the_entries_say(history: list[Act]) -> None:
     queued = [e for e in entries if e.phase == "queued" and not e.paused]
     on_hold = {e.id for e in entries if e.phase == "queued" and e.paused}
     assert set(queue.on_hold) == on_hold
-    assert dict(queue.ready) == {e.id: (e.job.priority, e.id) for e in queued if not e.depends}
+    ready = [(e.job.priority, e.id) for e in queued if not e.depends]
+    assert list(queue.ready.in_order()) == sorted(ready)
     assert {*queue.held, *queue.released} == {e.id for e in queued if e.depends}
     assert set(queue.held).isdisjoint(queue.released)
     for job, others in queue.held.items():
