@@ -7,7 +7,7 @@ the process says goes to the queue; what the queue wants of the process comes as
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Final, TypeVar, assert_never
 
@@ -66,6 +66,9 @@ TELL_SECONDS_MAX: Final = 10.0
 RETRY_SECONDS: Final = 0.2
 """Between attempts to reach a process that lives and does not answer."""
 
+REMOVE_SECONDS: Final = 0.5
+"""How long the files of a job that is over wait for those of others, to be removed at once."""
+
 DISK_RETRY_SECONDS: Final = 2.0
 """Between attempts to commit what a process said, while the journal can not be written."""
 
@@ -109,6 +112,9 @@ class Supervisor:
     at_work: AtWork
     secrets: dict[JobId, Secrets] = field(factory=dict, init=False, repr=False)
     _attended: dict[JobId, Attended] = field(factory=dict, init=False)
+    _over: list[JobId] = field(factory=list, init=False)
+    """Jobs whose files are to be removed."""
+    _some_over: trio.Event = field(factory=trio.Event, init=False)
     _nursery: trio.Nursery | None = field(default=None, init=False)
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -117,6 +123,7 @@ class Supervisor:
             self._nursery = nursery
             nursery.start_soon(self.launcher.run)
             nursery.start_soon(self._follow_lease)
+            nursery.start_soon(self._remove_files)
             await self._sweep(nursery)
             for job in self.store.head.active:
                 nursery.start_soon(self._adopt, job, self.store.head.entries[job].attempt)
@@ -211,13 +218,27 @@ class Supervisor:
         except ConnectionLost:
             LOG.debug("nothing was dropped: WConfD is away", job=job)
         if job not in self._attended:  # else its process finds out first, and is seen off
-            await self._remove_files(job)
+            self._let_go(job)
 
-    async def _remove_files(self, job: JobId) -> None:
-        """Remove what only a process of the job needs, or one that comes after it."""
+    def _let_go(self, job: JobId) -> None:
+        """Have removed what only a process of the job needs, or one that comes after it."""
+        self._over.append(job)
+        self._some_over.set()
+
+    async def _remove_files(self) -> None:
+        """Remove the files of jobs that are over, of many at once; a restart sees to the rest."""
+        while True:
+            await self._some_over.wait()
+            await trio.sleep(REMOVE_SECONDS)
+            over, self._over, self._some_over = self._over, [], trio.Event()
+            await self._remove(over)
+
+    async def _remove(self, jobs: Iterable[JobId]) -> None:
+        await self.env.files.remove_all(path for job in jobs for path in self._files(job))
+
+    def _files(self, job: JobId) -> tuple[Path, ...]:
         paths = self.env.paths
-        files = (self._path(job), paths.step_journal(job), paths.farewell(job))
-        await self.env.files.remove_all(files)
+        return self._path(job), paths.step_journal(job), paths.farewell(job)
 
     async def _sweep(self, nursery: trio.Nursery) -> None:
         """Remove what is left of jobs that were over before an earlier LuxiD could do so."""
@@ -235,7 +256,7 @@ class Supervisor:
             LOG.info("ended late", job=job, pid=child.pid)
             child.kill()
             await self._see_off(child)
-        await self._remove_files(job)
+        await self._remove((job,))
 
     # --- the life of an attempt ------------------------------------------------------------------
 
@@ -348,7 +369,7 @@ class Supervisor:
             if self._attended.get(job) is attended:
                 del self._attended[job]
                 if self._is_over(job):
-                    await self._remove_files(job)
+                    self._let_go(job)
 
     async def _note(self, attended: Attended, happening: Happening) -> None:
         """Commit what was heard of a process, which the queue may not know of yet."""
