@@ -94,6 +94,8 @@ def _last(pattern: str, text: str) -> int:
 
 def _tell(outcome: Outcome) -> None:
     state = f"{len(outcome.broken)} broken promises" if outcome.broken else "fine"
+    if not outcome.tried:
+        state = f"did not run; see {FOLDER / outcome.door / 'log'}"
     print(f"{outcome.door:24} {outcome.tried:>9} tried {outcome.features:>6} reached  {state}")
     for path in outcome.broken:
         print(f"    {path}\n    {path.read_bytes()[:400]!r}")
@@ -115,7 +117,7 @@ def main(arguments: Iterable[str]) -> int:
         if given.keep:
             keep(door, reduced(door))
     print(f"{sum(each.tried for each in outcomes)} inputs at {len(doors)} doors")
-    return 1 if any(each.broken for each in outcomes) else 0
+    return 1 if any(each.broken or not each.tried for each in outcomes) else 0
 
 
 if __name__ == "__main__":
