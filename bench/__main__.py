@@ -83,17 +83,19 @@ def running(folder: Path, nodes: int) -> Iterator[DevCluster]:
         down(folder)
 
 
-def sections(folder: Path, wanted: Collection[str]) -> Iterator[Section]:
-    """Measure what is wanted, one section after the other."""
+def sections(folder: Path, wanted: Collection[str], seconds: dict[str, float]) -> Iterator[Section]:
+    """Measure what is wanted, one section after the other, and note how long each takes."""
     if MACHINE in wanted:
         yield yardsticks(folder)
     for nodes, measures in ((1, ON_ONE_NODE), (3, ON_THREE_NODES)):
-        chosen = [measure for name, measure in measures.items() if name in wanted]
+        chosen = {name: measure for name, measure in measures.items() if name in wanted}
         if not chosen:
             continue
         with running(folder / f"nodes{nodes}", nodes) as cluster:
-            for measure in chosen:
+            for name, measure in chosen.items():
+                began = time.monotonic()
                 measured = measure(cluster)
+                seconds[name] = time.monotonic() - began
                 yield from (measured,) if isinstance(measured, Section) else measured
 
 
@@ -115,15 +117,22 @@ def main() -> None:
     where, began = machine(), time.monotonic()
     compile_modules()
     measured: list[Section] = []
+    seconds: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="gantry-bench-") as folder:
-        for section in sections(Path(folder), options.sections or NAMES):
+        for section in sections(Path(folder), options.sections or NAMES, seconds):
             measured.append(section)
             print(rendered([section], where).partition("\n\n## ")[2], flush=True)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{options.name}.md").write_text(rendered(measured, where))
-    kept = {"machine": where, "sections": [attrs.asdict(each) for each in measured]}
+    kept = {
+        "machine": where,
+        "sections": [attrs.asdict(each) for each in measured],
+        "seconds": seconds,
+    }
     (RESULTS / f"{options.name}.json").write_text(json.dumps(kept, indent=1) + "\n")
     missed = [each.name for section in measured for each in section.figures if not each.met]
+    slowest = sorted(seconds.items(), key=lambda each: -each[1])
+    print("; ".join(f"{name} {took:.0f} s" for name, took in slowest))
     print(f"{time.monotonic() - began:.0f} s; missed targets: {', '.join(missed) or 'none'}")
 
 
