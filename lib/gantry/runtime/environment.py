@@ -243,14 +243,14 @@ class Network(Protocol):
         """
 
     async def listen_unix(
-        self, path: Path, mode: int, group_of: Path | None = None
+        self, path: Path, mode: int, owned_as: Path | None = None
     ) -> trio.abc.Listener[trio.abc.Stream]:
         """Bind and listen on a unix socket, replacing a stale one; the caller closes it.
 
         Args:
             path: the socket's.
             mode: its permissions.
-            group_of: the file whose group it is given to; by default that of this process.
+            owned_as: the file whose user and group it is given to; by default this process's.
         """
 
     async def connect_tcp(

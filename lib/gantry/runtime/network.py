@@ -129,7 +129,7 @@ def _remove_stale(path: Path) -> None:
         probe.close()
 
 
-def _bind_unix(path: Path, mode: int, group_of: Path | None) -> socket.socket:
+def _bind_unix(path: Path, mode: int, owned_as: Path | None) -> socket.socket:
     _remove_stale(path)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -138,8 +138,9 @@ def _bind_unix(path: Path, mode: int, group_of: Path | None) -> socket.socket:
             listening.bind(str(path))
         finally:
             os.umask(before)
-        if group_of is not None:
-            os.chown(path, -1, group_of.stat().st_gid)
+        if owned_as is not None:
+            given = owned_as.stat()
+            os.chown(path, given.st_uid, given.st_gid)
         path.chmod(mode)
         listening.listen(BACKLOG)
     except BaseException:
@@ -173,10 +174,10 @@ class RealNetwork(Network):
 
     @override
     async def listen_unix(
-        self, path: Path, mode: int, group_of: Path | None = None
+        self, path: Path, mode: int, owned_as: Path | None = None
     ) -> trio.abc.Listener[trio.abc.Stream]:
         await trio.lowlevel.checkpoint()  # before the socket is there: it must not get lost
-        bound = _bind_unix(path, mode, group_of)
+        bound = _bind_unix(path, mode, owned_as)
         return trio.SocketListener(trio.socket.from_stdlib_socket(bound))
 
     @override

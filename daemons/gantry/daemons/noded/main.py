@@ -55,7 +55,7 @@ DRAIN_SECONDS_MAX: Final = 10.0
 """For the answers of calls in flight when the node has left its cluster."""
 
 DOOR_MODE: Final = 0o660
-"""For root and the group that can read the node's own key: who has that may call anyway."""
+"""For root and whom the node's own key belongs to: who can read that may call anyway."""
 
 LOG: Final = Log("noded")
 
@@ -96,7 +96,7 @@ async def _serve(
     listener = await env.network.listen_tcp(await env.address(), port)
     port = env.network.port_of(listener)
     door = await env.network.listen_unix(
-        env.paths.socket(SOCKET_NAME), DOOR_MODE, group_of=env.paths.data / CLIENT_PEM
+        env.paths.socket(SOCKET_NAME), DOOR_MODE, owned_as=env.paths.data / CLIENT_PEM
     )
     async with trio.open_nursery() as nursery:
         await nursery.start(keys.run)

@@ -268,7 +268,7 @@ class MemoryNetwork(Network):
 
     @override
     async def listen_unix(
-        self, path: Path, mode: int, group_of: Path | None = None
+        self, path: Path, mode: int, owned_as: Path | None = None
     ) -> trio.abc.Listener[trio.abc.Stream]:
         await trio.lowlevel.checkpoint()
         self.life.check()

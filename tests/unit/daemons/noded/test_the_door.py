@@ -51,7 +51,8 @@ async def test_the_door_is_for_those_who_can_read_the_nodes_key(machines: Machin
     async with running(env):
         door = env.paths.socket(SOCKET_NAME).stat()
         assert stat.S_IMODE(door.st_mode) == 0o660
-        assert door.st_gid == (env.paths.data / CLIENT_PEM).stat().st_gid
+        key = (env.paths.data / CLIENT_PEM).stat()
+        assert (door.st_uid, door.st_gid) == (key.st_uid, key.st_gid)
 
 
 async def test_a_call_ends_with_its_deadline_on_both_sides(machines: Machines) -> None:

@@ -193,7 +193,7 @@ class MemoryNetwork(Network):
 
     @override
     async def listen_unix(
-        self, path: Path, mode: int, group_of: Path | None = None
+        self, path: Path, mode: int, owned_as: Path | None = None
     ) -> trio.abc.Listener[trio.abc.Stream]:
         raise NotImplementedError
 
