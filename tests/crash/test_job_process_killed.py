@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -9,12 +10,13 @@ from attrs import frozen
 from tests.cluster.development import DevCluster
 from tests.crash import jobs as op
 from tests.crash.jobs import Jobs, paths_of
-from tests.crash.killing import kill_at
+from tests.crash.killing import PATIENCE_SECONDS, kill_at
 from tests.crash.wholeness import assert_verified, assert_whole
 
 from gantry.cli.luxi import Opcode
 from gantry.core.keys import KeyBook, apply, load_record
 from gantry.core.queue.attempts import DEATHS_MAX
+from gantry.protocols.identity import JobId
 from gantry.protocols.records import decode_log
 
 
@@ -89,8 +91,15 @@ def test_nodes_remember_no_job_that_is_over(cluster: DevCluster, jobs: Jobs) -> 
     ended = {jobs.succeed(opcode).id for opcode in opcodes}
     assert_whole(cluster, jobs, instances=0)
     for node in cluster.layout.nodes:
-        book = KeyBook()
-        journal = paths_of(cluster, node.name).data / "node-keys.log"
-        for record in decode_log(journal.read_bytes()).records:
-            book = apply(book, load_record(record.payload))
-        assert ended.isdisjoint(book.jobs)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while ended & remembered(cluster, node.name):
+            assert time.monotonic() < deadline
+
+
+def remembered(cluster: DevCluster, node: str) -> set[JobId]:
+    """Return the jobs whose keys a node has."""
+    book = KeyBook()
+    journal = paths_of(cluster, node).data / "node-keys.log"
+    for record in decode_log(journal.read_bytes()).records:
+        book = apply(book, load_record(record.payload))
+    return {*book.jobs}

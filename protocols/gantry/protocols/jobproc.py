@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from gantry.protocols.codec import Json
 from gantry.protocols.errors import ServiceError
-from gantry.protocols.identity import Attempt, Epoch, JobId, Key
+from gantry.protocols.identity import Attempt, Epoch, JobId, Key, NodeUuid
 from gantry.protocols.job_course import LockWait, PlanOutline, StepProgress
 from gantry.protocols.jobs import LogType
 from gantry.protocols.locks import Held
@@ -140,6 +140,9 @@ class Advanced:
 @frozen
 class Ended:
     """The job has ended: when this is committed, its locks go and the process leaves."""
+
+    nodes: tuple[NodeUuid, ...] = ()
+    """The nodes that may remember calls of the job, which they can forget now."""
 
 
 Event = (

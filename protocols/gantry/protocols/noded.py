@@ -398,8 +398,8 @@ class NodeD(Protocol):
         """Write the ssconf files."""
 
     @raises(*READING)
-    async def forget_keys(self, job: JobId) -> None:
-        """Forget the keys of a job whose final record is committed."""
+    async def forget_keys(self, jobs: tuple[JobId, ...]) -> None:
+        """Forget the keys of jobs whose final records are committed."""
 
 
 NODED: Final = Service(NodeD)

@@ -51,6 +51,8 @@ class Ran:
     shown: list[Shown] = field(factory=list)
     """The plans of dry runs."""
     progress: list[StepProgress] = field(factory=list)
+    ended: Ended = field(factory=Ended)
+    """The end of the job; without one it is that of a job that has called no node."""
     killed: bool = False
     cancelled: bool = False
 
@@ -133,6 +135,8 @@ class JobBench:
                 break
             self.when_killed()
         await self.cluster.wconfd.drop_job(job)  # LuxiD does so when a job has ended
+        for node in ran.ended.nodes:  # and so it does with the nodes
+            await self.cluster.nodes[node].forget_keys((job,))
         return ran
 
     async def _attempt(
@@ -175,6 +179,8 @@ class Listener:
         while True:
             for each in await self.server.events(last):
                 await self._hear(each)
+                if isinstance(each.event, Ended):
+                    self.ran.ended = each.event
                 if self.process.cancel_called:
                     return
                 last = each.number

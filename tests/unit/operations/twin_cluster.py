@@ -356,11 +356,11 @@ class TwinNode:
             while key in self.in_flight:
                 await trio.lowlevel.checkpoint()
 
-    async def forget_keys(self, job: JobId) -> None:
-        self.answers = {key: each for key, each in self.answers.items() if key.job != job}
-        self.failed = {key for key in self.failed if key.job != job}
-        self.begun = {key for key in self.begun if key.job != job}
-        self.interrupted = {key for key in self.interrupted if key.job != job}
+    async def forget_keys(self, jobs: tuple[JobId, ...]) -> None:
+        self.answers = {key: each for key, each in self.answers.items() if key.job not in jobs}
+        self.failed = {key for key in self.failed if key.job not in jobs}
+        self.begun = {key for key in self.begun if key.job not in jobs}
+        self.interrupted = {key for key in self.interrupted if key.job not in jobs}
 
     async def leave_cluster(self, ticket: Ticket) -> None:
         self.left = True

@@ -342,7 +342,7 @@ class Performer:
         selection = Selection(leftovers_of_nodes=(call.node,))
         part = await self.wconfd.call(lambda w: w.read(selection))
         if not any(each.job == left.job and each.key != left for each in part.leftovers.values()):
-            await self.nodes.ask(call.node, lambda n: n.forget_keys(left.job), LOOK_SECONDS_MAX)
+            await self.nodes.ask(call.node, lambda n: n.forget_keys((left.job,)), LOOK_SECONDS_MAX)
         return None
 
     async def note_leftover(

@@ -222,6 +222,3 @@ class _NodeD:
 
     async def delay(self, ticket: Ticket, seconds: float) -> None:
         await trio.lowlevel.checkpoint()
-
-    async def forget_keys(self, job: JobId) -> None:
-        await trio.lowlevel.checkpoint()

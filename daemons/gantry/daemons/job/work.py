@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import suppress
 from typing import Final
 
-import trio
 from attrs import define
 
 from gantry.daemons.job import step_journal
@@ -21,13 +19,10 @@ from gantry.daemons.job.world import JobWorld
 from gantry.operations.registry import operation
 from gantry.protocols.codec import Json, Malformed
 from gantry.protocols.errors import (
-    ConnectionLost,
     GanetiError,
     OpExecError,
     OpPrereqError,
-    ServiceError,
 )
-from gantry.protocols.identity import NodeUuid
 from gantry.protocols.jobproc import (
     Assignment,
     Ended,
@@ -43,12 +38,8 @@ from gantry.protocols.wconfd import WConfD
 from gantry.runtime.environment import Environment
 from gantry.runtime.link import Link
 from gantry.runtime.node_links import NodeLinks
-from gantry.runtime.nursery import open_plain_nursery
 
 PRECEDING_FAILED: Final = "Preceding opcode failed"
-
-FORGET_SECONDS_MAX: Final = 5.0
-"""Below the time that LuxiD gives a process to leave."""
 
 
 @define
@@ -76,24 +67,8 @@ class Work:
                 await self._run(journal)
             else:
                 await self._roll_back(journal)
-            ended = self.server.outbox.put(Ended())
+            ended = self.server.outbox.put(Ended(tuple(sorted(nodes_of(journal.known)))))
             await self.server.outbox.until_committed(ended)
-        await self._forget_keys(nodes_of(journal.known))
-
-    async def _forget_keys(self, nodes: frozenset[NodeUuid]) -> None:
-        """Let the nodes drop what they remember of this job: nobody will repeat its calls."""
-        job = self.assignment.job
-
-        async def one(node: NodeUuid) -> None:
-            with suppress(GanetiError, ServiceError, ConnectionLost):  # then it remembers longer
-                await self.nodes.ask(node, lambda n: n.forget_keys(job), FORGET_SECONDS_MAX)
-
-        if not nodes:
-            return
-        with trio.move_on_after(FORGET_SECONDS_MAX):
-            async with open_plain_nursery() as nursery:
-                for node in sorted(nodes):
-                    nursery.start_soon(one, node)
 
     async def _run(self, journal: StepJournal) -> None:
         for text in self.assignment.warnings:

@@ -13,6 +13,7 @@ import trio
 from attrs import frozen
 
 from gantry.core.query.view import View
+from gantry.core.queue.ended import ended_on_nodes
 from gantry.core.queue.happenings import Rules
 from gantry.core.queue.job_filters import JobFilters
 from gantry.daemons.luxid.archive import Archive
@@ -22,6 +23,7 @@ from gantry.daemons.luxid.calls import Parts
 from gantry.daemons.luxid.connection import Caller, LuxiServer
 from gantry.daemons.luxid.files import QueueFiles, take_over
 from gantry.daemons.luxid.filter_calls import FilterCalls
+from gantry.daemons.luxid.forgetting import Forgetting
 from gantry.daemons.luxid.job_calls import JobCalls
 from gantry.daemons.luxid.launcher import ForkServerLink, Launcher
 from gantry.daemons.luxid.mirror import Mirror
@@ -38,6 +40,7 @@ from gantry.protocols.identity import NodeUuid
 from gantry.protocols.jobproc import FORK_SERVER_SOCKET
 from gantry.protocols.luxi import GANETI_LINK, SOCKET_NAME, Luxi
 from gantry.protocols.objects.node import Node
+from gantry.protocols.queue_records import QueueRecord
 from gantry.runtime import daemon
 from gantry.runtime.daemon import EXIT_NOT_MASTER, Daemon, StartRefused
 from gantry.runtime.environment import Environment
@@ -72,10 +75,12 @@ async def main(env: Environment, launcher: Launcher | None = None) -> None:
     store, voting = await _open_queue(env)
     files = QueueFiles(env, lambda: store.committed)
     files.mark({*store.recent})
-    store.written, store.before_snapshot = files.follow, files.flush
+    store.before_snapshot = files.flush
     ways = launcher or ForkServerLink(env.files, env.paths.socket(FORK_SERVER_SOCKET))
     async with NodeLinks.opened(env, lambda uuid: _find_node(mirror, uuid)) as links:
         mirror = Mirror(env, lambda: supervisor.living(), lambda view: _follow(store, voting, view))
+        forgetting = Forgetting(mirror, links)
+        store.written = lambda records: _follow_records(files, forgetting, records)
         at_work = AtWork(store)
         supervisor = Supervisor(env, store, ways, mirror, at_work)
         store.act = supervisor.act
@@ -102,6 +107,7 @@ async def main(env: Environment, launcher: Launcher | None = None) -> None:
             nursery.start_soon(_keep_archive_whole, store, archive, mirror, voting, links)
             nursery.start_soon(files.sweep, parts.archive)
             nursery.start_soon(Tidying(store, mirror, links).run)
+            nursery.start_soon(_have_forgotten, store, forgetting)
             if store.log is not None:
                 nursery.start_soon(serve_figures, env, store.log)
             with trio.move_on_after(CONFIGURATION_SECONDS_MAX):
@@ -164,6 +170,20 @@ async def _serve_confirmed(
         await store.log.confirmed(math.inf)
         await store.shown.passed()
     await server.serve(listener)
+
+
+def _follow_records(
+    files: QueueFiles, forgetting: Forgetting, records: tuple[QueueRecord, ...]
+) -> None:
+    files.follow(records)
+    forgetting.follow(ended_on_nodes(records))
+
+
+async def _have_forgotten(store: QueueStore, forgetting: Forgetting) -> None:
+    """Have nodes forget jobs: those that ended just before the start, too, once that counts."""
+    await store.shown.passed()
+    forgetting.follow(store.ended)
+    await forgetting.run()
 
 
 def _front(parts: Parts, caller: Caller) -> Luxi:

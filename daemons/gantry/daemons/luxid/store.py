@@ -8,7 +8,7 @@ a persistent value, the second one costs nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -16,6 +16,7 @@ from typing import Final
 import trio
 from attrs import define, field, frozen
 
+from gantry.core.queue.ended import ended_on_nodes
 from gantry.core.queue.fold import replay, replay_archiving
 from gantry.core.queue.happenings import Answer, Effect, Happening, Rules, Step, Tick
 from gantry.core.queue.machine import step
@@ -130,6 +131,8 @@ class QueueStore:
     """Decides what counts; without one, what is flushed here does."""
     archived: tuple[ArchivedJob, ...] = field(default=(), init=False)
     """The jobs that the records found at the start have archived."""
+    ended: Mapping[NodeUuid, Iterable[JobId]] = field(factory=dict, init=False)
+    """The jobs that have ended by the records found at the start, by the nodes they acted on."""
     _found: tuple[Record, ...] = field(default=(), init=False)
     """The records that the journal held at the start."""
     _stored: StoredQueue | None = field(default=None, init=False)
@@ -182,6 +185,7 @@ class QueueStore:
         store._epoch = records[-1].epoch if records else stored.epoch
         store._found, store._stored = records, stored
         store.archived = archived
+        store.ended = ended_on_nodes(loaded)
         return store
 
     # --- replication -----------------------------------------------------------------------------

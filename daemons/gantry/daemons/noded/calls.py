@@ -8,7 +8,7 @@ deadline ends it, and so does the first call of a newer attempt of the same job.
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Final, TypeVar, assert_never
 
 import trio
@@ -212,13 +212,17 @@ class KeyedCalls:
         self._abandoned[key] = max(ticket.attempt, self._abandoned.get(key, NO_ATTEMPT))
         await self._end([key])
 
-    async def forget(self, job: JobId) -> None:
-        """Forget the keys of a job that has ended; a call of its that nobody waits for ends."""
-        await self._end([key for key in self._running if key.job == job])
-        self._abandoned = {k: each for k, each in self._abandoned.items() if k.job != job}
-        self._keys.book, record = keys.forget(self._keys.book, job)
-        if record is not None:
-            await self._append(record)
+    async def forget(self, jobs: Collection[JobId]) -> None:
+        """Forget the keys of jobs that have ended; calls of theirs that nobody waits for end."""
+        await self._end([key for key in self._running if key.job in jobs])
+        self._abandoned = {k: each for k, each in self._abandoned.items() if k.job not in jobs}
+        records: list[keys.KeyRecord] = []
+        for job in sorted(jobs):
+            self._keys.book, record = keys.forget(self._keys.book, job)
+            if record is not None:
+                records.append(record)
+        if records:
+            await self._append(*records)
 
     async def see_epoch(self, epoch: Epoch) -> None:
         """Note the epoch of a caller without a ticket.
@@ -235,9 +239,9 @@ class KeyedCalls:
             case None:
                 pass
 
-    async def _append(self, record: keys.KeyRecord) -> None:
+    async def _append(self, *records: keys.KeyRecord) -> None:
         try:
-            await self._keys.append(record)
+            await self._keys.append(*records)
         except AppendFailed as error:
             text = f"the node can not write its key journal ({error}); free space and try again"
             raise StepFailed(text) from error

@@ -74,14 +74,14 @@ class KeyJournal:
         """Write what is appended, until cancelled."""
         await self._journal.run(task_status)
 
-    async def append(self, record: KeyRecord) -> None:
-        """Make a record durable; concurrent ones share a flush.
+    async def append(self, *records: KeyRecord) -> None:
+        """Make records durable; concurrent ones share a flush.
 
         Raises:
             AppendFailed: it could not be written.
         """
         self._journal.epoch = self.book.epoch
-        await self._journal.append([dump_record(record)])
+        await self._journal.append([dump_record(record) for record in records])
         if self._journal.figures.file_bytes > COMPACT_BYTES and not self._compacting:
             await self._compact()
 

@@ -362,6 +362,6 @@ class NodeService(NodeD):
             await self._replicas.retire()
 
     @override
-    async def forget_keys(self, job: JobId) -> None:
+    async def forget_keys(self, jobs: tuple[JobId, ...]) -> None:
         async with _told():
-            await self._calls.forget(job)
+            await self._calls.forget(frozenset(jobs))

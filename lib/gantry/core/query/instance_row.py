@@ -115,12 +115,12 @@ class InstanceRow:
     @property
     def primary_group(self) -> NodeGroup | None:
         """The node group of the primary node."""
-        return self.view.group_of(self.instance.primary_node)
+        return self.view.owned_as(self.instance.primary_node)
 
     @cached_property
     def secondary_groups(self) -> list[NodeGroup]:
         """The node groups of the secondary nodes, each once."""
-        groups = (self.view.group_of(node) for node in self.secondary_nodes)
+        groups = (self.view.owned_as(node) for node in self.secondary_nodes)
         return list({each.uuid: each for each in groups if each is not None}.values())
 
     # --- its life

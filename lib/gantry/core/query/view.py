@@ -252,7 +252,7 @@ class View:
         node = self.configuration.nodes.get(uuid) if uuid is not None else None
         return node.name if node is not None else None
 
-    def group_of(self, uuid: NodeUuid | None) -> NodeGroup | None:
+    def owned_as(self, uuid: NodeUuid | None) -> NodeGroup | None:
         """Return the group of a node."""
         node = self.configuration.nodes.get(uuid) if uuid is not None else None
         return self.configuration.nodegroups.get(node.group) if node is not None else None

@@ -99,7 +99,7 @@ def _checks(part: ConfigPart, instances: list[Instance]) -> dict[NodeUuid, Check
 
 def _described(seen: Seen, instance: Instance) -> dict[str, Json]:
     view = seen.view
-    node, group = seen.part.nodes[instance.primary_node], view.group_of(instance.primary_node)
+    node, group = seen.part.nodes[instance.primary_node], view.owned_as(instance.primary_node)
     secondaries = [seen.part.nodes[uuid] for uuid in view.secondary_nodes(instance)]
     groups = [seen.part.groups[each.group] for each in secondaries]
     disks = disks_of(seen.part, instance)

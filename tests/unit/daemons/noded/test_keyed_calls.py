@@ -150,7 +150,7 @@ async def test_what_is_abandoned_before_it_arrives_never_begins() -> None:
         with pytest.raises(Interrupted):
             await calls.do(ticket(), int, at_once)
         assert await calls.do(ticket(step=1), int, at_once) == 7
-        await calls.forget(JobId(1))
+        await calls.forget([JobId(1)])
         with pytest.raises(StaleAttempt):
             await calls.do(ticket(), int, at_once)
 
@@ -178,7 +178,7 @@ async def test_a_call_of_a_job_that_is_over_ends() -> None:
 
         nursery.start_soon(ask)
         await work.entered.wait()
-        await calls.forget(JobId(1))
+        await calls.forget([JobId(1)])
         assert work.cancelled
 
 
@@ -310,8 +310,7 @@ async def test_a_forgotten_job_may_not_act_again() -> None:
     files = MemoryFiles()
     async with noded(files) as calls:
         await calls.do(ticket(), int, at_once)
-        await calls.forget(JobId(1))
-        await calls.forget(JobId(9))
+        await calls.forget([JobId(1), JobId(9)])
     async with noded(files) as calls:
         with pytest.raises(StaleAttempt):
             await calls.do(ticket(), int, at_once)

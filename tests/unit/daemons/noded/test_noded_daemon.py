@@ -96,7 +96,7 @@ async def test_an_instance_lives_through_a_restart_of_noded(machines: Machines) 
         await node.stop_instance(ticket(3), WEB1, force=True, timeout_seconds=1)
         await node.remove_disk(ticket(4), WEB1.name, DISK)
         assert not await node.disk_exists(WEB1.name, DISK)
-        await node.forget_keys(JobId(1))
+        await node.forget_keys((JobId(1),))
 
 
 async def test_a_disk_that_exists_is_refused_but_not_to_its_own_key(machines: Machines) -> None:
