@@ -15,7 +15,7 @@ from tests.cluster.development import DevCluster
 
 from gantry.cli.luxi import Opcode
 
-POPULATIONS: Final = (1, 100, 1000, 5000)
+POPULATIONS: Final = (1, 1000, 5000)
 CHANGES: Final = 40
 WARM_UP: Final = 5
 REST_SECONDS: Final = 3.0

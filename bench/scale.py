@@ -11,7 +11,7 @@ from bench.accounting import memory, processor_seconds, wait_until_idle
 from bench.figures import Figure, Section
 from tests.cluster.development import DevCluster
 
-POPULATIONS: Final = (1, 1000, 5000, 20_000)
+POPULATIONS: Final = (1, 1000, 20_000)
 REPLICATED_POPULATIONS: Final = (1, 1000, 5000)
 """On three nodes, beside the others; the largest would take longer than all else together."""
 
