@@ -26,7 +26,7 @@ from gantry.runtime.environment import Environment
 from gantry.runtime.founding import found_cluster
 from gantry.runtime.joining import issue_token, join_cluster
 from gantry.runtime.luxi_client import LuxiClient
-from gantry.runtime.testing.files import MemoryFiles
+from gantry.runtime.testing.files import MemoryFiles, no_pause
 from gantry.runtime.testing.machine import PATHS, Machine, Main, MemoryProcess
 from gantry.runtime.testing.network import Sockets
 from gantry.runtime.testing.wires import Station, Wires
@@ -85,7 +85,7 @@ class Cluster:
     wires: Wires = field(factory=Wires)
     nodes: dict[str, Node] = field(factory=dict)
     master: str = node_name(1)
-    shared: MemoryFiles = field(factory=MemoryFiles)
+    shared: MemoryFiles = field(factory=lambda: MemoryFiles(pause=no_pause))
     scripts: programs_.Scripts = field(init=False)
     failures: list[str] = field(factory=list)
     """What was seen to be wrong while it happened."""

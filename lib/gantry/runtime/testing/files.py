@@ -8,7 +8,7 @@ when the power goes; everything else the contract calls durable is kept.
 from __future__ import annotations
 
 import errno
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Literal
@@ -25,6 +25,10 @@ Operation = Literal[
 
 Fault = Callable[[Operation, Path], OSError | None]
 """Says whether an operation on a file fails, and how. A failing append has written the half."""
+
+
+async def no_pause() -> None:
+    """Go on at once."""
 
 
 class PowerLost(Exception):
@@ -60,6 +64,8 @@ class MemoryFiles(Files):
     fault: Fault | None = None
     power_lost_at: int | None = None
     """The number of the changing operation, from 0, during which the power goes."""
+    pause: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
+    """Awaited in each operation; another one where whoever calls has waited already."""
     power_lost_late: bool = False
     """Whether that operation had taken effect by then, though nobody heard of it: a file may have
     been replaced already while its folder was being flushed."""
@@ -74,7 +80,7 @@ class MemoryFiles(Files):
         Args:
             kept: given how many bytes of a file were not flushed, how many of them survived.
         """
-        after = MemoryFiles()
+        after = MemoryFiles(pause=self.pause)
         for path, entry in self._entries.items():
             if isinstance(entry, _Inode):
                 size = entry.durable + kept(len(entry.content) - entry.durable)
@@ -128,7 +134,7 @@ class MemoryFiles(Files):
 
     @override
     async def read(self, path: Path) -> bytes:
-        await trio.lowlevel.checkpoint()
+        await self.pause()
         return self.content(path)
 
     @override
@@ -142,7 +148,7 @@ class MemoryFiles(Files):
 
     @override
     async def read_part(self, path: Path, offset: int, size: int) -> bytes:
-        await trio.lowlevel.checkpoint()
+        await self.pause()
         return self.content(path)[offset : offset + size]
 
     @override
@@ -207,12 +213,12 @@ class MemoryFiles(Files):
 
     @override
     async def list(self, path: Path) -> tuple[str, ...]:
-        await trio.lowlevel.checkpoint()
+        await self.pause()
         return tuple(sorted(each.name for each in self._entries if each.parent == path != each))
 
     @override
     async def exists(self, path: Path) -> bool:
-        await trio.lowlevel.checkpoint()
+        await self.pause()
         return self._resolve(path) in self._entries
 
     @override
@@ -259,7 +265,7 @@ class MemoryFiles(Files):
 
     async def begin(self, operation: Operation, path: Path) -> bool:
         """Count an operation; return whether the power goes before it has taken effect."""
-        await trio.lowlevel.checkpoint()
+        await self.pause()
         lost_before = self.power_lost_at is not None and self.operations > self.power_lost_at
         if lost_before:
             raise PowerLost

@@ -21,7 +21,7 @@ from gantry.runtime.environment import Clock, Environment, Options, Randomness, 
 from gantry.runtime.files import in_place
 from gantry.runtime.nursery import only
 from gantry.runtime.paths import Paths
-from gantry.runtime.testing.files import MemoryFiles
+from gantry.runtime.testing.files import MemoryFiles, no_pause
 from gantry.runtime.testing.life import Life
 from gantry.runtime.testing.mounts import Mounts, ProcessFiles, mounts_of
 from gantry.runtime.testing.network import MemoryListener, MemoryNetwork, Sockets
@@ -195,7 +195,7 @@ class Machine:
     programs: Mapping[str, Program]
     shared: Mapping[Path, MemoryFiles]
     """File systems that other machines mount too."""
-    disk: MemoryFiles = field(factory=MemoryFiles)
+    disk: MemoryFiles = field(factory=lambda: MemoryFiles(pause=no_pause))
     clock: MachineClock = field(factory=MachineClock)
     note: Note | None = None
     disk_watch: Callable[[str, Path], Awaitable[None]] = _at_once
@@ -210,7 +210,7 @@ class Machine:
         self.sockets = Sockets(self.station, self.mounts)
 
     def _others(self) -> dict[Path, MemoryFiles]:
-        fresh = {folder: MemoryFiles() for folder in VOLATILE}
+        fresh = {folder: MemoryFiles(pause=no_pause) for folder in VOLATILE}
         for folder, files in fresh.items():
             files.put_folder(folder)
         fresh[VOLATILE[0]].put_folder(PATHS.sockets)
@@ -302,8 +302,7 @@ class Machine:
         for process in [*self.processes.values()]:
             process.kill()
         self.disk = self.disk.survivors(kept)
-        self.mounts.mounted.clear()
-        self.mounts.mounted.update(mounts_of(self.disk, self._others()).mounted)
+        self.mounts.mount(mounts_of(self.disk, self._others()).mounted)
 
     def boot(self) -> None:
         """Have power again; nothing runs yet."""

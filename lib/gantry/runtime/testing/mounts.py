@@ -23,14 +23,22 @@ Watch = Callable[[str, Path], Awaitable[None]]
 class Mounts:
     """File systems, each mounted on a folder; the longest one wins."""
 
-    mounted: dict[Path, MemoryFiles]
+    mounted: Mapping[Path, MemoryFiles]
+    _found: dict[Path, MemoryFiles] = field(factory=dict, init=False)
+    """What was looked up before."""
+
+    def mount(self, mounted: Mapping[Path, MemoryFiles]) -> None:
+        """Have other file systems than before."""
+        self.mounted = mounted
+        self._found.clear()
 
     def at(self, path: Path) -> MemoryFiles:
         """Return the file system in which a path is."""
-        for each in (path, *path.parents):
-            if each in self.mounted:
-                return self.mounted[each]
-        raise AssertionError("there is no root file system")
+        found = self._found.get(path)
+        if found is None:
+            folder = next(each for each in (path, *path.parents) if each in self.mounted)
+            found = self._found[path] = self.mounted[folder]
+        return found
 
     def bind(self, path: Path, listener: object) -> None:
         """Give a socket a name; see :meth:`MemoryFiles.bind`."""

@@ -71,6 +71,8 @@ class _Pipe:
     """When the receiver hears that its sender does not know this connection any more."""
     last: float = field(default=0.0, init=False)
     news: trio.Event = field(factory=trio.Event, init=False)
+    _until: trio.CancelScope | None = field(default=None, init=False)
+    """Ends the receiver's wait."""
 
     def tell(self) -> None:
         """Wake both ends."""
@@ -84,10 +86,12 @@ class _Pipe:
         return self.last
 
     def put(self, data: bytes) -> None:
-        """Send."""
-        self.chunks.append((self.arrival(), data))
+        """Send; a receiver that waits is not woken before it arrives."""
+        moment = self.arrival()
+        self.chunks.append((moment, data))
         self.size += len(data)
-        self.tell()
+        if self._until is not None:
+            self._until.deadline = min(self._until.deadline, moment)
 
     def take(self, size: int) -> bytes:
         """Return what has arrived, up to a size."""
@@ -100,10 +104,18 @@ class _Pipe:
             size -= len(data)
             parts.append(data)
         taken = b"".join(parts)
+        was_full = self.size >= BUFFER_BYTES
         self.size -= len(taken)
-        if taken:
+        if was_full:
             self.tell()
         return taken
+
+    def has_something(self) -> bool:
+        """Whether there is something to be taken, or all was."""
+        if self.chunks:
+            arrived = self.chunks[0][0] <= trio.current_time()
+            return arrived and self.wires.carries(self.source, self.target)
+        return self.is_heard(self.closed_at)
 
     def is_heard(self, moment: float | None) -> bool:
         """Whether what happened at the other end is known at this one."""
@@ -119,8 +131,11 @@ class _Pipe:
             return
         news, now = self.news, trio.current_time()
         later = [moment for moment in known if moment > now]
-        with trio.move_on_at(min(later, default=float("inf"))):
-            await news.wait()
+        try:
+            with trio.move_on_at(min(later, default=float("inf"))) as self._until:
+                await news.wait()
+        finally:
+            self._until = None
 
 
 @define(eq=False)
@@ -229,17 +244,18 @@ class MemoryStream(trio.abc.HalfCloseableStream):
     @override
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         with self._receiving:
-            await trio.lowlevel.checkpoint()
+            await trio.lowlevel.checkpoint_if_cancelled()
+            pipe, waited = self._incoming, False
             while True:
                 self._check()
-                pipe = self._incoming
-                if pipe.wires.carries(pipe.source, pipe.target) and (
-                    data := pipe.take(max_bytes or CHUNK_BYTES)
-                ):
-                    return data
-                if not pipe.chunks and pipe.is_heard(pipe.closed_at):
-                    return b""
+                if pipe.has_something():
+                    break
+                waited = True
                 await pipe.something()
+            if not waited:
+                await trio.lowlevel.cancel_shielded_checkpoint()
+                self._check()
+            return pipe.take(max_bytes or CHUNK_BYTES)
 
     @override
     async def aclose(self) -> None:
