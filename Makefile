@@ -63,9 +63,9 @@ test: apt $(READY) check-static ## set everything up and run everything; says it
 	@$(PYTEST) -n 2 --dist loadfile --time-budget $(REAL_TESTS)
 
 .PHONY: simulate
-simulate: $(READY) ## break clusters in memory: SEEDS=100 from FIRST_SEED=1, for MINUTES=10
+simulate: $(READY) ## break clusters in memory: SEEDS=100 from FIRST_SEED=1, each MINUTES=10, JOBS=2 at once
 	@$(PYTHON) -m tests.simulation --seeds $(or $(SEEDS),100) --minutes $(or $(MINUTES),10) \
-		--first-seed $(or $(FIRST_SEED),1)
+		--first-seed $(or $(FIRST_SEED),1) $(if $(JOBS),--jobs $(JOBS))
 
 .PHONY: fuzz
 fuzz: $(READY) ## look for hostile input at every door, or at DOOR=name, for MINUTES=10

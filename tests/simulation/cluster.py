@@ -12,7 +12,9 @@ import trio
 from attrs import define, field
 from tests.simulation import programs as programs_
 from tests.simulation.fork_server import ForkServer, SimulatedLauncher
+from tests.simulation.points import Points, points_in
 from tests.simulation.services import MASTER_UNITS, NODE_UNITS, MasterUnits, Services
+from tests.simulation.wishes import Op
 from tests.simulation.world import LATENCY_SECONDS, Chance, Pulse, Timeline
 
 from gantry.daemons.luxid.main import main as luxid_main
@@ -82,6 +84,8 @@ class Cluster:
     timeline: Timeline
     pulse: Pulse
     nursery: trio.Nursery
+    spares: int = 0
+    """How many machines more there are, which are no nodes at first."""
     wires: Wires = field(factory=Wires)
     nodes: dict[str, Node] = field(factory=dict)
     master: str = node_name(1)
@@ -91,6 +95,8 @@ class Cluster:
     """What was seen to be wrong while it happened."""
     died: list[tuple[MemoryProcess, BaseException]] = field(factory=list)
     """Daemons that failed by themselves."""
+    points: Points = field(factory=Points)
+    """Where processes waited that were killed."""
     _disks: random.Random = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -99,7 +105,7 @@ class Cluster:
         delays = self.chance.source("network")
         self.wires.delay = lambda _from, _to: delays.uniform(*LATENCY_SECONDS)
         self.shared.put_folder(SHARED)
-        for number in range(1, self.size + 1):
+        for number in range(1, self.size + self.spares + 1):
             self._add(number)
         self.wires.name(NAME, "192.0.2.100")
 
@@ -114,6 +120,7 @@ class Cluster:
             programs_.programs(self.scripts),
             {SHARED: self.shared},
             note=self.timeline.note,
+            killed=self._killed,
             disk_watch=self._disk,
             sockets_of=self._sockets_of,
         )
@@ -135,6 +142,9 @@ class Cluster:
         return self.nodes[station.name].machine.sockets
 
     # --- what is seen while it happens -----------------------------------------------------------
+
+    def _killed(self, process: MemoryProcess) -> None:
+        self.points.hit.update(points_in(process))
 
     def _spawned(self, process: MemoryProcess, request: SpawnRequest) -> None:
         self.timeline.say(process.name, f"is made for attempt {request.attempt}")
@@ -216,10 +226,22 @@ class Cluster:
         await self.command(self.master, "gnt-cluster", found)
         await first.services.start(*NODE_UNITS)
         await first.services.start(*MASTER_UNITS)
-        for name in [name for name in self.nodes if name != self.master]:
-            await self._join(name)
+        for name in [*self.nodes][1 : self.size]:
+            await self.introduce(name)
+            opcode: Op = {"OP_ID": "OP_NODE_ADD", "node_name": name, "reason": []}
+            job = await self.luxi(partial(_submit, opcode))
+            assert isinstance(job, int)
+            await self.until_final(job)
 
-    async def _join(self, name: str) -> None:
+    async def introduce(self, name: str) -> None:
+        """Have a machine get its keys with a token, unless it has: so it can be added.
+
+        Raises:
+            Gone, GantryError, OSError, StepFailed: it came to nothing.
+        """
+        services = self.nodes[name].services
+        if services.process("noded") is not None:
+            return
         tokens: list[str] = []
 
         async def invite(env: Environment) -> None:
@@ -229,12 +251,9 @@ class Cluster:
             await join_cluster(env, tokens[0], None)
 
         await self.command(self.master, "gantry", invite)
+        await services.stop(*reversed(NODE_UNITS))
         await self.command(name, "gantry", join)
-        await self.nodes[name].services.start(*NODE_UNITS)
-        opcode = {"OP_ID": "OP_NODE_ADD", "node_name": name, "reason": []}
-        job = await self.luxi(lambda luxi: luxi.submit_job((opcode,)))
-        assert isinstance(job, int)
-        await self.until_final(job)
+        await services.start(*NODE_UNITS)
 
     async def until_final(self, job: int) -> str:
         """Wait for a job's end and return its status."""
@@ -255,6 +274,10 @@ class Cluster:
         await trio.sleep(1.0)
 
 
+async def _submit(opcode: Op, luxi: Luxi) -> int:
+    return await luxi.submit_job((opcode,))
+
+
 async def change_of(job: int, known: Json, serial: int, luxi: Luxi) -> Json:
     """Wait for a job to have another status than is known, or to say more."""
     return await luxi.wait_for_job_change(job, ("status",), known, serial, 60.0)
@@ -268,6 +291,7 @@ async def found(env: Environment) -> None:
             "cluster_name": NAME,
             "enabled_hypervisors": "fake",
             "enabled_disk_templates": "file,sharedfile,diskless",
+            "use_external_mip_script": True,
         },
     )
 

@@ -5,26 +5,34 @@ from __future__ import annotations
 import errno
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from functools import partial
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Final, assert_never
 
 import trio
 from attrs import define, field
-from tests.simulation.cluster import Cluster, Gone, Node
-from tests.simulation.people import NO_ANSWER, People
+from tests.simulation.cluster import Cluster, Node
+from tests.simulation.interventions import Interventions
+from tests.simulation.people import People
 from tests.simulation.scenario import Fault, chance_of
 from tests.simulation.world import Doom
 
-from gantry.protocols.luxi import Luxi
-from gantry.runtime.environment import Environment
-from gantry.runtime.failover import PromotionRefused, fail_over
 from gantry.runtime.testing.files import Operation
 from gantry.runtime.testing.machine import MemoryProcess
 
+TORN_SHARE: Final = 0.5
+LOST_SECTORS_SHARE: Final = 0.3
+"""How much of what was not flushed is zeros after a machine went dark; and how often."""
+
 STEPS_MAX: Final = 400
 """How many steps of its tasks a doomed process has left at the most: so it dies anywhere."""
+
+WAIT_SECONDS: Final = 0.2
+WAITS_MAX: Final = 150
+"""How often it is looked for a process that is to die."""
+
+DOOM_SECONDS_MAX: Final = 20.0
+"""When a process that does little dies all the same."""
 
 DARK_SECONDS: Final = (1.0, 40.0)
 CUT_SECONDS: Final = (1.0, 30.0)
@@ -43,8 +51,12 @@ class Faults:
     nursery: trio.Nursery
     happened: Counter[str] = field(factory=Counter)
     """What really happened, by kind."""
-    failovers: int = 0
-    _mending: list[Callable[[], None]] = field(factory=list)
+    interventions: Interventions = field(init=False)
+    given_up: set[str] = field(factory=set)
+    """Lost machines: they stay dark for now."""
+
+    def __attrs_post_init__(self) -> None:
+        self.interventions = Interventions(self.cluster, self.people)
 
     async def run(self, faults: tuple[Fault, ...]) -> None:
         """Let faults happen at their moments; returns when the last one has begun."""
@@ -100,16 +112,24 @@ class Faults:
                 return self._clock(self._any(chance), chance)
             case "script fails":
                 return self._script()
+            case "node lost":
+                return self._lost(chance)
             case "cancel":
-                return self._cancel(chance)
+                return self.interventions.cancel(chance)
             case "priority":
-                return self._priority(chance)
+                return self.interventions.priority(chance)
+            case "pause":
+                return self.interventions.pause(chance)
+            case "queue pause":
+                return self.interventions.pause_queue(chance)
+            case "filter":
+                return self.interventions.filter(chance)
             case "drain":
-                return self._drain(chance)
+                return self.interventions.drain(chance)
             case "archive":
-                return self._archive(chance)
+                return self.interventions.archive(chance)
             case "failover":
-                return self._failover(chance)
+                return self.interventions.failover(chance)
         assert_never(fault.kind)
 
     def _any(self, chance: random.Random) -> Node:
@@ -118,24 +138,36 @@ class Faults:
     # --- processes -------------------------------------------------------------------------------
 
     async def _doom(self, node: Node, unit: str, chance: random.Random) -> bool:
-        process = node.services.process(unit)
-        return self._seal(process, chance)
-
-    async def _doom_job(self, chance: random.Random) -> bool:
-        """Doom a job's process; if there is none, the next one that comes."""
-        for _ in range(100):
-            machine = self.cluster.master_node.machine
-            jobs = [p for p in machine.processes.values() if p.program.startswith("job-")]
-            if jobs:
-                return self._seal(chance.choice(jobs), chance)
-            await trio.sleep(0.1)
+        """Doom a daemon; one that is not there just now is waited for."""
+        for _ in range(WAITS_MAX):
+            process = node.services.process(unit)
+            if process is not None:
+                return await self._seal(process, chance)
+            await trio.sleep(WAIT_SECONDS)
         return False
 
-    def _seal(self, process: MemoryProcess | None, chance: random.Random) -> bool:
-        steps = chance.randint(1, STEPS_MAX)
-        if process is None:
-            return False
-        self.cluster.pulse.dooms.append(Doom(process, steps))
+    async def _doom_job(self, chance: random.Random) -> bool:
+        """Doom a job's process; if there is none, the next one that comes.
+
+        One that ends before its hour has come makes room for another.
+        """
+        for _ in range(WAITS_MAX):
+            machine = self.cluster.master_node.machine
+            jobs = [p for p in machine.processes.values() if p.program.startswith("job-")]
+            if jobs and await self._seal(chance.choice(jobs), chance):
+                return True
+            await trio.sleep(WAIT_SECONDS)
+        return False
+
+    async def _seal(self, process: MemoryProcess, chance: random.Random) -> bool:
+        """Have a process die some steps from now; returns whether it has."""
+        doom = Doom(process, chance.randint(1, STEPS_MAX))
+        self.cluster.pulse.dooms.append(doom)
+        with trio.move_on_after(DOOM_SECONDS_MAX):
+            await process.ended.wait()
+            return doom.steps <= 0
+        self.cluster.pulse.dooms.remove(doom)
+        self._die(doom)
         return True
 
     def _die(self, doom: Doom) -> None:
@@ -151,15 +183,25 @@ class Faults:
         if not node.is_up:
             return False
         self.cluster.timeline.say(node.name, f"goes dark for {seconds:.1f} s")
-        node.services.lose_power()
-        node.machine.lose_power(lambda unflushed: chance.randint(0, unflushed))
+        self._switch_off(node, chance)
         await trio.sleep(seconds)
         self.power_on(node)
         return True
 
+    def _switch_off(self, node: Node, chance: random.Random) -> None:
+        """Take the power away: what was not flushed is cut short, or has holes too."""
+        node.services.lose_power()
+        torn = chance.random() < TORN_SHARE
+        if torn:
+            self.happened["torn disk"] += 1
+        node.machine.lose_power(
+            lambda unflushed: chance.randint(0, unflushed),
+            (lambda: chance.random() < LOST_SECTORS_SHARE) if torn else None,
+        )
+
     def power_on(self, node: Node) -> None:
-        """Give a machine its power back."""
-        if not node.is_up:
+        """Give a machine its power back, unless people do as if it would never return."""
+        if not node.is_up and node.name not in self.given_up:
             self.cluster.timeline.say(node.name, "boots")
             node.machine.boot()
             node.services.boot()
@@ -254,81 +296,24 @@ class Faults:
         self.cluster.scripts.failing += 1
         return True
 
-    # --- people ----------------------------------------------------------------------------------
+    # --- machines that people give up ------------------------------------------------------------
 
-    def _job(self, chance: random.Random) -> int | None:
-        living = [job for job, told in self.people.jobs.items() if not told.is_over]
-        return chance.choice(living) if living else None
+    async def _lost(self, chance: random.Random) -> bool:
+        """Lose a machine; people give it up, have its instances started elsewhere, and get it back.
 
-    async def _cancel(self, chance: random.Random) -> bool:
-        job, kill = self._job(chance), chance.random() < 0.2
-        if job is None:
+        It stays dark until everything that was done because of that is over.
+        """
+        name = chance.choice([name for name in self.cluster.nodes if name != self.cluster.master])
+        node = self.cluster.nodes[name]
+        if not node.is_up:
             return False
-
-        async def cancel(luxi: Luxi) -> object:
-            return await luxi.cancel_job(job, kill)
-
-        self.cluster.timeline.say("people", f"cancel job {job}{' (kill)' if kill else ''}")
-        await self.people.ask("cancel", cancel)
-        return True
-
-    async def _priority(self, chance: random.Random) -> bool:
-        job, priority = self._job(chance), chance.choice((-10, 0, 10))
-        if job is None:
-            return False
-
-        async def change(luxi: Luxi) -> object:
-            return await luxi.change_job_priority(job, priority)
-
-        await self.people.ask("priority", change)
-        return True
-
-    async def _drain(self, chance: random.Random) -> bool:
-        async def drain(flag: bool, luxi: Luxi) -> object:
-            return await luxi.set_drain_flag(flag)
-
-        await self.people.ask("drain", partial(drain, True))
-        await trio.sleep(chance.uniform(*CUT_SECONDS))
-        await self.people.ask("undrain", partial(drain, False))
-        return True
-
-    async def _archive(self, chance: random.Random) -> bool:
-        over = [told for told in self.people.jobs.values() if told.is_over and not told.archived]
-        if not over:
-            return False
-        told = chance.choice(over)
-        told.archived = True
-
-        async def archive(luxi: Luxi) -> object:
-            return await luxi.archive_job(told.id)
-
-        await self.people.ask("archive", archive)
-        return True
-
-    async def _failover(self, chance: random.Random) -> bool:
-        """Make another node the master."""
-        others = [name for name in self.cluster.nodes if name != self.cluster.master]
-        return await self.fail_over_to(chance.choice(others))
-
-    async def fail_over_to(self, name: str) -> bool:
-        """Give the command on a node."""
-        timeline = self.cluster.timeline
-
-        def say(text: str) -> None:
-            timeline.say(f"failover to {name.partition('.')[0]}", text[:200])
-
-        async def main(env: Environment) -> None:
-            await fail_over(env, say, forced=False)
-
+        self.given_up.add(name)
+        self.cluster.timeline.say(name, "is lost")
+        self._switch_off(node, chance)
         try:
-            await self.cluster.command(name, "gnt-cluster", main)
-        except PromotionRefused as error:
-            say(f"refused: {error}")
-            return False
-        except (*NO_ANSWER, Gone) as error:
-            say(f"did not come about: {error!r}")
-            return False
-        say("it is the master now")
-        self.cluster.master = name
-        self.failovers += 1
+            await self.people.give_up(name)
+        finally:
+            self.given_up.discard(name)
+        self.power_on(node)
+        await self.people.take_back(name)
         return True

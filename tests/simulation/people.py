@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Final
@@ -13,15 +14,22 @@ from tests.simulation.scenario import Scenario, chance_of
 from tests.simulation.wishes import Known, Op, draw
 
 from gantry.protocols.codec import Json
-from gantry.protocols.errors import GanetiError, GantryError, JobLost
+from gantry.protocols.errors import GanetiError, GantryError, JobLost, OpPrereqError
 from gantry.protocols.luxi import Luxi
+from gantry.protocols.noded import StepFailed
 from gantry.runtime.testing.machine import START_TIME
 
 MARK: Final = "people"
 """Who gives the reason of every opcode that is submitted here."""
 
+LOOK_EVERY: Final = 6
+"""After so many jobs people see again what there is."""
+
 RETRY_SECONDS: Final = 4.0
 TRIES_MAX: Final = 40
+
+SHARED_TEMPLATES: Final = ("sharedfile", "diskless")
+"""Of instances that can start on another node when theirs is lost."""
 
 LIVING: Final = ("queued", "waiting", "canceling", "running")
 RANKS: Final[Mapping[str, int]] = {**dict.fromkeys(LIVING, 0), **dict.fromkeys(FINAL, 1)}
@@ -29,6 +37,25 @@ RANKS: Final[Mapping[str, int]] = {**dict.fromkeys(LIVING, 0), **dict.fromkeys(F
 queued again, and a process that takes over waits again.)"""
 
 NO_ANSWER: Final = (Gone, GantryError, OSError, trio.TooSlowError)
+
+
+async def _submit(ops: tuple[Op, ...], luxi: Luxi) -> int:
+    return await luxi.submit_job(ops)
+
+
+async def _submit_anyway(ops: tuple[Op, ...], luxi: Luxi) -> int:
+    return await luxi.submit_job_to_drained_queue(ops)
+
+
+async def _submit_among_many(ops: tuple[Op, ...], luxi: Luxi) -> int:
+    ((taken, answer),) = await luxi.submit_many_jobs((ops,))
+    if not taken or not isinstance(answer, int):
+        raise OpPrereqError(str(answer))
+    return answer
+
+
+WAYS: Final = (*[_submit] * 6, _submit_anyway, _submit_among_many)
+"""How jobs are submitted."""
 
 
 @define(eq=False)
@@ -41,6 +68,9 @@ class Told:
     archived: bool = False
     again: bool = False
     """Whether an earlier try, which was not answered, may have become a job, too."""
+
+    over: trio.Event = field(factory=trio.Event)
+    """Set with its end."""
 
     @property
     def is_over(self) -> bool:
@@ -60,6 +90,10 @@ class People:
     unanswered: int = 0
     """Submissions of which nobody knows what became."""
     refused: int = 0
+    _ways: random.Random = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._ways = chance_of(self.scenario, "ways")
 
     @classmethod
     def of(cls, cluster: Cluster, scenario: Scenario) -> People:
@@ -67,23 +101,54 @@ class People:
         return cls(
             cluster,
             scenario,
-            Known([*cluster.nodes], chance_of(scenario, "wishes"), scenario.instances),
+            Known(
+                [*cluster.nodes][: cluster.size],
+                chance_of(scenario, "wishes"),
+                scenario.instances,
+                spares=[*cluster.nodes][cluster.size :],
+            ),
         )
 
     async def want(self) -> None:
         """Submit all jobs of the run, at their moments."""
         moments = chance_of(self.scenario, "moments")
         times = sorted(
-            moments.uniform(0.0, self.scenario.seconds) for _ in range(self.scenario.jobs)
+            moments.uniform(0.0, self.scenario.busy_seconds) for _ in range(self.scenario.jobs)
         )
         began = trio.current_time()
         async with trio.open_nursery() as nursery:
             for number, seconds in enumerate(times):
                 await trio.sleep_until(began + seconds)
+                if number % LOOK_EVERY == 0:
+                    await self._look()
                 nursery.start_soon(self._one, number, draw(self.known))
+
+    async def _look(self) -> None:
+        """See what there is, if there is an answer."""
+        looked: list[list[tuple[str, str]]] = []
+
+        async def ask(luxi: Luxi) -> object:
+            fields = ("name", "disk_template")
+            for rows in (
+                await luxi.query_nodes((), fields[:1], False),
+                await luxi.query_instances((), fields, False),
+                await luxi.query_groups((), fields[:1], False),
+                await luxi.query_networks((), fields[:1], False),
+            ):
+                assert isinstance(rows, list)
+                looked.append([(row[0], row[-1]) for row in rows])
+            return True
+
+        if await self.ask("what is there?", ask):
+            nodes, instances, groups, networks = looked
+            names = [[name for name, _ in each] for each in (nodes, groups, networks)]
+            self.known.see(names[0], dict(instances), names[1], names[2])
 
     async def _one(self, number: int, ops: tuple[Op, ...]) -> None:
         """Submit until somebody says that it was taken."""
+        for op in ops:
+            if op["OP_ID"] == "OP_NODE_ADD":
+                await self._introduce(str(op["node_name"]))
         for attempt in range(TRIES_MAX):
             told = await self.submit(ops, f"{number}.{attempt}")
             if told is not None:
@@ -91,12 +156,19 @@ class People:
                 return
             await trio.sleep(RETRY_SECONDS)
 
+    async def _introduce(self, name: str) -> None:
+        try:
+            await self.cluster.introduce(name)
+        except (*NO_ANSWER, StepFailed) as error:
+            self.cluster.timeline.say("people", f"{name} does not join: {error}"[:200])
+
     async def submit(self, ops: tuple[Op, ...], mark: str) -> Told | None:
         """Submit a job once; ``None``: it is not known to have been taken."""
         reason: list[Json] = [[MARK, mark, int((START_TIME + trio.current_time()) * 1e9)]]
         sent = tuple({**op, "reason": reason} for op in ops)
+        way = self._ways.choice(WAYS)
         try:
-            answer = await self.cluster.luxi(lambda luxi: luxi.submit_job(sent))
+            answer = await self.cluster.luxi(partial(way, sent))
         except GanetiError as error:
             self.refused += 1
             self.cluster.timeline.say("people", f"refused: {ops[0]['OP_ID']}: {error}"[:300])
@@ -125,6 +197,7 @@ class People:
             except JobLost:
                 if not told.archived:
                     self.cluster.fail(f"job {told.id} was acknowledged and is lost")
+                told.over.set()
                 return
             except NO_ANSWER:
                 await trio.sleep(RETRY_SECONDS)
@@ -139,7 +212,65 @@ class People:
         if told.statuses and RANKS[status] < RANKS[told.statuses[-1]]:
             self.cluster.fail(f"job {told.id} went from {told.statuses[-1]} to {status}")
         told.statuses.append(status)
+        if told.is_over:
+            told.over.set()
         self.cluster.timeline.say("people", f"job {told.id} is {status}")
+
+    # --- a machine that is lost ------------------------------------------------------------------
+
+    async def give_up(self, name: str) -> None:
+        """Call a node offline, and have what ran there start elsewhere, where that is possible.
+
+        Returns when no job is left that says so: from then on the node may come back.
+        """
+        offline: Op = {"OP_ID": "OP_NODE_SET_PARAMS", "node_name": name, "offline": True}
+        await self._carried_out({**offline, "auto_promote": True}, f"give {name} up")
+        others = [node for node in self.known.nodes if node != name]
+        for instance in sorted(await self._instances_on(name)):
+            op: Op = {"OP_ID": "OP_INSTANCE_FAILOVER", "instance_name": instance}
+            more = {"target_node": self.known.chance.choice(others), "ignore_consistency": True}
+            await self._carried_out({**op, **more}, f"rescue {instance}")
+        while await self._speaks_of(name):  # noqa: ASYNC110 - people ask again
+            await trio.sleep(RETRY_SECONDS)
+
+    async def take_back(self, name: str) -> None:
+        """Call a node online again, if it is offline."""
+        online: Op = {"OP_ID": "OP_NODE_SET_PARAMS", "node_name": name, "offline": False}
+        await self._carried_out(online, f"take {name} back")
+
+    async def _carried_out(self, op: Op, mark: str) -> None:
+        """Submit an opcode until it is taken, and wait for the job's end."""
+        for attempt in range(TRIES_MAX):
+            told = await self.submit((op,), f"{mark} {self.known.fresh('try')}")
+            if told is not None:
+                told.again = attempt > 0
+                await told.over.wait()
+                return
+            await trio.sleep(RETRY_SECONDS)
+
+    async def _instances_on(self, node: str) -> list[str]:
+        async def ask(luxi: Luxi) -> object:
+            return await luxi.query_instances((), ("name", "pnode", "disk_template"), False)
+
+        rows = await self.ask(f"what is on {node}", ask)
+        assert rows is None or isinstance(rows, list)
+        return [row[0] for row in rows or () if row[1] == node and row[2] in SHARED_TEMPLATES]
+
+    async def _speaks_of(self, node: str) -> bool:
+        """Say whether a job that is not over may still call a node offline."""
+
+        async def ask(luxi: Luxi) -> object:
+            return await luxi.query_jobs(None, ("status", "ops"))
+
+        rows = await self.ask(f"what is to happen to {node}", ask)
+        if not isinstance(rows, list):
+            return True
+        return any(
+            op.get("node_name") == node and op.get("offline")
+            for status, ops in rows
+            if status not in FINAL
+            for op in ops
+        )
 
     async def ask(self, what: str, ask: Callable[[Luxi], Awaitable[object]]) -> object:
         """Ask something; what goes wrong is told."""

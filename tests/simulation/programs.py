@@ -5,11 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import trio
 from attrs import define, field
+from tests.simulation.wishes import ALLOCATOR
 
+from gantry.protocols.codec import from_bytes, to_bytes
+from gantry.protocols.scripts.iallocator import FOLDERS
 from gantry.runtime.environment import Finished
 from gantry.runtime.testing.files import MemoryFiles
 from gantry.runtime.testing.programs import SHEBANG, Program, Run
@@ -17,6 +20,9 @@ from gantry.runtime.testing.programs import SHEBANG, Program, Run
 OS: Final = "noop"
 OS_FOLDER: Final = Path("/srv/ganeti/os") / OS
 SCRIPTS: Final = ("create", "import", "export", "rename", "verify")
+
+ADDRESS: Final = Path("/run/master-address")
+"""What stands for the cluster's address on the machine that has it."""
 
 SCRIPT_SECONDS: Final = (0.1, 8.0)
 """An installation takes its time, so that something may happen meanwhile."""
@@ -52,6 +58,52 @@ class Scripts:
         return Finished(0, b"done\n")
 
 
+async def shell(run: Run) -> Finished:
+    """Run what the shell was told to run: allocators are called through it."""
+    await trio.lowlevel.checkpoint()
+    *_, read = (word for word in run.argv if word.startswith("/"))
+    path = Path(read)
+    return Finished(0, to_bytes(_placement(from_bytes(run.at(path).content(path)))))
+
+
+def _placement(document: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON of which parts are looked at
+    """Choose the first node that can, as a very simple instance allocator does."""
+    request = document["request"]
+    able = sorted(
+        name
+        for name, node in document["nodes"].items()
+        if not node["offline"] and not node["drained"] and node["vm_capable"]
+    )
+    leaving = request.get("relocate_from", ())
+    found = [name for name in able if name not in leaving]
+    if request["type"] != "node-evacuate":
+        return {"success": bool(found), "info": "the first", "result": found[:1]}
+    jobs = [
+        [
+            {
+                "OP_ID": "OP_INSTANCE_MIGRATE",
+                "instance_name": name,
+                "target_node": next((n for n in found if n not in nodes), nodes[0]),
+                "allow_failover": True,
+            }
+        ]
+        for name in request["instances"]
+        for nodes in [document["instances"][name]["nodes"]]
+    ]
+    return {"success": True, "info": "the first", "result": [[], [], jobs]}
+
+
+async def master_address(run: Run) -> Finished:
+    """Bring the cluster's address up on a machine, or take it down."""
+    await trio.lowlevel.checkpoint()
+    files = run.at(ADDRESS)
+    if run.argv[-1] == "start":
+        files.put(ADDRESS, run.variables["MASTER_IP"].encode())
+    else:
+        await files.remove(ADDRESS)
+    return Finished(0, b"")
+
+
 async def df(run: Run) -> Finished:
     """Say how much space there is."""
     await trio.lowlevel.checkpoint()
@@ -81,7 +133,13 @@ async def find(run: Run) -> Finished:
 
 def programs(scripts: Scripts) -> Mapping[str, Program]:
     """Return all programs by name."""
-    own: dict[str, Program] = {"df": df, "stat": stat, "find": find}
+    own: dict[str, Program] = {
+        "master-ip-setup": master_address,
+        "sh": shell,
+        "df": df,
+        "stat": stat,
+        "find": find,
+    }
     return {**own, **dict.fromkeys(SCRIPTS, scripts.run)}
 
 
@@ -91,6 +149,9 @@ def install(files: MemoryFiles) -> None:
         files.put(OS_FOLDER / name, SHEBANG + b"/bin/sh\n")
     files.put(OS_FOLDER / "ganeti_api_version", b"20\n")
     files.put(OS_FOLDER / "parameters.list", b"")
+    files.put(Path("/etc/ganeti/scripts/master-ip-setup"), SHEBANG + b"/bin/sh\n")
+    files.put(Path("/bin/sh"), SHEBANG + b"/bin/sh\n")
+    files.put(Path(FOLDERS[1]) / ALLOCATOR, SHEBANG + b"/bin/sh\n")
     for folder in ("/etc/ganeti", "/var/lib/ganeti", "/var/log/ganeti", "/srv/ganeti"):
         files.put_folder(Path(folder))
     files.put(Path("/proc/sys/kernel/random/boot_id"), b"00000000-0000-4000-8000-000000000000\n")

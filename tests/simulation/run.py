@@ -10,10 +10,12 @@ import trio
 from attrs import define, field
 from tests.simulation.checks import look_at, problems
 from tests.simulation.cluster import FINAL, Cluster
+from tests.simulation.curiosity import wonder
 from tests.simulation.faults import Faults
 from tests.simulation.guard import watch
 from tests.simulation.people import NO_ANSWER, People
-from tests.simulation.scenario import Scenario
+from tests.simulation.points import Points
+from tests.simulation.scenario import FAULTS_MIN, JOBS_MIN, PARTITIONS, Scenario
 from tests.simulation.wishes import Op
 from tests.simulation.world import Chance, Pulse, Stuck, Timeline, run_seeded
 
@@ -40,9 +42,21 @@ class Outcome:
     jobs: int = 0
     statuses: Counter[str] = field(factory=Counter)
     failovers: int = 0
+    points: Points = field(factory=Points)
+    """Where processes died."""
     steps: int = 0
+    partitions: int = 0
     simulated_seconds: float = 0.0
     cpu_seconds: float = 0.0
+
+    @property
+    def too_easy(self) -> str:
+        """Say why this was no real run, if so."""
+        if self.jobs < JOBS_MIN:
+            return f"{self.jobs} jobs, fewer than {JOBS_MIN}"
+        if self.faults.total() < FAULTS_MIN:
+            return f"{self.faults.total()} faults, fewer than {FAULTS_MIN}"
+        return "" if self.failovers + self.partitions else "neither a failover nor a partition"
 
     @property
     def checksum(self) -> int:
@@ -57,9 +71,9 @@ def simulate(scenario: Scenario, *, keep_every_effect: bool = False) -> Outcome:
 
     async def main(pulse: Pulse) -> None:
         async with trio.open_nursery() as nursery:
-            cluster = Cluster(scenario.nodes, Chance(scenario.seed), timeline, pulse, nursery)
+            chance = Chance(scenario.seed)
+            cluster = Cluster(scenario.nodes, chance, timeline, pulse, nursery, scenario.spares)
             await _live(cluster, outcome)
-            outcome.simulated_seconds = trio.current_time()
             await cluster.end()
             nursery.cancel_scope.cancel()
 
@@ -74,20 +88,26 @@ def simulate(scenario: Scenario, *, keep_every_effect: bool = False) -> Outcome:
 async def _live(cluster: Cluster, outcome: Outcome) -> None:
     scenario = outcome.scenario
     await cluster.bring_up()
+    began = trio.current_time()
     cluster.timeline.say("run", f"{scenario.nodes} nodes are up")
     people = People.of(cluster, scenario)
     faults = Faults(cluster, people, cluster.nursery)
     async with trio.open_nursery() as watching:
         watching.start_soon(watch, cluster)
+        watching.start_soon(wonder, people)
         async with trio.open_nursery() as nursery:
             faults.nursery = nursery
             nursery.start_soon(people.want)
             nursery.start_soon(faults.run, scenario.faults)
         watching.cancel_scope.cancel()
     await _mend(cluster, faults)
+    await trio.sleep_until(began + scenario.seconds - LOOK_SECONDS)
     await _settle(cluster, people, outcome)
+    outcome.simulated_seconds = trio.current_time() - began
     outcome.failures += [*cluster.failures, *cluster.scripts.violations, *_deaths(cluster)]
-    outcome.faults, outcome.failovers = faults.happened, faults.failovers
+    outcome.faults, outcome.failovers = faults.happened, faults.interventions.failovers
+    outcome.partitions = sum(faults.happened[kind] for kind in PARTITIONS)
+    outcome.points = cluster.points
     outcome.jobs = len(people.jobs)
     outcome.statuses = Counter(
         told.statuses[-1] if told.statuses else "?" for told in people.jobs.values()

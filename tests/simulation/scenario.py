@@ -29,8 +29,12 @@ Kind = Literal[
     "disk error",
     "clock jump",
     "script fails",
+    "node lost",
     "cancel",
     "priority",
+    "pause",
+    "queue pause",
+    "filter",
     "drain",
     "archive",
     "failover",
@@ -39,17 +43,31 @@ Kind = Literal[
 
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
-LARGE: Final[frozenset[Kind]] = frozenset({"failover", "node cut off", "master cut off"})
-"""Each run has at least one of these."""
+LARGE: Final[frozenset[Kind]] = frozenset({"node cut off", "master cut off"})
+"""Each run has at least one of these; they always come about, other than a failover."""
+
+PARTITIONS: Final = (*sorted(LARGE), "link cut")
 
 OFTEN: Final[tuple[Kind, ...]] = ("kill job", "kill job", "kill luxid", "kill wconfd", "kill noded")
 
-JOBS: Final = (62, 80)
-FAULTS: Final = (16, 24)
-SECONDS: Final = 240.0
-"""How long things are wanted and break."""
+JOBS: Final = (72, 92)
+FAULTS: Final = (24, 34)
 
-NODES: Final = (3, 3, 3, 4, 4, 5, 5, 6, 8, 10)
+JOBS_MIN: Final = 60
+FAULTS_MIN: Final = 15
+"""What each run has really had at its end, or it was none: jobs that were acknowledged, faults
+that came about."""
+
+MINUTES: Final = 10.0
+"""How long a run is at least, in simulated time."""
+
+BUSY_SHARE: Final = 0.75
+"""The part of it in which things are wanted and break; in the rest everything settles."""
+
+NODES: Final = (*[3] * 9, *[4] * 5, 5, 5, 5, 6, 8, 10)
+
+SPARES: Final = (0, 0, 1, 1, 2)
+"""Machines that are no nodes when a run begins, and may join."""
 
 INSTANCES: Final = 12
 
@@ -77,9 +95,17 @@ class Scenario:
     nodes: int
     jobs: int
     faults: tuple[Fault, ...]
-    seconds: float = SECONDS
+    seconds: float = 60.0 * MINUTES
+    """How long it takes at least."""
+    spares: int = 0
+    """Machines that are no nodes at first."""
     instances: int = INSTANCES
     """How many instances people have at the most: few of them are wanted by many jobs at once."""
+
+    @property
+    def busy_seconds(self) -> float:
+        """How long things are wanted and break."""
+        return self.seconds * BUSY_SHARE
 
     @property
     def by_kind(self) -> Counter[str]:
@@ -91,21 +117,26 @@ class Scenario:
         return evolve(self, faults=tuple(faults))
 
 
-def scenario_of(seed: int) -> Scenario:
+def scenario_of(seed: int, minutes: float = MINUTES) -> Scenario:
     """Draw a run."""
     chance = Chance(seed).source("scenario")
     kinds = [chance.choice((*KINDS, *OFTEN)) for _ in range(chance.randint(*FAULTS))]
     if not LARGE & {*kinds}:
         kinds[0] = chance.choice(sorted(LARGE))
-    moments = sorted(chance.uniform(0.0, SECONDS) for _ in kinds)
+    moments = sorted(chance.uniform(0.0, BUSY_SHARE) for _ in kinds)
     chance.shuffle(kinds)
-    faults = tuple(map(Fault, range(len(kinds)), kinds, moments))
-    return Scenario(seed, chance.choice(NODES), chance.randint(*JOBS), faults)
+    seconds = 60.0 * minutes
+    faults = tuple(
+        Fault(number, kind, moment * seconds)
+        for number, (kind, moment) in enumerate(zip(kinds, moments, strict=True))
+    )
+    nodes, jobs = chance.choice(NODES), chance.randint(*JOBS)
+    return Scenario(seed, nodes, jobs, faults, seconds, chance.choice(SPARES))
 
 
 def quiet(seed: int, jobs: int = 20, nodes: int = 3) -> Scenario:
     """Return a run in which nothing breaks."""
-    return Scenario(seed, nodes, jobs, (), 60.0)
+    return Scenario(seed, nodes, jobs, (), 80.0)
 
 
 def chance_of(scenario: Scenario, purpose: str) -> random.Random:

@@ -216,12 +216,12 @@ class _NothingComesIn:
     real: Any
     """What trio made; its type depends on the system."""
 
-    def get_events(self, timeout: float) -> Any:
+    def get_events(self, timeout: float) -> object:
         """Return what has come in, in the form of the system: nothing."""
         quiet = self.runner.runq or self.runner.deadlines.next_deadline() < math.inf
         return [] if quiet else self.real.get_events(timeout)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(self.real, name)
 
 

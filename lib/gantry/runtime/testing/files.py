@@ -11,7 +11,7 @@ import errno
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import trio
 from attrs import define, field, frozen
@@ -25,6 +25,10 @@ Operation = Literal[
 
 Fault = Callable[[Operation, Path], OSError | None]
 """Says whether an operation on a file fails, and how. A failing append has written the half."""
+
+
+SECTOR_BYTES: Final = 512
+"""What a disk writes as a whole or not at all."""
 
 
 async def no_pause() -> None:
@@ -57,6 +61,14 @@ class _Socket:
 _Entry = _Inode | _Link | _Socket | Literal["folder"]
 
 
+def _lose_sectors(content: bytearray, durable: int, is_lost: Callable[[], bool]) -> None:
+    first = durable // SECTOR_BYTES * SECTOR_BYTES
+    for start in range(first, len(content), SECTOR_BYTES):
+        if is_lost():
+            begin, end = max(start, durable), min(start + SECTOR_BYTES, len(content))
+            content[begin:end] = bytes(end - begin)
+
+
 @define
 class MemoryFiles(Files):
     """The file system of one machine."""
@@ -74,17 +86,24 @@ class MemoryFiles(Files):
     _entries: dict[Path, _Entry] = field(factory=lambda: {Path("/"): "folder"}, init=False)
     _watchers: list[_MemoryChanges] = field(factory=list, init=False)
 
-    def survivors(self, kept: Callable[[int], int]) -> MemoryFiles:
+    def survivors(
+        self, kept: Callable[[int], int], is_lost: Callable[[], bool] | None = None
+    ) -> MemoryFiles:
         """Return the machine after power is back.
 
         Args:
             kept: given how many bytes of a file were not flushed, how many of them survived.
+            is_lost: asked for each sector in which some of those are: whether it never came to be
+                written, so that zeros are there although what follows may have been written.
         """
         after = MemoryFiles(pause=self.pause)
         for path, entry in self._entries.items():
             if isinstance(entry, _Inode):
                 size = entry.durable + kept(len(entry.content) - entry.durable)
-                after._entries[path] = _Inode(entry.content[:size], size)
+                content = entry.content[:size]
+                if is_lost is not None:
+                    _lose_sectors(content, entry.durable, is_lost)
+                after._entries[path] = _Inode(content, size)
             else:
                 after._entries[path] = entry
         return after

@@ -108,6 +108,11 @@ class MemoryProcess:
         """What a timeline calls it."""
         return f"{self.machine.name}/{self.program}[{self.pid}]"
 
+    @property
+    def root_task(self) -> trio.lowlevel.Task | None:
+        """The task from which all others of the process come, while it runs."""
+        return self._tasks_of
+
     async def run(self, main: Main) -> None:
         """Be the process until it ends, whatever ends it."""
         CURRENT.set(self)
@@ -144,6 +149,8 @@ class MemoryProcess:
 
     def kill(self) -> None:
         """End the process on the spot; nothing that its code still does has an effect."""
+        if self.ending is None and self.machine.killed is not None:
+            self.machine.killed(self)
         self._over("killed")
         self.scope.cancel()
         self.machine.nursery.start_soon(self._unwind)
@@ -198,6 +205,8 @@ class Machine:
     disk: MemoryFiles = field(factory=lambda: MemoryFiles(pause=no_pause))
     clock: MachineClock = field(factory=MachineClock)
     note: Note | None = None
+    killed: Callable[[MemoryProcess], None] | None = None
+    """Told of each process that is about to be killed, while its tasks still wait."""
     disk_watch: Callable[[str, Path], Awaitable[None]] = _at_once
     sockets_of: Callable[[Station], Sockets] | None = None
     processes: dict[int, MemoryProcess] = field(factory=dict, init=False)
@@ -291,17 +300,15 @@ class Machine:
 
     # --- power -----------------------------------------------------------------------------------
 
-    def lose_power(self, kept: Callable[[int], int]) -> None:
-        """Go dark in the middle of everything.
-
-        Args:
-            kept: given how many bytes of a file were not flushed, how many of them survive.
-        """
+    def lose_power(
+        self, kept: Callable[[int], int], is_lost: Callable[[], bool] | None = None
+    ) -> None:
+        """Go dark in the middle of everything; see :meth:`MemoryFiles.survivors`."""
         self.station.is_up = False
         self.sockets.lose()
         for process in [*self.processes.values()]:
             process.kill()
-        self.disk = self.disk.survivors(kept)
+        self.disk = self.disk.survivors(kept, is_lost)
         self.mounts.mount(mounts_of(self.disk, self._others()).mounted)
 
     def boot(self) -> None:
