@@ -67,6 +67,10 @@ simulate: $(READY) ## break clusters in memory: SEEDS=100 from FIRST_SEED=1, eac
 	@$(PYTHON) -m tests.simulation --seeds $(or $(SEEDS),100) --minutes $(or $(MINUTES),10) \
 		--first-seed $(or $(FIRST_SEED),1) $(if $(JOBS),--jobs $(JOBS))
 
+.PHONY: simulate-mutations
+simulate-mutations: $(READY) ## see how soon deliberate mistakes in the product are found, in at most SEEDS=200
+	@$(PYTHON) -m tests.simulation.hunt $(if $(SEEDS),--seeds $(SEEDS)) $(if $(JOBS),--jobs $(JOBS))
+
 .PHONY: fuzz
 fuzz: $(READY) ## look for hostile input at every door, or at DOOR=name, for MINUTES=10
 	@$(PYTHON) -c "import atheris" 2>/dev/null || $(PYTHON) -m pip install --quiet \

@@ -14,10 +14,19 @@ from typing import Any, Final
 
 from attrs import frozen
 from tests.simulation.cluster import FINAL, SHARED, Cluster
+from tests.simulation.confd import expected_facts, facts_of
 from tests.simulation.people import MARK, People
+from tests.simulation.programs import ADDRESS
+from tests.simulation.residue import (
+    every_acknowledged_setting_is_there,
+    every_acknowledged_tag_is_there_once,
+    what_failed_left_nothing,
+    what_failed_took_nothing,
+)
 
 from gantry.core.locking.holdings import HoldingsRecord, load_record
 from gantry.daemons.noded.replica_files import look
+from gantry.protocols.codec import Json
 from gantry.protocols.identity import Epoch, JobId
 from gantry.protocols.locks import LockState
 from gantry.protocols.luxi import Luxi
@@ -33,6 +42,8 @@ from gantry.runtime.testing.machine import PATHS
 
 FILE_STORAGE: Final = Path("/srv/ganeti/file-storage")
 FAKES: Final = Path("/var/run/ganeti/fake-hypervisor")
+TEMPORARY: Final = ("ganeti-iallocator", ".new", ".tmp")
+
 OWN_REASONS: Final = 2
 """How many entries the reason of a job has that people submitted."""
 
@@ -48,6 +59,8 @@ class JobSeen:
     op_statuses: tuple[str, ...]
     mark: str
     """Of its submission; empty if the people here did not submit it."""
+    commands: int
+    """How many restricted commands it wants."""
 
 
 @frozen
@@ -62,9 +75,13 @@ class View:
     jobs: Mapping[int, JobSeen]
     ends: Mapping[str, tuple[object, ...]]
     """Where the logs of both streams end, on each node that has replicas."""
+    told: Mapping[str, Mapping[str, Json]]
+    """What the RConfD of each master candidate answers: all instances of each node, and more."""
+    last_job: int | None
+    """The job after which nothing else happens; the lock journal was written with its locks."""
 
 
-async def look_at(cluster: Cluster, people: People) -> View:
+async def look_at(cluster: Cluster, people: People, last_job: int | None = None) -> View:
     """Look at everything.
 
     Raises:
@@ -91,9 +108,18 @@ async def look_at(cluster: Cluster, people: People) -> View:
         configuration,
         invariants,
         locks,
-        {row[0]: JobSeen(row[0], row[1], tuple(row[2]), _mark(row[3])) for row in rows},
+        {
+            row[0]: JobSeen(row[0], row[1], tuple(row[2]), _mark(row[3]), _commands(row[3]))
+            for row in rows
+        },
         await _ends(cluster, configuration),
+        await _told(cluster, configuration),
+        last_job,
     )
+
+
+def _commands(ops: list[Any]) -> int:
+    return sum(op["OP_ID"] == "OP_RESTRICTED_COMMAND" for op in ops)
 
 
 def _mark(ops: list[Any]) -> str:
@@ -116,6 +142,14 @@ async def _ends(cluster: Cluster, configuration: Configuration) -> Mapping[str, 
 
         await cluster.command(node.name, "check", ask)
     return ends
+
+
+async def _told(cluster: Cluster, configuration: Configuration) -> Mapping[str, Mapping[str, Json]]:
+    told: dict[str, Mapping[str, Json]] = {}
+    for node in sorted(configuration.nodes.values(), key=lambda each: each.name):
+        if node.master_candidate and not node.offline:
+            told[node.name] = await facts_of(cluster, node.name, configuration)
+    return told
 
 
 # --- the checks ----------------------------------------------------------------------------------
@@ -142,65 +176,6 @@ def what_was_told_is_still_so(view: View) -> Iterator[str]:
             yield f"job {told.id} was told to be {told.statuses[-1]} and is {seen.status}"
 
 
-def _tags(configuration: Configuration) -> Counter[str]:
-    objects = [
-        configuration.cluster,
-        *configuration.nodes.values(),
-        *configuration.instances.values(),
-        *configuration.nodegroups.values(),
-    ]
-    return Counter(tag for each in objects for tag in each.tags)
-
-
-def every_acknowledged_tag_is_there_once(view: View) -> Iterator[str]:
-    """Find tags that were added by a job that succeeded and are gone, or left by one that did not.
-
-    Each tag is added by one job, to the cluster or to something that may be removed since.
-    """
-    there = _tags(view.configuration)
-    removed = {
-        str(tag)
-        for told in view.people.jobs.values()
-        for op in told.ops
-        if op["OP_ID"] == "OP_TAGS_DEL" and isinstance(op["tags"], list)
-        for tag in op["tags"]
-    }
-    for tag, count in there.items():
-        if count != 1:
-            yield f"{tag} is there {count} times"
-    for told in view.people.jobs.values():
-        seen = view.jobs.get(told.id)
-        if seen is None:
-            continue
-        for op, status in zip(told.ops, seen.op_statuses, strict=True):
-            if op["OP_ID"] != "OP_TAGS_SET" or not isinstance(op["tags"], list):
-                continue
-            for tag in map(str, op["tags"]):
-                lost = status == "success" and op["kind"] == "cluster" and tag not in removed
-                if lost and not there[tag]:
-                    yield f"job {told.id} added {tag}, and it is gone"
-                if status != "success" and there[tag] and not told.again:
-                    yield f"job {told.id} ended as {status}, and {tag} is there"
-
-
-def what_failed_left_nothing(view: View) -> Iterator[str]:
-    """Find instances and groups that a job failed to add; each has a name of its own."""
-    made = {
-        "OP_INSTANCE_CREATE": (
-            "instance_name",
-            {i.name for i in view.configuration.instances.values()},
-        ),
-        "OP_GROUP_ADD": ("group_name", {g.name for g in view.configuration.nodegroups.values()}),
-    }
-    for told in view.people.jobs.values():
-        seen = view.jobs.get(told.id)
-        for op, status in zip(told.ops, seen.op_statuses if seen else (), strict=False):
-            parameter, there = made.get(str(op["OP_ID"]), ("", set[str]()))
-            failed = status in ("error", "canceled") and not told.again
-            if parameter and failed and op[parameter] in there:
-                yield f"job {told.id} ended as {status}, and {op[parameter]} is there"
-
-
 def no_submission_counts_twice(view: View) -> Iterator[str]:
     """Find submissions of which a repetition became a second job."""
     marks = Counter(seen.mark for seen in view.jobs.values() if seen.mark)
@@ -213,22 +188,26 @@ def no_lock_is_left(view: View) -> Iterator[str]:
         yield f"lock {lock.name} is held by {lock.owners}, wanted by {lock.waits}"
 
 
-def no_reservation_is_left(view: View) -> Iterator[str]:
-    """Find reservations in the lock journal although every job is over."""
+def nothing_is_held_in_the_lock_journal(view: View) -> Iterator[str]:
+    """Find locks and reservations of jobs that are over in the file that survives a restart.
+
+    What is let go is written with the next thing that is held; so a last job takes locks, and
+    is the only one that may be found.
+    """
+    if view.last_job is None:
+        return
     files = view.cluster.master_node.machine.disk
-    holding: dict[JobId, int] = {}
+    holding: dict[JobId, tuple[int, int]] = {}
     for record in decode_log(files.content(LOCK_LOG), str(LOCK_LOG)).records:
         said: HoldingsRecord = load_record(record.payload)
         if said.complete:
             holding.clear()
-        holding.update({each.job: len(each.reserved) for each in said.jobs})
+        holding.update({each.job: (len(each.locks), len(each.reserved)) for each in said.jobs})
         for job in said.gone:
             holding.pop(job, None)
-    over = {job for job, seen in view.jobs.items() if seen.status in FINAL}
-    living = {lock.owners for lock in view.locks}
-    for job, count in holding.items():
-        if count and job in over and living:
-            yield f"job {job} is over and has {count} reservations"
+    for job, (locks, reservations) in holding.items():
+        if job != view.last_job and locks + reservations:
+            yield f"job {job} is over and has {locks} locks and {reservations} reservations"
 
 
 def instances_run_where_they_should(view: View) -> Iterator[str]:
@@ -275,6 +254,48 @@ def every_disk_has_an_owner(view: View) -> Iterator[str]:
     yield from (f"disk {path} on {node} is missing" for node, path in sorted(wanted - found))
 
 
+def what_was_left_over_is_cleaned_up(view: View) -> Iterator[str]:
+    """Find left-overs although their nodes are back and were asked to clean up."""
+    for left in view.configuration.leftovers.values():
+        yield f"{left.object_kind} {left.object_name} is left over: {left.reason}"
+
+
+def the_address_is_where_the_master_is(view: View) -> Iterator[str]:
+    """Find the cluster's address elsewhere than on the master; people may have taken it down."""
+    for node in view.cluster.nodes.values():
+        files = node.machine.mounts.at(ADDRESS)
+        if ADDRESS in files.paths() and node.name != view.cluster.master:
+            yield f"{node.name} has the cluster's address"
+
+
+def confd_answers_what_is_so(view: View) -> Iterator[str]:
+    """Find master candidates whose RConfD answers something else than the configuration says."""
+    expected = expected_facts(view.configuration)
+    for name, facts in view.told.items():
+        for question, answer in expected.items():
+            if facts.get(question) != answer:
+                yield f"{name} answers {question} with {facts.get(question)!r}, not {answer!r}"
+
+
+def what_is_done_once_was_not_done_twice(view: View) -> Iterator[str]:
+    """Find restricted commands that were run more often than jobs wanted, and people allowed."""
+    wanted = sum(seen.commands for seen in view.jobs.values())
+    archived = sum(1 for told in view.people.jobs.values() if told.id not in view.jobs)
+    allowed = wanted + archived + view.people.redone
+    ran = view.cluster.scripts.commands
+    if ran > allowed:
+        yield f"{ran} commands were run, {wanted} wanted, {view.people.redone} allowed again"
+
+
+def no_temporary_file_is_left(view: View) -> Iterator[str]:
+    """Find what jobs and daemons make for a moment: allocators' files, unfinished writes."""
+    for node in view.cluster.nodes.values():
+        for files in {id(each): each for each in node.machine.mounts.mounted.values()}.values():
+            for path in files.paths():
+                if any(mark in str(path) for mark in TEMPORARY):
+                    yield f"{node.name} has {path}"
+
+
 def no_process_or_socket_is_left(view: View) -> Iterator[str]:
     """Find job processes, their sockets and step journals although every job is over."""
     for node in view.cluster.nodes.values():
@@ -319,14 +340,21 @@ CHECKS: Final[tuple[Check, ...]] = (
     every_acknowledged_job_is_over,
     what_was_told_is_still_so,
     every_acknowledged_tag_is_there_once,
+    every_acknowledged_setting_is_there,
     what_failed_left_nothing,
+    what_failed_took_nothing,
     no_submission_counts_twice,
+    what_is_done_once_was_not_done_twice,
     no_lock_is_left,
-    no_reservation_is_left,
+    nothing_is_held_in_the_lock_journal,
     instances_run_where_they_should,
     every_disk_has_an_owner,
+    what_was_left_over_is_cleaned_up,
     no_process_or_socket_is_left,
+    no_temporary_file_is_left,
+    the_address_is_where_the_master_is,
     the_configuration_is_sound,
+    confd_answers_what_is_so,
     replicas_have_converged,
     one_node_leads,
 )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
 import trio
 from tests.simulation.cluster import Cluster, Gone
+from tests.simulation.confd import place_of
 from tests.simulation.people import NO_ANSWER
 
 from gantry.protocols.locks import LockState
@@ -26,10 +28,39 @@ async def watch(cluster: Cluster) -> None:
     while True:
         await trio.sleep(LOOK_SECONDS)
         try:
+            await _check_confd(cluster)
             _check_locks(cluster, await _locks(cluster))
             _check_jobs(cluster, await cluster.luxi(_jobs))
         except (*NO_ANSWER, Gone):
             continue
+
+
+async def _check_confd(cluster: Cluster) -> None:
+    """Say whether an RConfD answers from records that do not count (yet).
+
+    What it answers from was committed before; so the master, asked later, is at least as far.
+    """
+    places = {}
+    for name, node in cluster.nodes.items():
+        if node.services.process("rconfd") is not None:
+            with suppress(*NO_ANSWER, Gone):
+                places[name] = await place_of(cluster, name)
+    epoch, index = await _committed(cluster)
+    for name, place in places.items():
+        if place is not None and (place.epoch, place.index) > (epoch, index):
+            cluster.fail(f"RConfD of {name} answers from {place}, committed is {epoch}, {index}")
+
+
+async def _committed(cluster: Cluster) -> tuple[int, int]:
+    found: list[tuple[int, int]] = []
+
+    async def ask(env: Environment) -> None:
+        async with connect(WCONFD, env.network, env.paths.socket(SOCKET_NAME)) as wconfd:
+            status = await wconfd.status()
+            found.append((status.epoch, status.index))
+
+    await cluster.command(cluster.master, "check", ask)
+    return found[0]
 
 
 async def _jobs(luxi: Luxi) -> object:

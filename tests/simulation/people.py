@@ -90,6 +90,8 @@ class People:
     unanswered: int = 0
     """Submissions of which nobody knows what became."""
     refused: int = 0
+    redone: int = 0
+    """How often people have said that a step is to be done again, at the most."""
     _ways: random.Random = field(init=False)
 
     def __attrs_post_init__(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import trio
 from attrs import define, field
-from tests.simulation.wishes import ALLOCATOR
+from tests.simulation.wishes import ALLOCATOR, COMMAND
 
 from gantry.protocols.codec import from_bytes, to_bytes
 from gantry.protocols.scripts.iallocator import FOLDERS
@@ -38,6 +38,8 @@ class Scripts:
     failing: int = 0
     """How many of the next scripts fail."""
     violations: list[str] = field(factory=list)
+    commands: int = 0
+    """How often a restricted command was run."""
     _at_work: set[str] = field(factory=set)
 
     async def run(self, run: Run) -> Finished:
@@ -55,6 +57,12 @@ class Scripts:
         if self.failing > 0:
             self.failing -= 1
             return Finished(1, b"it was made to fail\n")
+        return Finished(0, b"done\n")
+
+    async def run_command(self, _: Run) -> Finished:
+        """Do what must not be done twice."""
+        self.commands += 1
+        await trio.sleep(self.chance.uniform(*SCRIPT_SECONDS))
         return Finished(0, b"done\n")
 
 
@@ -122,8 +130,14 @@ async def stat(run: Run) -> Finished:
 
 
 async def find(run: Run) -> Finished:
-    """List the executable files of a folder."""
+    """List the executable files of a folder, or say whose files are."""
     await trio.lowlevel.checkpoint()
+    if "-printf" in run.argv:
+        paths = [Path(word) for word in run.argv[1 : run.argv.index("-maxdepth")]]
+        command = paths[-1]
+        if command not in run.at(command).paths():
+            return Finished(1, f"no {command}".encode())
+        return Finished(0, b"0 0 555 d\n0 0 755 d\n0 0 755 f\n")
     folder = Path(run.argv[2])
     files = run.at(folder)
     paths = [path for path in files.paths() if path.parent == folder]
@@ -140,7 +154,7 @@ def programs(scripts: Scripts) -> Mapping[str, Program]:
         "stat": stat,
         "find": find,
     }
-    return {**own, **dict.fromkeys(SCRIPTS, scripts.run)}
+    return {**own, COMMAND: scripts.run_command, **dict.fromkeys(SCRIPTS, scripts.run)}
 
 
 def install(files: MemoryFiles) -> None:
@@ -150,6 +164,7 @@ def install(files: MemoryFiles) -> None:
     files.put(OS_FOLDER / "ganeti_api_version", b"20\n")
     files.put(OS_FOLDER / "parameters.list", b"")
     files.put(Path("/etc/ganeti/scripts/master-ip-setup"), SHEBANG + b"/bin/sh\n")
+    files.put(Path("/etc/ganeti/restricted-commands") / COMMAND, SHEBANG + b"/bin/sh\n")
     files.put(Path("/bin/sh"), SHEBANG + b"/bin/sh\n")
     files.put(Path(FOLDERS[1]) / ALLOCATOR, SHEBANG + b"/bin/sh\n")
     for folder in ("/etc/ganeti", "/var/lib/ganeti", "/var/log/ganeti", "/srv/ganeti"):

@@ -10,7 +10,7 @@ import trio
 from attrs import define, field
 from tests.simulation.checks import look_at, problems
 from tests.simulation.cluster import FINAL, Cluster
-from tests.simulation.curiosity import wonder
+from tests.simulation.curiosity import decide, wonder
 from tests.simulation.faults import Faults
 from tests.simulation.guard import watch
 from tests.simulation.people import NO_ANSWER, People
@@ -95,6 +95,7 @@ async def _live(cluster: Cluster, outcome: Outcome) -> None:
     async with trio.open_nursery() as watching:
         watching.start_soon(watch, cluster)
         watching.start_soon(wonder, people)
+        watching.start_soon(decide, people)
         async with trio.open_nursery() as nursery:
             faults.nursery = nursery
             nursery.start_soon(people.want)
@@ -102,7 +103,10 @@ async def _live(cluster: Cluster, outcome: Outcome) -> None:
         watching.cancel_scope.cancel()
     await _mend(cluster, faults)
     await trio.sleep_until(began + scenario.seconds - LOOK_SECONDS)
-    await _settle(cluster, people, outcome)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(decide, people)
+        await _settle(cluster, people, outcome)
+        nursery.cancel_scope.cancel()
     outcome.simulated_seconds = trio.current_time() - began
     outcome.failures += [*cluster.failures, *cluster.scripts.violations, *_deaths(cluster)]
     outcome.faults, outcome.failovers = faults.happened, faults.interventions.failovers
@@ -138,24 +142,25 @@ async def _mend(cluster: Cluster, faults: Faults) -> None:
 async def _settle(cluster: Cluster, people: People, outcome: Outcome) -> None:
     """Wait until nothing is wrong any more, or for so long that it never will be right."""
     found: list[str] = ["nobody looked"]
-    started = False
+    after: int | None = None
     with trio.move_on_after(SETTLE_SECONDS_MAX):
         while found:
             await trio.sleep(LOOK_SECONDS)
             try:
                 await cluster.luxi(_open_queue)
-                if not started and await _all_over(cluster, people):
-                    started = await _start_instances(cluster, people)
-                found = problems(await look_at(cluster, people))
+                if after is None and await _all_over(cluster, people):
+                    after = await _put_right(cluster, people)
+                found = problems(await look_at(cluster, people, after))
             except NO_ANSWER as error:
                 found = [f"the cluster does not answer: {error!r}"]
-            if not started:
+            if after is None:
                 found.append("not everything that should run was started")
     outcome.failures += found
 
 
 async def _open_queue(luxi: Luxi) -> object:
-    """Let jobs in again, in case that whoever drained the queue was not heard when done."""
+    """Let jobs in again, in case that whoever closed the queue was not heard when done."""
+    await luxi.set_queue_pause(False)
     return await luxi.set_drain_flag(False)
 
 
@@ -164,13 +169,33 @@ async def _all_over(cluster: Cluster, people: People) -> bool:
     return all(seen.status in FINAL for seen in view.jobs.values())
 
 
-async def _start_instances(cluster: Cluster, people: People) -> bool:
-    """Do what the watcher does: start what should run and went dark with its node."""
-    view = await look_at(cluster, people)
-    for instance in sorted(view.configuration.instances.values(), key=lambda each: each.name):
-        if instance.admin_state == "up":
-            op: Op = {"OP_ID": "OP_INSTANCE_STARTUP", "instance_name": instance.name}
-            told = await people.submit((op,), f"start {instance.name}")
-            if told is None:
-                return False
-    return True
+async def _put_right(cluster: Cluster, people: People) -> int | None:
+    """Do what the watcher and an operator do in the end: nodes come back, instances start.
+
+    Returns:
+        The last of the jobs that do this; ``None``: not all were taken.
+    """
+    there = (await look_at(cluster, people)).configuration
+    names = {node.uuid: node.name for node in there.nodes.values()}
+    remnants = sorted({names[left.node] for left in there.leftovers.values()})
+    wanted: list[Op] = [
+        {"OP_ID": "OP_NODE_SET_PARAMS", "node_name": node.name, "offline": False}
+        for node in sorted(there.nodes.values(), key=lambda each: each.name)
+        if node.offline
+    ]
+    wanted += [{"OP_ID": "OP_NODE_CLEAN_UP", "node_name": name} for name in remnants]
+    wanted += [
+        {"OP_ID": "OP_INSTANCE_STARTUP", "instance_name": instance.name}
+        for instance in sorted(there.instances.values(), key=lambda each: each.name)
+        if instance.admin_state == "up"
+    ]
+    # With its locks everything is written down that was let go before.
+    wanted.append({"OP_ID": "OP_TEST_DELAY", "duration": 0.1, "no_locks": False})
+    last: int | None = None
+    for op in wanted:
+        told = await people.submit((op,), f"{op['OP_ID']} {people.known.fresh('end')}")
+        if told is None:
+            return None
+        await told.over.wait()
+        last = told.id
+    return last

@@ -11,7 +11,7 @@ import pytest
 TRACE = """
 from tests.simulation.run import simulate
 from tests.simulation.scenario import scenario_of
-outcome = simulate(scenario_of({seed}))
+outcome = simulate(scenario_of({seed}, minutes=2.0))
 print(outcome.steps, outcome.timeline.effects, outcome.checksum)
 """
 
@@ -31,6 +31,6 @@ def trace(seed: int, hash_seed: int) -> str:
     return ran.stdout
 
 
-@pytest.mark.parametrize("seed", [3])
+@pytest.mark.parametrize("seed", [4])
 def test_hashes_do_not_matter(seed: int) -> None:
     assert trace(seed, 1) == trace(seed, 2)

@@ -6,13 +6,16 @@ import pytest
 from tests.simulation.run import simulate
 from tests.simulation.scenario import FAULTS, JOBS, LARGE, quiet, scenario_of
 
-SEEDS = (1, 3, 5)
+SEEDS = (4, 22, 25)
 """Small clusters, so that they are quick; other sizes are tried by ``make simulate``."""
+
+MINUTES = 4.0
+"""As much goes on in them as in ten minutes, closer together."""
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_nothing_is_lost_and_nothing_is_left(seed: int) -> None:
-    outcome = simulate(scenario_of(seed))
+    outcome = simulate(scenario_of(seed, MINUTES))
     assert not outcome.failures, outcome.timeline.text()[-20_000:]
     assert not outcome.too_easy
 

@@ -13,6 +13,15 @@ from gantry.protocols.values import Json
 Op = dict[str, Json]
 
 ALLOCATOR: Final = "first"
+COMMAND: Final = "ring-the-bell"
+"""What may be run on nodes, and must not be done twice."""
+
+MEMORY_MIB: Final = 128
+MEMORY_STEP_MIB: Final = 4
+"""Memory is rounded up to multiples of it."""
+SPINDLES: Final = 100
+"""Above these each job that changes a setting has a value of its own, so that it is known later
+whose value is there."""
 
 TEMPLATES: Final = ("file", "sharedfile", "sharedfile", "diskless")
 
@@ -38,6 +47,11 @@ class Known:
         """Return a name that nobody has used."""
         self.count += 1
         return f"{word}{self.count}"
+
+    def number(self) -> int:
+        """Return a number that nobody has used."""
+        self.count += 1
+        return self.count
 
     def node(self) -> str:
         """Choose a node."""
@@ -140,7 +154,7 @@ def _reboot(known: Known) -> Op:
 
 
 def _modify(known: Known) -> Op:
-    memory = known.chance.choice((128, 256, 512))
+    memory = MEMORY_MIB + MEMORY_STEP_MIB * known.number()
     return {
         "OP_ID": "OP_INSTANCE_SET_PARAMS",
         "instance_name": known.instance(),
@@ -205,7 +219,7 @@ def _group_params(known: Known) -> Op:
     return {
         "OP_ID": "OP_GROUP_SET_PARAMS",
         "group_name": known.chance.choice(known.groups),
-        "ndparams": {"spindle_count": known.chance.randint(1, 5)},
+        "ndparams": {"spindle_count": SPINDLES + known.number()},
     }
 
 
@@ -220,14 +234,18 @@ ROLES: Final[tuple[Op, ...]] = (
     {"master_capable": True},
     {"vm_capable": False},
     {"vm_capable": True},
-    {"ndparams": {"spindle_count": 2}},
 )
 """What a node is made. Nobody calls one offline that is not: then its instances may run twice."""
 
 
 def _role(known: Known) -> Op:
-    role = known.chance.choice(ROLES)
+    settings: Op = {"ndparams": {"spindle_count": SPINDLES + known.number()}}
+    role = known.chance.choice((*ROLES, settings, settings))
     return {"OP_ID": "OP_NODE_SET_PARAMS", "node_name": known.node(), **role}
+
+
+def _command(known: Known) -> Op:
+    return {"OP_ID": "OP_RESTRICTED_COMMAND", "nodes": [known.node()], "command": COMMAND}
 
 
 def _take_in(known: Known) -> Op:
@@ -249,7 +267,7 @@ def _cluster_params(known: Known) -> Op:
         {"candidate_pool_size": known.chance.randint(3, 5)},
         {"max_running_jobs": known.chance.randint(3, 20)},
         {"default_iallocator": known.chance.choice((ALLOCATOR, ""))},
-        {"ndparams": {"spindle_count": known.chance.randint(1, 4)}},
+        {"ndparams": {"spindle_count": SPINDLES + known.number()}},
         {"maintain_node_health": known.chance.random() < 0.5},
         {"mac_prefix": known.chance.choice(("aa:00:00", "aa:00:01"))},
     )
@@ -284,6 +302,12 @@ def _network_params(known: Known) -> Op:
         "network_name": known.network(),
         **known.chance.choice(({change: addresses}, {"mac_prefix": "aa:bb:cc"})),
     }
+
+
+def _rename_network(known: Known) -> Op:
+    old, new = known.network(), known.fresh("net")
+    known.networks.append(new)
+    return {"OP_ID": "OP_NETWORK_RENAME", "network_name": old, "new_name": new}
 
 
 def _connect(known: Known) -> Op:
@@ -365,9 +389,11 @@ WISHES: Final[Mapping[str, tuple[int, Callable[[Known], Op]]]] = {
     "take out": (2, _take_out),
     "leave a node": (1, _node("OP_NODE_MIGRATE")),
     "evacuate": (1, _node("OP_NODE_EVACUATE", mode="primary-only", iallocator=ALLOCATOR)),
+    "command": (3, _command),
     "clean up": (2, _node("OP_NODE_CLEAN_UP")),
     "add network": (3, _add_network),
     "network params": (2, _network_params),
+    "rename network": (1, _rename_network),
     "connect": (4, _connect),
     "disconnect": (1, _disconnect),
     "remove network": (1, _network("OP_NETWORK_REMOVE")),

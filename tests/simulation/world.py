@@ -30,7 +30,7 @@ LATENCY_SECONDS: Final = (0.0002, 0.003)
 """What a message takes between two machines of one cluster."""
 
 
-CPU_SECONDS_MAX: Final = 90.0
+CPU_SECONDS_MAX: Final = 60.0
 """What a run may cost; more is a cluster that is busy for ever."""
 
 IDLE_MAX: Final = 100

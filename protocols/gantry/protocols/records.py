@@ -9,7 +9,8 @@ short once a snapshot holds what the older records did; every other line is one 
 The checksum is over the previous record's checksum, the epoch, the index and the payload: it
 chains the records, so that a record of another history can never be taken for the next one.
 The payload is JSON on one line. The length tells a record that a crash cut short (normal at the
-very end: nobody was told that it is durable) from one that was damaged later (never normal).
+very end: nobody was told that it is durable) from one that was damaged later (never normal). A
+sector of zeros was never written, and what comes after it was never flushed either.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ Checksum = NewType("Checksum", str)
 """BLAKE2b of 16 bytes (RFC 7693) in hexadecimal, over a record and the checksum before it."""
 
 CHECKSUM_BYTES: Final = 16
+SECTOR_BYTES: Final = 512
+"""What every disk writes as a whole or not at all; larger sectors are multiples of it."""
+
 _MAGIC: Final = b"gantry-log 1"
 _FIRST_LINE: Final = re.compile(rb"gantry-log 1 (\d{1,20}) ([0-9a-f]{32})")
 _RECORD: Final = re.compile(rb"(\d{1,20}) (\d{1,20}) (\d{1,20}) ([0-9a-f]{32}) (.*)")
@@ -112,7 +116,7 @@ class DecodedLog:
     valid_bytes: int
     """The length of the file without the tail."""
     torn_bytes: int
-    """The length of a tail that a crash cut short; to be cut off."""
+    """The length of a tail that a crash cut short, or left holes in; to be cut off."""
 
     @property
     def end(self) -> Position:
@@ -171,7 +175,8 @@ def decode_log(data: bytes, file: str = "") -> DecodedLog:
 
     Raises:
         CorruptRecord: a line was damaged, or does not follow the one before it. A last line
-            that a crash cut short is no error: see :attr:`DecodedLog.torn_bytes`.
+            that a crash cut short is no error, nor is one of which a sector was not written with
+            all that comes after it: see :attr:`DecodedLog.torn_bytes`.
     """
     try:
         return _decode(data)
@@ -212,12 +217,17 @@ def _decode(data: bytes) -> DecodedLog:
     records: list[Record] = []
     ends: list[int] = []
     while (end := data.find(b"\n", begin) + 1) > 0:
-        record = _decode_line(data[begin : end - 1], after, begin)
+        try:
+            record = _decode_line(data[begin : end - 1], after, begin)
+        except CorruptRecord:
+            if _lacks_sector(data, begin, end):
+                break
+            raise
         records.append(record)
         ends.append(end)
         after, begin = record.position, end
     tail = data[begin:]
-    if tail and not _is_torn(tail):
+    if tail and not (_is_torn(tail) or _lacks_sector(data, begin, len(data))):
         raise CorruptRecord(begin, Index(after.index + 1), "it does not end where it should")
     return DecodedLog(start, tuple(records), tuple(ends), begin, len(tail))
 
@@ -239,6 +249,21 @@ def _decode_line(line: bytes, after: Position, offset: int) -> Record:
         return Record(epoch, index, checksum, from_bytes(body))
     except Malformed as error:
         raise CorruptRecord(offset, index, str(error)) from None
+
+
+def _lacks_sector(data: bytes, begin: int, end: int) -> bool:
+    """Whether a part of a file, or what it has of a sector, is zeros: it never was written.
+
+    A disk may write the sectors of what is not flushed yet in any order, so that whole records may
+    follow. None of them was told to be durable, since a flush would have covered this one.
+    No record has NUL bytes, which JSON escapes.
+    """
+    first = begin // SECTOR_BYTES * SECTOR_BYTES
+    for start in range(first, end, SECTOR_BYTES):
+        part = data[max(start, begin) : start + SECTOR_BYTES]
+        if not part.strip(b"\0"):
+            return True
+    return False
 
 
 def _is_torn(tail: bytes) -> bool:
