@@ -42,6 +42,9 @@ from gantry.runtime.testing.machine import PATHS
 
 FILE_STORAGE: Final = Path("/srv/ganeti/file-storage")
 FAKES: Final = Path("/var/run/ganeti/fake-hypervisor")
+DEFECT: Final = "its log has the traceback"
+"""What a caller hears of an error that nobody has thought of."""
+
 TEMPORARY: Final = ("ganeti-iallocator", ".new", ".tmp")
 
 OWN_REASONS: Final = 2
@@ -61,6 +64,8 @@ class JobSeen:
     """Of its submission; empty if the people here did not submit it."""
     commands: int
     """How many restricted commands it wants."""
+    defects: tuple[str, ...]
+    """What its opcodes say of defects of a daemon."""
 
 
 @frozen
@@ -95,7 +100,8 @@ async def look_at(cluster: Cluster, people: People, last_job: int | None = None)
             told.append((dict(snapshot.configuration), await wconfd.verify(), await wconfd.locks()))
 
     async def jobs(luxi: Luxi) -> object:
-        return await luxi.query_jobs(None, ("id", "status", "opstatus", "ops"))
+        fields = ("id", "status", "opstatus", "ops", "opresult")
+        return await luxi.query_jobs(None, fields)
 
     await cluster.command(cluster.master, "check", ask)
     rows = await cluster.luxi(jobs)
@@ -109,13 +115,19 @@ async def look_at(cluster: Cluster, people: People, last_job: int | None = None)
         invariants,
         locks,
         {
-            row[0]: JobSeen(row[0], row[1], tuple(row[2]), _mark(row[3]), _commands(row[3]))
+            row[0]: JobSeen(
+                row[0], row[1], tuple(row[2]), _mark(row[3]), _commands(row[3]), _defects(row[4])
+            )
             for row in rows
         },
         await _ends(cluster, configuration),
         await _told(cluster, configuration),
         last_job,
     )
+
+
+def _defects(results: list[Any]) -> tuple[str, ...]:
+    return tuple(text for text in map(repr, results) if DEFECT in text)
 
 
 def _commands(ops: list[Any]) -> int:
@@ -166,6 +178,12 @@ def every_acknowledged_job_is_over(view: View) -> Iterator[str]:
     for seen in view.jobs.values():
         if seen.status not in FINAL and seen.id not in view.people.jobs:
             yield f"job {seen.id}, which nobody was told of, is {seen.status} for ever"
+
+
+def no_job_met_a_defect(view: View) -> Iterator[str]:
+    """Find jobs that failed because a daemon did something that nobody has thought of."""
+    for seen in view.jobs.values():
+        yield from (f"job {seen.id} ended with {text[:300]}" for text in seen.defects)
 
 
 def what_was_told_is_still_so(view: View) -> Iterator[str]:
@@ -338,6 +356,7 @@ Check = Callable[[View], Iterator[str]]
 
 CHECKS: Final[tuple[Check, ...]] = (
     every_acknowledged_job_is_over,
+    no_job_met_a_defect,
     what_was_told_is_still_so,
     every_acknowledged_tag_is_there_once,
     every_acknowledged_setting_is_there,

@@ -27,6 +27,9 @@ ADDRESS: Final = Path("/run/master-address")
 SCRIPT_SECONDS: Final = (0.1, 8.0)
 """An installation takes its time, so that something may happen meanwhile."""
 
+FAILS_SHARE: Final = 0.05
+"""How many scripts fail by themselves: so that much is undone."""
+
 DISK_MIB: Final = (1_000_000, 900_000)
 
 
@@ -54,8 +57,8 @@ class Scripts:
             await trio.sleep(self.chance.uniform(*SCRIPT_SECONDS))
         finally:
             self._at_work.discard(name)
-        if self.failing > 0:
-            self.failing -= 1
+        if self.failing > 0 or self.chance.random() < FAILS_SHARE:
+            self.failing = max(0, self.failing - 1)
             return Finished(1, b"it was made to fail\n")
         return Finished(0, b"done\n")
 
@@ -132,7 +135,7 @@ async def stat(run: Run) -> Finished:
 async def find(run: Run) -> Finished:
     """List the executable files of a folder, or say whose files are."""
     await trio.lowlevel.checkpoint()
-    if "-printf" in run.argv:
+    if any("%U" in word for word in run.argv):
         paths = [Path(word) for word in run.argv[1 : run.argv.index("-maxdepth")]]
         command = paths[-1]
         if command not in run.at(command).paths():

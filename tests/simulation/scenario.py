@@ -69,7 +69,7 @@ NODES: Final = (*[3] * 9, *[4] * 5, 5, 5, 5, 6, 8, 10)
 SPARES: Final = (0, 0, 1, 1, 2)
 """Machines that are no nodes when a run begins, and may join."""
 
-INSTANCES: Final = 12
+INSTANCES: Final = 8
 
 
 @frozen
