@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from functools import partial
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
 import trio
 from attrs import define, evolve, field, frozen
@@ -19,7 +19,7 @@ from attrs import define, evolve, field, frozen
 from gantry.core.confd.book import AnswerBook
 from gantry.core.confd.view import ConfdView, Packed
 from gantry.core.config.folding import end_of_file
-from gantry.protocols.codec import Json, Malformed, from_bytes
+from gantry.protocols.codec import Malformed, from_bytes
 from gantry.protocols.config_records import load_record
 from gantry.protocols.records import (
     CorruptRecord,
@@ -198,7 +198,9 @@ def _digest_of(data: bytes) -> bytes:
 
 def _parsed(data: bytes) -> tuple[AnswerBook, Position]:
     with collecting_later():
-        document = cast("dict[str, Json]", from_bytes(data))
+        document = from_bytes(data)
+        if not isinstance(document, dict):
+            raise Malformed("config.data is no JSON object")
         position, packed = end_of_file(document).position, Packed.of(document)
         del document
         book = AnswerBook(ConfdView.unpacked(packed))
