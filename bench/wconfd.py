@@ -18,8 +18,8 @@ from bench.figures import share
 from tests.cluster.development import DevCluster
 
 from gantry.protocols.changes import ChangeTags
-from gantry.protocols.codec import dump
-from gantry.protocols.identity import Attempt, Epoch, InstanceUuid, JobId, Key, Ticket, digest_of
+from gantry.protocols.codec import digest_of, dump
+from gantry.protocols.identity import Attempt, Epoch, InstanceUuid, JobId, Key, Ticket
 from gantry.protocols.wconfd import SOCKET_NAME, WCONFD, Committed, Selection, WConfD
 from gantry.runtime.real import real_environment
 from gantry.runtime.rpc import connect

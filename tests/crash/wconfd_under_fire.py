@@ -25,9 +25,9 @@ import trio
 from attrs import define, field
 
 from gantry.protocols.changes import ChangeTags
-from gantry.protocols.codec import dump
+from gantry.protocols.codec import digest_of, dump
 from gantry.protocols.errors import ConnectionLost
-from gantry.protocols.identity import Attempt, Epoch, InstanceUuid, JobId, Key, Ticket, digest_of
+from gantry.protocols.identity import Attempt, Epoch, InstanceUuid, JobId, Key, Ticket
 from gantry.protocols.locks import LockName, LockOwner, LockRequest, lock_name
 from gantry.protocols.wconfd import (
     SOCKET_NAME,

@@ -11,6 +11,7 @@ own rules, which live with those classes (see :mod:`gantry.protocols.objects`).
 
 from __future__ import annotations
 
+import hashlib
 import types
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -440,6 +441,11 @@ def _container(value: object) -> object:
 def canonical(value: object) -> bytes:
     """Render a JSON value with sorted keys: equal values give equal bytes."""
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def digest_of(value: object) -> str:
+    """Return the digest of a JSON value: equal values have equal digests."""
+    return hashlib.sha256(canonical(value)).hexdigest()
 
 
 def from_bytes(data: bytes | str, nesting_max: int = NESTING_MAX) -> object:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import Final, NewType
 
 from attrs import field, frozen, validators
 from typing_extensions import override
-
-from gantry.protocols.codec import canonical
 
 JobId = NewType("JobId", int)
 ClusterUuid = NewType("ClusterUuid", str)
@@ -68,8 +65,3 @@ class Ticket:
     digest: str
     redo: bool = False
     """Do it again if it was interrupted or has failed: the caller knows, and its kind allows it."""
-
-
-def digest_of(request: object) -> str:
-    """Return the digest of a JSON value: equal requests have equal digests."""
-    return hashlib.sha256(canonical(request)).hexdigest()

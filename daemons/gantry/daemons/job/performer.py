@@ -15,7 +15,7 @@ from gantry.daemons.job.progress import nodes_on
 from gantry.daemons.job.replies import Replies
 from gantry.operations.leftovers import leftover_uuid, subject_of
 from gantry.protocols.changes import AddLeftover
-from gantry.protocols.codec import Json, dump
+from gantry.protocols.codec import Json, digest_of, dump
 from gantry.protocols.errors import (
     ConnectionLost,
     GanetiError,
@@ -27,7 +27,7 @@ from gantry.protocols.errors import (
     StaleEpoch,
     Unreachable,
 )
-from gantry.protocols.identity import Attempt, Epoch, JobId, Key, NodeUuid, Ticket, digest_of
+from gantry.protocols.identity import Attempt, Epoch, JobId, Key, NodeUuid, Ticket
 from gantry.protocols.jobproc import Advanced, JobsWanted, Logged, NotSubmitted, Submitted
 from gantry.protocols.noded import Interrupted, NothingToUndo, ProgressReport
 from gantry.protocols.objects.leftover import Leftover

@@ -12,9 +12,9 @@ from gantry.core.query.view import View
 from gantry.core.queue.job_filters import parse_action, parse_predicates
 from gantry.daemons.luxid.calls import Calls
 from gantry.protocols.changes import AddFilter, FilterChange, RemoveFilter, UpdateFilter
-from gantry.protocols.codec import Json, Malformed, dump, load
+from gantry.protocols.codec import Json, Malformed, digest_of, dump, load
 from gantry.protocols.errors import ConnectionLost, GenericError, ServiceError
-from gantry.protocols.identity import Attempt, FilterUuid, JobId, Key, Ticket, digest_of
+from gantry.protocols.identity import Attempt, FilterUuid, JobId, Key, Ticket
 from gantry.protocols.objects.filter import FilterRule, ReasonEntry
 from gantry.protocols.wconfd import Committed, Refused
 

@@ -12,9 +12,9 @@ from typing import Final, cast
 import attrs
 from attrs import frozen
 
-from gantry.protocols.codec import Json, to_bytes
+from gantry.protocols.codec import Json, digest_of, to_bytes
 from gantry.protocols.errors import GanetiError, OpPrereqError
-from gantry.protocols.identity import JobId, digest_of
+from gantry.protocols.identity import JobId
 from gantry.protocols.jobs import Timestamp
 from gantry.protocols.opcodes.opcode import Dependency, Opcode
 from gantry.protocols.opcodes.parsing import BadOpcode, parse_opcode

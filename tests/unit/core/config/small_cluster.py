@@ -12,7 +12,7 @@ from gantry.core.config.draft import Changed
 from gantry.core.config.state import State
 from gantry.core.config.verify import verify
 from gantry.protocols.changes import Change
-from gantry.protocols.codec import dump, from_bytes
+from gantry.protocols.codec import digest_of, dump, from_bytes
 from gantry.protocols.identity import (
     Attempt,
     DiskUuid,
@@ -27,7 +27,6 @@ from gantry.protocols.identity import (
     NicUuid,
     NodeUuid,
     Ticket,
-    digest_of,
 )
 from gantry.protocols.objects.configuration import Configuration, load_configuration
 from gantry.protocols.objects.disk import Disk, DrbdId, FileId, VolumeId
