@@ -13,6 +13,7 @@ from tests.unit.operations.twin_cluster import TwinNode
 from gantry.protocols.codec import Json
 from gantry.protocols.errors import ConnectionLost, Unreachable
 from gantry.protocols.noded import StepFailed
+from gantry.protocols.opcodes.node import OpNodeCleanUp
 from gantry.protocols.service import Method
 
 Mishap = Callable[[TwinNode, str], Exception | None]
@@ -65,8 +66,9 @@ async def test_a_node_that_stays_silent_is_not_guessed_about(
     def mishap(_: TwinNode, method: str) -> Exception | None:
         return ConnectionLost("it went away") if method == "migrate_instance" else None
 
-    _, ran = await migrated(tmp_path, monkeypatch, mishap)
+    bench, ran = await migrated(tmp_path, monkeypatch, mishap)
     assert ran.statuses == {0: "error"}
+    assert not bench.cluster.wconfd.state.configuration.leftovers
     assert "nothing was undone, since step 'migrate'" in str(ran.results[0])
     assert "OpExecError" in str(ran.results[0])
     assert not [line for line in ran.log if str(line).startswith("undoing")]
@@ -103,3 +105,8 @@ async def test_what_fails_after_the_point_of_no_return_is_not_undone(
     assert ran.statuses == {0: "error"}
     assert "it does not work; nothing was undone" in str(ran.results[0])
     assert runs_on(bench) == [configured_on(bench)] == ["node2.gnt.test"]
+    assert [node.name for node in bench.cluster.all() if NEW in node.shells] == ["node1.gnt.test"]
+    cleaned = await bench.run(OpNodeCleanUp(node_name="node1.gnt.test"))
+    assert cleaned.statuses == {0: "success"}, cleaned.results
+    assert not [node.name for node in bench.cluster.all() if NEW in node.shells]
+    assert runs_on(bench) == ["node2.gnt.test"]

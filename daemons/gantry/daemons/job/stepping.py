@@ -161,8 +161,12 @@ class Stepper:
             await self.permit.passed()
             if self.cancelled.is_set() and not self._is_settled(plan, number):
                 raise Cancelled
-            while not await self._did(plan, number, step):
-                pass
+            try:
+                while not await self._did(plan, number, step):
+                    pass
+            except NoWayBack as error:
+                await self._note_owed(plan, number, str(error))
+                raise
 
     async def _stand_still(self, step: Step) -> None:
         """Wait as long as the job is paused; a cancel ends the pause."""
@@ -243,10 +247,27 @@ class Stepper:
 
     async def _bear(self, number: int, step: Step, problem: str) -> None:
         """Go on without a step; what it owes to its node is noted where it is found again."""
-        owed = step.do if step.owed and isinstance(step.do, NodeCall) else None
-        if owed and await self.performer.note_leftover(number, owed, owed, problem, undo=False):
+        if await self._is_owed(number, step, problem):
             problem = f"{problem} (noted as a left-over; it is done when the node answers)"
         self.performer.say(f"WARNING: {problem}")
+
+    async def _is_owed(self, number: int, step: Step, problem: str) -> bool:
+        """Note what a step owes to its node as a left-over; return whether it could be."""
+        if not step.owed or not isinstance(step.do, NodeCall):
+            return False
+        return await self.performer.note_leftover(number, step.do, step.do, problem, undo=False)
+
+    async def _note_owed(self, plan: Plan, failed: int, problem: str) -> None:
+        """Note what the steps behind one that failed owe to their nodes all the same.
+
+        They do where the step of no return is done; where that may have failed, nothing is known.
+        """
+        if not self.progress().past_return:
+            return
+        for number, step in enumerate(plan.steps[failed + 1 :], failed + 1):
+            if await self._is_owed(number, step, problem):
+                text = f"{step.name} was noted as a left-over; it is done when the node answers"
+                self.performer.say(f"WARNING: {text}")
 
     async def _until_known(
         self, plan: Plan, number: int, step: Step, *, begun_before: bool, redo: bool
