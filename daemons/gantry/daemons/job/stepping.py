@@ -112,7 +112,7 @@ class Stepper:
     going: Gate
     """Closed while the job is paused: it stands still before its next step."""
     _answered: set[int] = field(factory=set, init=False)
-    """The steps whose nodes have said that they failed, and so do nothing for them any more."""
+    """The steps whose nodes have said that they do nothing for them any more."""
     _is_known: bool = field(default=False, init=False)
     """Whether it is committed what this opcode holds and means to do."""
 
@@ -373,15 +373,17 @@ class Stepper:
         return text
 
     async def _is_noted(self, number: int, step: Step, problem: str) -> bool:
-        """Note a left-over; return whether it could be."""
-        match step.do, step.undo:
-            case _, NodeCall() as undo:
-                return await self.performer.note_leftover(number, undo, undo, problem)
-            case NodeCall(node=node) as do, NoUndo():
-                end = call(node, lambda n, t: n.abandon(t))
-                return await self.performer.note_leftover(number, end, do, problem)
-            case _:
-                return False
+        """Note what is left over; return whether all of it could be."""
+        note, do, undo = self.performer.note_leftover, step.do, step.undo
+        noted: list[bool] = []
+        if isinstance(undo, NodeCall):
+            noted.append(await note(number, undo, undo, problem))
+        # An undo ends the call that it undoes, but only on the node where it is made.
+        ended = isinstance(undo, NodeCall) and nodes_on(undo) == nodes_on(do)
+        if isinstance(do, NodeCall) and not ended and self._may_be_at_work(number, step):
+            end = call(do.node, lambda n, t: n.abandon(t))
+            noted.append(await note(number, end, do, problem, undo=False))
+        return bool(noted) and all(noted)
 
     def _may_be_at_work(self, number: int, step: Step) -> bool:
         """Whether a node may still do something for a step, for all that this process knows."""
@@ -391,8 +393,7 @@ class Stepper:
 
     async def _undo(self, number: int, step: Step) -> str | None:
         """Undo one step, and end what is still done for it; return why that could not be."""
-        is_open = self._may_be_at_work(number, step)
-        if isinstance(step.undo, NoUndo) and not is_open:
+        if isinstance(step.undo, NoUndo) and not self._may_be_at_work(number, step):
             return None
         if isinstance(step.do, Commit) and not await self.performer.has_committed(number):
             return None
@@ -401,8 +402,9 @@ class Stepper:
         refusals = 0
         while True:
             try:
-                if is_open:
+                if self._may_be_at_work(number, step):
                     await self.performer.abandon(number, step.do)
+                    self._answered.add(number)
                 if not isinstance(step.undo, NoUndo):
                     await self.performer.take_back(number, step.undo)
             except ENDS_ATTEMPT:

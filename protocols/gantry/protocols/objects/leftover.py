@@ -36,7 +36,7 @@ class Leftover(ConfigObject):
     args: Mapping[str, Json] = field(repr=False)
     deadline_seconds: float
     key: Key
-    """The undo that could not be done, or the step that owes it."""
+    """The undo that could not be done, or the step that owes it or may still be at work."""
     reason: str
     """Why it could not, for a person to read."""
     ctime: float = 0.0

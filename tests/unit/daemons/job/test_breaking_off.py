@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import trio
+from attrs import evolve
 from tests.unit.operations import job_bench
 from tests.unit.operations.job_bench import JobBench
 from tests.unit.operations.test_every_operation import FAILOVER, MIGRATE, NEW, create
@@ -13,10 +15,16 @@ from tests.unit.operations.twin_cluster import TwinNode, TwinNodeLinks
 from trio.testing import wait_all_tasks_blocked
 
 from gantry.daemons.job.process import JobServer
-from gantry.protocols.identity import JobId, NodeUuid
+from gantry.operations.test import delay
+from gantry.protocols.identity import DiskUuid, JobId, NodeUuid
+from gantry.protocols.noded import call
+from gantry.protocols.objects.node import Node
 from gantry.protocols.opcodes.instance import OpInstanceShutdown
+from gantry.protocols.opcodes.node import OpNodeCleanUp
 from gantry.protocols.opcodes.opcode import Opcode
 from gantry.protocols.opcodes.testing import OpTestDelay
+from gantry.protocols.runtime_types import DiskSpec
+from gantry.protocols.steps import NodeCall, Step
 
 DELAY = OpTestDelay(duration=1.0, on_master=False, on_nodes=("node2.gnt.test",))
 
@@ -117,3 +125,46 @@ async def test_a_node_that_does_not_answer_is_not_waited_for(
     [left] = bench.cluster.wconfd.state.configuration.leftovers.values()
     assert (left.method, left.object_kind) == ("abandon", "node")
     assert "noted as a left-over" in str(ran.results[0])
+
+
+@pytest.mark.parametrize(
+    ("dead", "left"),
+    [
+        ("node2.gnt.test", {("abandon", "node2.gnt.test"), ("remove_disk", "node1.gnt.test")}),
+        ("node1.gnt.test", {("remove_disk", "node1.gnt.test")}),
+    ],
+    ids=["the call's node", "the undo's node"],
+)
+async def test_a_call_that_is_undone_elsewhere_is_noted_where_it_may_be_at_work(
+    dead: str,
+    left: set[tuple[str, str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    autojump_clock: object,
+) -> None:
+    bench = JobBench(tmp_path)
+    nodes = {node.name: node for node in bench.cluster.all()}
+    disk = DiskSpec(DiskUuid("disk"), 0, "file", 1, "/srv/ganeti/file-storage/left/0")
+    elsewhere = call(nodes["node1.gnt.test"].uuid, lambda n, t: n.remove_disk(t, "left", disk))
+    real = delay._one_round
+
+    def one_round(opcode: OpTestDelay, on: Sequence[Node], number: int) -> list[Step]:
+        made = real(opcode, on, number)
+        return [evolve(s, undo=elsewhere) if isinstance(s.do, NodeCall) else s for s in made]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(delay, "_one_round", one_round)
+        hanging = Hanging(patched, "delay")
+        hanging.dies = dead == "node2.gnt.test"
+        bench.dead = {dead} - {"node2.gnt.test"}
+        ran = await bench.run(DELAY)
+    assert ran.statuses == {0: "canceled"}, ran.results
+    noted = bench.cluster.wconfd.state.configuration.leftovers.values()
+    names = {node.uuid: name for name, node in nodes.items()}
+    assert {(each.method, names[each.node]) for each in noted} == left
+    assert "noted as a left-over" in str(ran.results[0])
+    bench.dead = set()
+    for name in sorted(node for _, node in left):
+        assert (await bench.run(OpNodeCleanUp(node_name=name))).statuses == {0: "success"}
+    assert not bench.cluster.wconfd.state.configuration.leftovers
+    assert not any(node.begun for node in nodes.values())
