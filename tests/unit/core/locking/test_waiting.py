@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import pytest
+from typing_extensions import override
 
 from gantry.core.locking.waiting import (
     Locks,
@@ -247,3 +248,37 @@ def test_sharing_what_was_exclusive_lets_others_in() -> None:
     locks = waits(locks, TWO, (A, "shared"))
     locks, granted, _ = request(locks, owner(ONE), [LockRequest(ALL, "shared")], 0)
     assert granted == (TWO,)
+
+
+class CountedJob(int):
+    """A job id that counts how often anybody is looked up by one: each visit does that."""
+
+    visits = 0
+
+    @override
+    def __hash__(self) -> int:
+        CountedJob.visits += 1
+        return int.__hash__(self)
+
+    __eq__ = int.__eq__
+
+
+def visits_of_a_release(waiters: int) -> int:
+    """Let go of the one lock that so many wait for; the first of them gets it."""
+    holder, first, *more = (JobId(CountedJob(number)) for number in range(waiters + 1))
+    locks = given(Locks(), holder, (A, "exclusive"))
+    for job in (first, *more):
+        locks, answer = ask(locks, job, (A, "exclusive"))
+        assert isinstance(answer, Blocked)
+    CountedJob.visits = 0
+    locks, granted = release(locks, owner(holder), None)
+    assert granted == (first,)
+    assert len(locks.waiting) == len(more)
+    return CountedJob.visits
+
+
+def test_a_release_goes_along_the_line_once() -> None:
+    """Each of 500 waits for all before it: to look at each pair a few times is all there is."""
+    waiters = 500
+    pairs = waiters * (waiters - 1) // 2
+    assert visits_of_a_release(waiters) <= 4 * pairs
