@@ -34,6 +34,11 @@ class Victim:
         poll.register(self.pidfd, select.POLLIN)
         assert poll.poll(PATIENCE_SECONDS * 1000)
 
+    def has_ended(self) -> bool:
+        poll = select.poll()
+        poll.register(self.pidfd, select.POLLIN)
+        return bool(poll.poll(0))
+
 
 def records_of(journal: Path) -> int | None:
     """Return how many whole records a step journal has; ``None``: it is not there (any more)."""
@@ -49,22 +54,27 @@ def kill_at(cluster: DevCluster, job: int, records: int) -> int | None:
     Returns:
         How many there were when it was dead; ``None``: it was over before.
     """
-    journal = paths_of(cluster).queue / "steps" / f"job-{job}"
-    victim = _process_of(cluster, job)
-    if victim is None:
-        return None
-    try:
-        seen = False
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while (count := records_of(journal)) is None or count < records:
-            seen = seen or count is not None
-            if (seen and count is None) or _has_ended(victim):
-                return None
-            assert time.monotonic() < deadline
+    with process_of(cluster, job) as victim:
+        if victim is None or not wait_for_records(cluster, job, victim, records):
+            return None
         victim.kill()
-        return records_of(journal)
-    finally:
-        os.close(victim.pidfd)
+        return records_of(step_journal(cluster, job))
+
+
+def step_journal(cluster: DevCluster, job: int) -> Path:
+    return paths_of(cluster).queue / "steps" / f"job-{job}"
+
+
+def wait_for_records(cluster: DevCluster, job: int, process: Victim, records: int) -> bool:
+    """Wait until a job's journal has some records; return whether it ever had."""
+    journal, seen = step_journal(cluster, job), False
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while (count := records_of(journal)) is None or count < records:
+        seen = seen or count is not None
+        if (seen and count is None) or process.has_ended():
+            return False
+        assert time.monotonic() < deadline
+    return True
 
 
 def kill_node(cluster: DevCluster, name: str) -> None:
@@ -85,14 +95,18 @@ def wait_for_call(cluster: DevCluster, node: str, job: int, step: int) -> None:
         assert time.monotonic() < deadline
 
 
-def _has_ended(victim: Victim) -> bool:
-    poll = select.poll()
-    poll.register(victim.pidfd, select.POLLIN)
-    return bool(poll.poll(0))
-
-
-def _process_of(cluster: DevCluster, job: int) -> Victim | None:
+@contextmanager
+def process_of(cluster: DevCluster, job: int) -> Iterator[Victim | None]:
     """Wait for the process of a job; ``None``: the job is over already."""
+    victim = _found(cluster, job)
+    try:
+        yield victim
+    finally:
+        if victim is not None:
+            os.close(victim.pidfd)
+
+
+def _found(cluster: DevCluster, job: int) -> Victim | None:
     server = cluster.pid("gantry-forkserver")
     children = Path(f"/proc/{server}/task/{server}/children")
     file = paths_of(cluster).queue / f"job-{job}"
