@@ -119,6 +119,18 @@ async def test_rename_once_and_again(storage: FileStorage, disk: DiskSpec) -> No
         await storage.rename(disk, new)
 
 
+async def test_a_rename_that_broke_off_is_finished_by_the_next(
+    storage: FileStorage, disk: DiskSpec
+) -> None:
+    new = evolve(disk, path=disk.path.replace("web1", "web2"))
+    await storage.create(disk)
+    await storage.rename(disk, new)
+    storage.path(disk).parent.mkdir()  # where the first one came to, had it died
+    await storage.rename(disk, new)
+    assert await storage.exists(new)
+    assert not storage.path(disk).parent.exists()
+
+
 async def test_grow(storage: FileStorage, disk: DiskSpec) -> None:
     with pytest.raises(DriverFailed, match="does not exist"):
         await storage.grow(disk, 16)

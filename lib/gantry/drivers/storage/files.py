@@ -93,7 +93,10 @@ class FileStorage(Storage):
     async def rename(self, disk: DiskSpec, new: DiskSpec) -> None:
         old_path, new_path, files = self.path(disk), self.path(new), self.environment.files
         old_there, new_there = await files.exists(old_path), await files.exists(new_path)
-        if old_path == new_path or (new_there and not old_there):
+        if old_path == new_path:
+            return
+        if new_there and not old_there:  # perhaps by one who came no further than that
+            await self._remove_if_empty(old_path.parent)
             return
         if new_there:
             raise DiskExists(str(new_path))
