@@ -13,12 +13,10 @@ from typing import Final, TypeVar
 import trio
 from attrs import define, evolve, field
 
-from gantry.core.config.folding import fold
 from gantry.core.replication.promotion import Candidacy, next_epoch
 from gantry.core.replication.quorum import PROMOTION_SECONDS, voters_of
 from gantry.protocols.errors import ConnectionLost, GantryError, ServiceError, StaleEpoch
 from gantry.protocols.identity import Epoch, NodeUuid
-from gantry.protocols.objects.configuration import Configuration, load_configuration
 from gantry.protocols.objects.node import Node
 from gantry.protocols.records import CorruptRecord, Index, Position, Record
 from gantry.protocols.replication import (
@@ -32,7 +30,7 @@ from gantry.protocols.replication import (
 )
 from gantry.runtime.allegiance import read_allegiance
 from gantry.runtime.environment import Environment
-from gantry.runtime.newest_configuration import read_newest
+from gantry.runtime.newest_configuration import Newest, newest_of, read_newest
 from gantry.runtime.node_links import NodeLinks
 
 T = TypeVar("T")
@@ -64,7 +62,8 @@ class Promotion:
     _env: Environment
     _links: NodeLinks
     _say: Say
-    _configuration: Configuration
+    _newest: Newest
+    """The configuration, as the log to go on with has it."""
     me: NodeUuid
     forced: bool
     """Go on without a majority."""
@@ -81,14 +80,16 @@ class Promotion:
         Raises:
             PromotionRefused: it does not lead; the text says what to do.
         """
-        old_master = self._configuration.cluster.master_node
+        old_master = self._newest.configuration.cluster.master_node
         candidacy = await self._gather_promises()
         await self._end_old_reign(old_master, candidacy.epoch)
         for stream in STREAMS:
             await self._take(stream, candidacy)
-        voters = await self._voters_now()
-        if voters != candidacy.voters:
-            candidacy = await self._ask_promises(evolve(candidacy, voters=voters), ASK_SECONDS_MAX)
+        await self._read_taken()
+        voters, old = self._voters()
+        if (voters, old) != (candidacy.voters, candidacy.old):
+            candidacy = evolve(candidacy, voters=voters, old=old)
+            candidacy = await self._ask_promises(candidacy, ASK_SECONDS_MAX)
         self._require(candidacy)
         await self._tell(candidacy.epoch)
         only = None
@@ -102,19 +103,24 @@ class Promotion:
         )
 
     def _node(self, uuid: NodeUuid) -> Node:
-        return self._configuration.nodes[uuid]
+        return self._newest.configuration.nodes[uuid]
 
     def _names(self, uuids: Iterable[NodeUuid]) -> str:
-        known = self._configuration.nodes
+        known = self._newest.configuration.nodes
         return ", ".join(sorted(known[u].name if u in known else str(u) for u in uuids))
 
     # --- promises --------------------------------------------------------------------------------
 
+    def _voters(self) -> tuple[frozenset[NodeUuid], frozenset[NodeUuid] | None]:
+        """Return who votes, and who did before if that may be uncommitted."""
+        change = self._newest.change
+        return voters_of(self._newest.configuration), None if change is None else change.old
+
     async def _gather_promises(self) -> Candidacy:
-        voters = voters_of(self._configuration)
+        voters, old = self._voters()
         self._epochs.append((await read_allegiance(self._env.files, self._env.paths)).promised)
         for _ in range(EPOCHS_TRIED_MAX):
-            asked = Candidacy(self.me, next_epoch(self._epochs), voters)
+            asked = Candidacy(self.me, next_epoch(self._epochs), voters, old)
             candidacy = await self._ask_promises(asked, FIRST_ASK_SECONDS_MAX)
             if self.me in self._silent:
                 raise PromotionRefused(f"NodeD of {self._env.node} does not answer; start it first")
@@ -145,7 +151,7 @@ class Promotion:
         if candidacy.elected or self.forced:
             return
         raise PromotionRefused(
-            f"only {len(candidacy.promises)} of the {len(candidacy.voters)} master candidates "
+            f"only {len(candidacy.promises)} of the {len(candidacy.electorate)} master candidates "
             f"answer; {self._names(candidacy.missing)} did not. A majority holds every change "
             "that was acknowledged: bring one of them back, or give --no-voting if changes that "
             "only they have may be lost"
@@ -205,20 +211,22 @@ class Promotion:
                 raise PromotionRefused(f"the log of stream {stream} could not be taken over")
             after = records[-1].position
 
-    async def _voters_now(self) -> frozenset[NodeUuid]:
-        """Return who votes as the log that was taken says."""
+    async def _read_taken(self) -> None:
+        """Read the configuration as the log that was taken has it."""
         copy = await self._ask(
             self._node(self.me), lambda r: r.replica_copy("config"), COPY_SECONDS_MAX
         )
         data = copy.snapshot.data
-        value = fold(data, copy.records) if isinstance(data, dict) else {}
-        self._configuration = await self._env.offload(lambda: load_configuration(value))
-        if self.me not in self._configuration.nodes:
-            raise PromotionRefused(f"{self._env.node} is no node of the cluster any more")
-        return voters_of(self._configuration)
+        value = data if isinstance(data, dict) else {}
+        self._newest = await self._env.offload(lambda: newest_of(value, copy.records))
+        if self.me not in voters_of(self._newest.configuration):
+            raise PromotionRefused(
+                f"{self._env.node} is no master candidate any more: the log of others says so; "
+                "give the command on one"
+            )
 
     async def _tell(self, epoch: Epoch) -> None:
-        nodes = [n.uuid for n in self._configuration.nodes.values() if not n.offline]
+        nodes = [n.uuid for n in self._newest.configuration.nodes.values() if not n.offline]
         told = await self._ask_all(nodes, lambda r: r.tell_epoch(epoch))
         deaf = [uuid for uuid in nodes if uuid not in told]
         if deaf:
@@ -265,7 +273,7 @@ class Promotion:
 
         async with trio.open_nursery() as nursery:
             for uuid in sorted(nodes):
-                if uuid in self._configuration.nodes and uuid not in self._silent:
+                if uuid in self._newest.configuration.nodes and uuid not in self._silent:
                     nursery.start_soon(one, self._node(uuid))
         return answers
 
@@ -280,7 +288,7 @@ async def _append(
     return await replicas.append_records(stream, epoch, after, records, Index(0))
 
 
-async def _newest_configuration(env: Environment) -> Configuration:
+async def _newest_configuration(env: Environment) -> Newest:
     """Return the configuration as the end of this node's log has it, committed or not.
 
     Raises:
@@ -288,7 +296,7 @@ async def _newest_configuration(env: Environment) -> Configuration:
         gantry.protocols.codec.Malformed: it is damaged.
     """
     try:
-        return (await read_newest(env)).configuration
+        return await read_newest(env)
     except FileNotFoundError:
         raise PromotionRefused(
             f"{env.node} has no replica of the configuration; only a master candidate can "
@@ -309,7 +317,8 @@ async def force_quorum(env: Environment, say: Say, lost: str) -> None:
     Raises:
         PromotionRefused: this is not the master, or the lost node is none or answers.
     """
-    configuration = await _newest_configuration(env)
+    newest = await _newest_configuration(env)
+    configuration = newest.configuration
     nodes = configuration.nodes
     if nodes[configuration.cluster.master_node].name != env.node:
         raise PromotionRefused(f"{env.node} is not the master; give the command there")
@@ -333,7 +342,7 @@ async def force_quorum(env: Environment, say: Say, lost: str) -> None:
                 f"{named[0].name} answers: mark it offline without --force-quorum, or stop it first"
             )
         me = configuration.cluster.master_node
-        await Promotion(env, links, say, configuration, me, forced=True).run()
+        await Promotion(env, links, say, newest, me, forced=True).run()
 
 
 async def fail_over(env: Environment, say: Say, *, forced: bool) -> None:
@@ -342,7 +351,8 @@ async def fail_over(env: Environment, say: Say, *, forced: bool) -> None:
     Raises:
         PromotionRefused: it can not be; the text says why and what to do.
     """
-    configuration = await _newest_configuration(env)
+    newest = await _newest_configuration(env)
+    configuration = newest.configuration
     here = next((n for n in configuration.nodes.values() if n.name == env.node), None)
     if here is None or not here.master_candidate:
         raise PromotionRefused(f"{env.node} is no master candidate; give the command on one")
@@ -355,4 +365,4 @@ async def fail_over(env: Environment, say: Say, *, forced: bool) -> None:
         return configuration.nodes[uuid]
 
     async with NodeLinks.opened(env, find) as links:
-        await Promotion(env, links, say, configuration, here.uuid, forced).run()
+        await Promotion(env, links, say, newest, here.uuid, forced).run()

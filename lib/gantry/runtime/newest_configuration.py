@@ -1,21 +1,24 @@
 """The configuration as the end of this node's log has it, whether it counts yet or not.
 
-For those who must know who votes before the owner of the configuration answers: the newest set of
-voters differs by one voter at most from the newest that counts, so that their majorities meet.
+For those who must know who votes before the owner of the configuration answers. The newest set of
+voters differs by one voter at most from the newest that counts; as long as it is not known to
+count, a majority of both is needed for everything.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
 
 from attrs import frozen
 
 from gantry.core.config.folding import end_of_file, fold
+from gantry.core.config.voter_history import SetChanged, last_change
 from gantry.protocols.codec import Json, Malformed, from_bytes
 from gantry.protocols.identity import Epoch
 from gantry.protocols.objects.configuration import Configuration, load_configuration
-from gantry.protocols.records import decode_log
+from gantry.protocols.records import Record, decode_log
 from gantry.runtime.environment import Environment
 
 CONFIG_LOG: Final = "config.log"
@@ -31,6 +34,8 @@ class Newest:
     configuration: Configuration
     epoch: Epoch
     """Of the last record."""
+    change: SetChanged | None = None
+    """The last change of the voters that may not count yet."""
 
 
 async def read_newest(env: Environment) -> Newest:
@@ -66,13 +71,25 @@ def _folded(raw: bytes, logged: bytes, name: str) -> Newest | None:
     if base.position not in [decoded.start, *(each.position for each in decoded.records)]:
         return None
     later = [each for each in decoded.records if each.index > base.index]
-    epoch = later[-1].epoch if later else base.epoch
-    return Newest(load_configuration(fold(value, later) if later else value), epoch)
+    return newest_of(value, later)
+
+
+def newest_of(value: Mapping[str, Json], records: Sequence[Record]) -> Newest:
+    """Return what a snapshot and the records after it make.
+
+    Raises:
+        gantry.protocols.codec.Malformed: one of them is damaged.
+    """
+    if not records:
+        return Newest(load_configuration(value), end_of_file(value).epoch)
+    newest = load_configuration(fold(value, records))
+    # Most of a large cluster says nothing about the voters.
+    before = load_configuration({**value, "instances": {}, "disks": {}})
+    return Newest(newest, records[-1].epoch, last_change(before, records))
 
 
 def _alone(raw: bytes) -> Newest:
-    value = _value(raw)
-    return Newest(load_configuration(value), end_of_file(value).epoch)
+    return newest_of(_value(raw), ())
 
 
 def _value(raw: bytes) -> dict[str, Json]:

@@ -17,7 +17,7 @@ from attrs import define, evolve, field, frozen
 from typing_extensions import override
 
 from gantry.core.replication import leader as leading
-from gantry.core.replication.leader import Leader
+from gantry.core.replication.leader import Leader, VoterChange
 from gantry.protocols.codec import Json, Malformed, dump, from_bytes, load, to_bytes
 from gantry.protocols.errors import ConnectionLost, GantryError, ServiceError, StaleEpoch
 from gantry.protocols.identity import Epoch, NodeUuid
@@ -230,8 +230,7 @@ class ReplicatedLog:
                 self._nursery = nursery
                 nursery.start_soon(self._vote)
                 nursery.start_soon(self._tick)
-                # Nobody can say whether the newest set of voters was settled before the start.
-                self.set_voters(self.leader.voters)
+                self.step(leading.Tick())
                 task_status.started()
                 await self._over.wait()
                 nursery.cancel_scope.cancel()
@@ -240,9 +239,13 @@ class ReplicatedLog:
         if self._deposed is not None:
             raise self._deposed
 
-    def set_voters(self, voters: frozenset[NodeUuid]) -> None:
-        """Follow a set of voters that was decided elsewhere, as soon as it has the whole log."""
-        self.step(leading.SetVoters(voters, self.leader.end.index))
+    def follow_voters(self, voters: frozenset[NodeUuid]) -> None:
+        """Go on to a set of voters that was decided elsewhere and counts there.
+
+        Nothing is done while a change is under way: to be called again when it is over.
+        """
+        if leading.follows(self.leader, voters):
+            self.step(leading.SetVoters(voters, self.leader.end.index))
 
     def step(self, event: leading.Event) -> None:
         """Have the leader decide, and carry out what it wants."""
@@ -449,6 +452,8 @@ def begin_leading(
     voters: frozenset[NodeUuid],
     base: LogEnd,
     records: tuple[Record, ...],
+    change: VoterChange | None = None,
 ) -> Leader:
-    """Begin to lead with the log that was found on the disk."""
-    return Leader.begin(me, epoch, voters, base, records, Monotonic(trio.current_time()))
+    """Begin to lead with the log that was found on the disk, maybe amid a change of the voters."""
+    leader = Leader.begin(me, epoch, voters, base, records, Monotonic(trio.current_time()))
+    return leader if change is None else leader.amid(change)

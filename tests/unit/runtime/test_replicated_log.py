@@ -131,7 +131,7 @@ async def test_a_new_voter_that_has_not_answered_yet_alarms_nobody(
     async with leading() as stage:
         stage.log.lease_lost = lambda: lost.append(trio.current_time())
         stage.nodes[B] = Node(answers_after_seconds=2.0)
-        stage.log.set_voters(frozenset({A, B}))
+        stage.log.follow_voters(frozenset({A, B}))
         await trio.sleep(1.0)
         assert not stage.log.has_lease
         await trio.sleep(1.5)

@@ -85,7 +85,7 @@ async def main(env: Environment, launcher: Launcher | None = None) -> None:
         supervisor = Supervisor(env, store, ways, mirror, at_work)
         store.act = supervisor.act
         if voting is not None:
-            log = store.replicate(voting.me, voting.voters, voting.asking(links))
+            log = store.replicate(voting.me, voting.voters, voting.asking(links), voting.change)
             log.set_changed = lambda: _follow_voters(store, voting, mirror)
         archive = Archive(env)
         parts = Parts(

@@ -23,6 +23,7 @@ from gantry.core.queue.machine import step
 from gantry.core.queue.snapshot import restore, take
 from gantry.core.queue.state import Queue
 from gantry.core.queue.transitions import moment
+from gantry.core.replication.leader import VoterChange
 from gantry.operations.registry import is_available
 from gantry.protocols.codec import dump, from_bytes, load, to_bytes
 from gantry.protocols.config_records import FIRST_EPOCH
@@ -190,15 +191,28 @@ class QueueStore:
 
     # --- replication -----------------------------------------------------------------------------
 
-    def replicate(self, me: NodeUuid, voters: frozenset[NodeUuid], ask: AskVoter) -> ReplicatedLog:
+    def replicate(
+        self,
+        me: NodeUuid,
+        voters: frozenset[NodeUuid],
+        ask: AskVoter,
+        change: VoterChange | None = None,
+    ) -> ReplicatedLog:
         """Let the voters decide what counts, from now on and of what the journal held.
 
         To be called before the store is used.
+
+        Args:
+            me: this node.
+            voters: the newest set.
+            ask: the way to them.
+            change: how the set came about, if it may not count yet.
         """
         stored, self._stored = self._stored, None
         if stored is None:
             raise AssertionError("the queue is replicated already")
-        leader = begin_leading(me, self.journal.epoch, voters, stored.end, self._found)
+        epoch, base = self.journal.epoch, stored.end
+        leader = begin_leading(me, epoch, voters, base, self._found, change)
         log = self.log = ReplicatedLog(
             self.env, "queue", self.journal, leader, ask, self._replica_snapshot
         )

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from attrs import define
 
 from gantry.core.query.view import View
+from gantry.core.replication.leader import VoterChange
 from gantry.core.replication.quorum import voters_of
 from gantry.daemons.luxid.store import QueueStore
 from gantry.protocols.errors import ConnectionLost
@@ -31,6 +32,8 @@ class Voting:
 
     me: NodeUuid
     voters: frozenset[NodeUuid]
+    change: VoterChange | None
+    """The newest set may not count yet: until WConfD says so both are asked."""
     _nodes: Mapping[NodeUuid, Node]
 
     @classmethod
@@ -49,7 +52,8 @@ class Voting:
             if node.name == env.node:
                 known = _forced(await read_allegiance(env.files, env.paths), newest)
                 voters = known or voters_of(newest.configuration)
-                return cls(node.uuid, voters | {node.uuid}, newest.configuration.nodes)
+                change = None if known else _change(newest)
+                return cls(node.uuid, voters | {node.uuid}, change, newest.configuration.nodes)
         return None
 
     def asking(self, links: NodeLinks) -> AskVoter:
@@ -71,9 +75,12 @@ class Voting:
         """Take over the nodes of a new configuration, and who of them votes."""
         self._nodes = view.configuration.nodes
         self.voters = voters_of(view.configuration) | {self.me}
-        log = store.log
-        if log is not None and log.settled_voters not in (None, self.voters):
-            log.set_voters(self.voters)
+        if store.log is not None:
+            store.log.follow_voters(self.voters)
+
+
+def _change(newest: Newest) -> VoterChange | None:
+    return None if newest.change is None else VoterChange(None, newest.change.old)
 
 
 def _forced(allegiance: Allegiance, newest: Newest) -> frozenset[NodeUuid] | None:

@@ -25,6 +25,8 @@ from gantry.core.config.transaction import (
     to_file,
     transact,
 )
+from gantry.core.config.voter_history import last_change
+from gantry.core.replication.leader import VoterChange
 from gantry.core.replication.quorum import voters_of
 from gantry.daemons.wconfd.config_saver import ConfigSaver, Saved, read_saved
 from gantry.daemons.wconfd.delta_buffer import DeltaBuffer
@@ -261,7 +263,8 @@ class ConfigStore:
             raise StartRefused(f"{self._env.node} is no node of the cluster", EXIT_NOT_MASTER)
         base = LogEnd(saved.state.epoch, saved.position.index, saved.position.checksum)
         voters |= {me}
-        leader = begin_leading(me, self.journal.epoch, voters, base, self._found)
+        change = self._change_found()
+        leader = begin_leading(me, self.journal.epoch, voters, base, self._found, change)
         log = self.log = ReplicatedLog(
             self._env, "config", self.journal, leader, ask, self._replica_snapshot
         )
@@ -300,6 +303,13 @@ class ConfigStore:
         if forced is None or self._allegiance.reign <= self.head.epoch:
             return None
         return frozenset(forced)
+
+    def _change_found(self) -> VoterChange | None:
+        """Return the change of the voters that the journal holds, and that may not count yet."""
+        if self._forced_voters() is not None:  # those who were asked before are asked no more
+            return None
+        found = last_change(self.saver.saved.state.configuration, self._found)
+        return None if found is None else VoterChange(found.index, found.old)
 
     def _is_here(self, node: Node) -> bool:
         return node.name == self._env.node

@@ -68,7 +68,9 @@ class Peer:
 class VoterChange:
     """The record at ``index`` changes the voters; until it is committed both sets count."""
 
-    index: Index
+    index: Index | None
+    """``None``: the change is another stream's, and both sets count until its owner has heard
+    that it is committed there."""
     old: frozenset[NodeUuid]
 
 
@@ -104,13 +106,24 @@ class Leader:
         records: tuple[Record, ...],
         now: Monotonic,
     ) -> Leader:
-        """Begin, or begin again, to lead with the log that is on the disk."""
+        """Begin, or begin again, to lead with the log that is on the disk.
+
+        The voters are the newest set, which is known to count: else :meth:`amid` must follow.
+        """
         kept = Map({record.index: record for record in records})
         own = [record.index for record in records if record.epoch == epoch]
         # A snapshot holds what was committed only, so one of this epoch vouches for itself.
         first = base.index if base.epoch == epoch else (own[0] if own else None)
         leader = cls(me, epoch, voters, now, base, kept, first, base.index)
-        return _with_peers(leader)
+        # Nobody can say of whom a majority has the log to its end.
+        return leader.amid(VoterChange(leader.end.index, voters))
+
+    def amid(self, change: VoterChange) -> Leader:
+        """Begin in the middle of a change: whether it is committed is not known.
+
+        It is the last one in the log. Those before it are committed, since each waits for that.
+        """
+        return _with_peers(evolve(self, change=change))
 
     @property
     def end(self) -> LogEnd:
@@ -141,6 +154,11 @@ class Leader:
     def lacking_since(self) -> Index | None:
         """From which record on nobody else is known to have the log; ``None``: somebody has it."""
         return self.solo_noted if self.solo_since is None else self.solo_since
+
+    @property
+    def electorate(self) -> frozenset[NodeUuid]:
+        """Everybody whose vote may be needed."""
+        return self.voters | (self.change.old if self.change else frozenset())
 
     @property
     def has_lease(self) -> bool:
@@ -188,6 +206,7 @@ class SetVoters:
 
     voters: frozenset[NodeUuid]
     index: Index
+    """In another stream than the one that says who votes: the end of the log."""
 
 
 @frozen
@@ -274,9 +293,7 @@ def step(leader: Leader, event: Event, now: Monotonic) -> tuple[Leader, tuple[Ef
         case Lost(voter):
             leader = _lost(leader, voter)
         case SetVoters(voters, index):
-            leader = _with_peers(
-                evolve(leader, voters=voters, change=VoterChange(index, leader.voters))
-            )
+            leader = _with_voters(leader, voters, index)
         case SoloStored(since):
             leader = evolve(leader, solo_since=since, solo_noted=since)
         case Compacted(through):
@@ -338,13 +355,30 @@ def _lost(leader: Leader, voter: NodeUuid) -> Leader:
     return evolve(leader, peers=leader.peers.set(voter, peer))
 
 
+def _with_voters(leader: Leader, voters: frozenset[NodeUuid], index: Index) -> Leader:
+    """Change the voters; a change that is under way to the same set goes on."""
+    pending = leader.change
+    same = pending is not None and voters == leader.voters
+    old = pending.old if pending is not None and same else leader.voters
+    return _with_peers(evolve(leader, voters=voters, change=VoterChange(index, old)))
+
+
 def _with_peers(leader: Leader) -> Leader:
     """Attend to everybody who votes, or does until a change is committed."""
-    wanted = leader.voters | (leader.change.old if leader.change else frozenset())
+    wanted = leader.electorate
     # What is asked first is whether the voter has the leader's log to its end.
     fresh = Peer(next=leader.end.position, since=leader.now)
     peers = {v: leader.peers.get(v, fresh) for v in wanted if v != leader.me}
     return evolve(leader, peers=Map(peers))
+
+
+def follows(leader: Leader, voters: frozenset[NodeUuid]) -> bool:
+    """Whether it is time to go on to voters who count in the stream that says who votes."""
+    change = leader.change
+    if change is None:
+        return voters != leader.voters
+    # A change that was found at the start is over there when another set counts than before it.
+    return change.index is None and voters != change.old
 
 
 # --- what counts ---------------------------------------------------------------------------------
@@ -358,7 +392,8 @@ def _commit(leader: Leader) -> tuple[Leader, tuple[Effect, ...]]:
     if through > leader.committed:
         leader, commits = evolve(leader, committed=through), (Commit(through),)
         leader = _trimmed(leader)
-    if leader.change is not None and through >= leader.change.index:
+    change = leader.change
+    if change is not None and change.index is not None and through >= change.index:
         leader = _with_peers(evolve(leader, change=None))
     return leader, commits
 
@@ -382,6 +417,8 @@ def _reached(leader: Leader) -> Index:
     if change is None:
         return through
     by_old = reached(matches, change.old, NOWHERE)
+    if change.index is None:
+        return min(by_old, through)
     # Before the record that changes the voters the old ones alone decide.
     before = min(by_old, Index(change.index - 1))
     return max(before, min(by_old, through))
@@ -389,8 +426,7 @@ def _reached(leader: Leader) -> Index:
 
 def _solo(leader: Leader) -> tuple[Effect, ...]:
     """Go on alone when the only other voter has been silent for too long."""
-    electorate = leader.voters | (leader.change.old if leader.change else frozenset())
-    if leader.solo_since is not None or len(electorate) != 2:
+    if leader.solo_since is not None or len(leader.peers) != 1:
         return ()
     heard = max(max(peer.answered, peer.since) for peer in leader.peers.values())
     if leader.now - heard <= SOLO_SECONDS:
@@ -406,7 +442,7 @@ def _end_solo(leader: Leader) -> tuple[Leader, tuple[Effect, ...]]:
         peer.match >= leader.end.index and leader.now - peer.answered < SOLO_SECONDS
         for peer in leader.peers.values()
     )
-    if not caught_up and len(leader.voters) == 2:
+    if not caught_up and len(leader.peers) == 1:
         return leader, ()
     return evolve(leader, solo_since=None, solo_noted=None), (EndSolo(),)
 

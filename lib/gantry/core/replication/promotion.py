@@ -3,6 +3,10 @@
 A voter that has promised an epoch takes nothing from older leaders. Any record that counts is
 held by a majority, a majority has promised, and two majorities share a voter: so the most
 advanced log among those who promised holds every record that counts.
+
+That is so for two sets that differ by one voter, too, but not where one of two, or one alone, needs
+nobody else: so a candidate whose newest set may not count yet needs a majority of the one before it
+as well.
 """
 
 from __future__ import annotations
@@ -24,6 +28,9 @@ class Candidacy:
     me: NodeUuid
     epoch: Epoch
     voters: frozenset[NodeUuid]
+    """The newest set, as its log has it."""
+    old: frozenset[NodeUuid] | None = None
+    """Who voted before, if the newest set may not count yet."""
     promises: Map[NodeUuid, Promised] = field(factory=Map)
 
     def with_promise(self, voter: NodeUuid, promised: Promised) -> Candidacy:
@@ -35,12 +42,18 @@ class Candidacy:
     @property
     def elected(self) -> bool:
         """Whether a majority has promised, so that the old leader can commit nothing more."""
-        return is_majority(self.promises.keys(), self.voters)
+        sets = [self.voters] if self.old is None else [self.voters, self.old]
+        return all(is_majority(self.promises.keys(), each) for each in sets)
+
+    @property
+    def electorate(self) -> frozenset[NodeUuid]:
+        """Everybody who is asked."""
+        return self.voters | (self.old or frozenset())
 
     @property
     def missing(self) -> frozenset[NodeUuid]:
         """The voters that have not promised: what only they hold may be lost without a majority."""
-        return self.voters - frozenset(self.promises)
+        return self.electorate - frozenset(self.promises)
 
     def source(self, stream: Stream) -> NodeUuid | None:
         """Return whose log to go on with: the most advanced one, our own if it is as good."""

@@ -14,7 +14,7 @@ from attrs import define, evolve, field, frozen
 
 from gantry.core.replication import leader as leading
 from gantry.core.replication import replica as following
-from gantry.core.replication.leader import Leader
+from gantry.core.replication.leader import Leader, VoterChange, follows
 from gantry.core.replication.promotion import Candidacy, next_epoch
 from gantry.core.replication.quorum import PROMOTION_SECONDS
 from gantry.core.replication.replica import Append, Install, Replica, Stale
@@ -129,7 +129,11 @@ class World:
     """Who votes after the record of the first stream with a checksum."""
     payloads: int = 0
     held_up: set[tuple[Stream, NodeUuid]] = field(factory=set)
+    cut: frozenset[NodeUuid] = frozenset()
+    """Between these nodes and the others there is no network."""
     changes: bool = False
+    fewest: int = 3
+    """So many voters are left at least."""
     set_changes: int = 0
     """How many changes of the voters were begun."""
 
@@ -139,9 +143,18 @@ class World:
 
     @classmethod
     def begin(
-        cls, seed: int, count: int, *, spare: int = 0, streams: tuple[Stream, ...] = STREAMS[:1]
+        cls,
+        seed: int,
+        count: int,
+        *,
+        spare: int = 0,
+        streams: tuple[Stream, ...] = STREAMS[:1],
+        fewest: int | None = None,
     ) -> World:
-        """Begin with the first of ``count`` voters leading; ``spare`` nodes may be made voters."""
+        """Begin with the first of ``count`` voters leading.
+
+        ``spare`` nodes may be made voters; if ``fewest`` are given, voters are also taken away.
+        """
         names = [NodeUuid(f"node{number}") for number in range(count + spare)]
         voters = {
             name: Voter(name, {stream: Side(Replica(Epoch(1))) for stream in streams}, Epoch(0))
@@ -149,7 +162,8 @@ class World:
         }
         world = cls(random.Random(seed), voters, streams)
         world.sets[NOTHING.checksum] = frozenset(names[:count])
-        world.changes = spare > 0
+        world.changes = spare > 0 or fewest is not None
+        world.fewest = fewest or world.fewest
         world.lead(voters[names[0]], Epoch(1))
         return world
 
@@ -170,6 +184,8 @@ class World:
             (30, self.campaign),
             (4, self.fold),
         ]
+        if self.fewest < 3:  # what is done alone takes ten seconds, and others' being elected
+            happenings += [(4, self.cut_off), (4, self.crash_a_daemon), (10, self.long_wait)]
         if two:
             happenings += [
                 (20, self.follow),
@@ -198,7 +214,7 @@ class World:
             return None
         other = self.rng.choice([name for name in sorted(self.voters) if name != voter.uuid])
         changed = leader.voters ^ {other}
-        return changed if len(changed) >= 3 else None
+        return changed if len(changed) >= self.fewest else None
 
     def write(
         self, voter: Voter, stream: Stream, voters: frozenset[NodeUuid] | None = None
@@ -245,9 +261,10 @@ class World:
             if voter.up and all(side.leader is not None for side in voter.sides.values()):
                 side = voter.sides["queue"]
                 voters = self.sets[voter.sides["config"].disk.committed.checksum]
-                if side.leader is not None and side.settled not in (None, voters):
-                    end = side.leader.end.index
-                    self.step(voter, "queue", leading.SetVoters(voters | {voter.uuid}, end))
+                leader = side.leader
+                if leader is not None and follows(leader, voters | {voter.uuid}):
+                    change = leading.SetVoters(voters | {voter.uuid}, leader.end.index)
+                    self.step(voter, "queue", change)
 
     def tell_followed(self) -> None:
         """Let the first stream hear with whom the second one has settled."""
@@ -272,6 +289,10 @@ class World:
         asked = message.request if isinstance(message, Reply) else message
         if (asked.stream, asked.voter) in self.held_up:
             return
+        if self.parted(asked.leader, asked.voter):
+            self.network.pop(number)
+            self.tell(asked, leading.Lost(asked.voter))
+            return
         if self.rng.random() >= 0.1:  # else it is repeated
             self.network.pop(number)
         self.hand_over(message)
@@ -281,6 +302,20 @@ class World:
         stream = self.rng.choice(self.streams)
         some = self.rng.sample(sorted(self.voters), self.rng.randrange(len(self.voters)))
         self.held_up = {(stream, voter) for voter in some}
+
+    def cut_off(self) -> None:
+        """Part some nodes from the others, or end that."""
+        some = self.rng.sample(sorted(self.voters), self.rng.randrange(len(self.voters)))
+        self.cut = frozenset(some)
+
+    def parted(self, one: NodeUuid, other: NodeUuid) -> bool:
+        """Whether two nodes can not talk."""
+        return (one in self.cut) != (other in self.cut)
+
+    def long_wait(self) -> None:
+        """Let a leader's patience with a silent voter end."""
+        for _ in range(4):
+            self.wait(4.0)
 
     def lose(self) -> None:
         if self.network:
@@ -322,13 +357,26 @@ class World:
         """Return who votes as the end of a node's log has it, counting or not."""
         return self.sets[voter.sides["config"].disk.end.checksum]
 
+    def change_of(self, voter: Voter) -> VoterChange | None:
+        """Return the last change of the voters that may not count, as its log has it."""
+        disk, found = voter.sides["config"].disk, None
+        before = self.sets[disk.base.checksum]
+        for record in disk.after(disk.base.index):
+            after = self.sets[record.checksum]
+            if after != before:
+                found = VoterChange(record.index, before)
+            before = after
+        return found
+
     def stand_for_election(self) -> None:
         voter = self.rng.choice(list(self.voters.values()))
         if voter.up and not voter.leads and voter.candidacy is None:
             epoch = next_epoch([voter.promised])
             voters = self.voters_after(voter)
             if voter.uuid in voters:
-                voter.candidacy = Candidacy(voter.uuid, epoch, voters)
+                change = self.change_of(voter)
+                old = None if change is None else change.old
+                voter.candidacy = Candidacy(voter.uuid, epoch, voters, old)
 
     def campaign(self) -> None:
         candidates = [each for each in self.voters.values() if each.up and each.candidacy]
@@ -347,8 +395,8 @@ class World:
             self.take_over(voter, candidacy)
 
     def ask_for_promise(self, voter: Voter, candidacy: Candidacy) -> None:
-        other = self.voters[self.rng.choice(sorted(candidacy.voters))]
-        if not other.up:
+        other = self.voters[self.rng.choice(sorted(candidacy.electorate))]
+        if not other.up or self.parted(voter.uuid, other.uuid):
             return
         if isinstance(following.promise(other.sides["config"].disk, candidacy.epoch), Stale):
             if other.uuid not in candidacy.promises:
@@ -363,9 +411,13 @@ class World:
         for stream in self.streams:
             if not self.take_log(voter, stream, candidacy):
                 return
-        voters = self.voters_after(voter)
-        if voters != candidacy.voters:
-            voter.candidacy = evolve(candidacy, voters=voters)
+        voters, change = self.voters_after(voter), self.change_of(voter)
+        if voter.uuid not in voters:  # as the log that it took says
+            voter.candidacy = voter.waits_until = None
+            return
+        old = None if change is None else change.old
+        if (voters, old) != (candidacy.voters, candidacy.old):
+            voter.candidacy = evolve(candidacy, voters=voters, old=old)
             if not voter.candidacy.elected:
                 return
         voter.candidacy = voter.waits_until = None
@@ -377,7 +429,7 @@ class World:
         source = candidacy.source(stream)
         assert source is not None
         best = self.voters[source]
-        if not best.up:
+        if not best.up or self.parted(voter.uuid, source):
             return False
         if source != voter.uuid:
             disk = best.sides[stream].disk
@@ -408,9 +460,14 @@ class World:
             voters = self.voters_after(voter) | {voter.uuid}
             side.life += 1
             records = disk.after(disk.base.index)
-            side.leader = Leader.begin(voter.uuid, epoch, voters, disk.base, records, now)
-            # Whether the newest set was settled before the start is not known.
-            self.step(voter, stream, leading.SetVoters(voters, side.leader.end.index))
+            leader = Leader.begin(voter.uuid, epoch, voters, disk.base, records, now)
+            change = self.change_of(voter)
+            if change is not None:
+                leader = leader.amid(
+                    change if stream == "config" else VoterChange(None, change.old)
+                )
+            side.leader = leader
+            self.step(voter, stream, leading.Tick())
             if disk.end.epoch != epoch:
                 self.write(voter, stream)
 
@@ -434,7 +491,7 @@ class World:
                     voter.stand_down()
                     return
                 case leading.GoSolo(since):
-                    assert len(self.voters) == TWO, "three and more voters never go on alone"
+                    assert len(side.leader.voters) <= TWO, "three and more never go on alone"
                     alone_since = since
                 case leading.EndSolo():
                     pass
@@ -534,6 +591,7 @@ class World:
 
     def heal(self) -> None:
         """End all failures, and promote somebody if nobody leads."""
+        self.cut = frozenset()
         for voter in self.voters.values():
             voter.up, voter.candidacy, voter.waits_until = True, None, None
             if voter.leads and voter.reign == voter.promised:
@@ -550,7 +608,9 @@ class World:
 
     def promote(self, voter: Voter) -> None:
         epoch = next_epoch(each.promised for each in self.voters.values())
-        voter.candidacy = Candidacy(voter.uuid, epoch, self.voters_after(voter))
+        change = self.change_of(voter)
+        old = None if change is None else change.old
+        voter.candidacy = Candidacy(voter.uuid, epoch, self.voters_after(voter), old)
         for _ in range(400):
             self.campaign()
             self.now += 1.0

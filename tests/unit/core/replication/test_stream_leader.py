@@ -20,11 +20,13 @@ from gantry.core.replication.leader import (
     SoloStored,
     StandDown,
     Tick,
+    VoterChange,
 )
+from gantry.core.replication.promotion import Candidacy
 from gantry.core.replication.replica import Append, Replica, append
 from gantry.protocols.identity import Epoch, NodeUuid
 from gantry.protocols.records import ORIGIN, Index, Position, Record, encode_records
-from gantry.protocols.replication import NOTHING, Appended, Mismatch, Monotonic
+from gantry.protocols.replication import NOTHING, Appended, Mismatch, Monotonic, Promised
 
 A, B, C, D = (NodeUuid(name) for name in "abcd")
 
@@ -194,3 +196,55 @@ def test_records_that_nobody_may_need_are_not_kept() -> None:
     driven.do(Flushed(new))
     driven.answer(B, new[-1].position)
     assert len(driven.leader.records) == leading.TAIL_RECORDS
+
+
+def uncommitted_removal() -> Driven:
+    """A restarted leader whose log ends with a record that took C away, which nobody else has."""
+    log = records(2)
+    driven = Driven(A, B, log=log)
+    driven.leader = driven.leader.amid(VoterChange(log[-1].index, frozenset({A, B, C})))
+    return driven
+
+
+def test_a_restart_amid_a_removal_does_not_go_on_alone_by_the_smaller_set() -> None:
+    driven = uncommitted_removal()
+    driven.now = 1000.0
+    effects = driven.do(Tick())
+    assert not any(isinstance(effect, GoSolo) for effect in effects)
+    assert commits(effects) == []
+    assert not driven.leader.has_lease
+    assert {effect.voter for effect in effects if isinstance(effect, Send)} == {B, C}
+
+
+def test_after_a_restart_amid_a_removal_both_sets_must_have_it() -> None:
+    driven = uncommitted_removal()
+    end = driven.leader.end.position
+    driven.do(Tick())
+    assert commits(driven.answer(C, end)) == []  # of the old set enough, not of the new one
+    assert driven.leader.change is not None
+    assert commits(driven.answer(B, end)) == [2]
+    assert driven.leader.change is None
+    driven.now = 20.0
+    assert any(isinstance(effect, GoSolo) for effect in driven.do(Tick()))
+
+
+def test_a_change_of_another_stream_waits_until_it_is_heard_of() -> None:
+    new = records(2)
+    driven = Driven(A, B, log=new[:1])
+    driven.leader = driven.leader.amid(VoterChange(None, frozenset({A, B, C})))
+    driven.do(Tick())
+    assert commits(driven.answer(B, new[0].position)) == [1]
+    assert driven.leader.change is not None
+    assert not leading.follows(driven.leader, frozenset({A, B, C}))
+    assert leading.follows(driven.leader, frozenset({A, B}))
+    driven.do(SetVoters(frozenset({A, B}), Index(1)))
+    assert driven.leader.change is None
+    assert driven.leader.voters == {A, B}
+
+
+def test_of_two_sets_both_must_have_promised() -> None:
+    candidacy = Candidacy(A, Epoch(2), frozenset({A}), frozenset({A, B}))
+    mine = candidacy.with_promise(A, Promised(Epoch(2), NOTHING, NOTHING))
+    assert not mine.elected
+    assert mine.missing == {B}
+    assert mine.with_promise(B, Promised(Epoch(2), NOTHING, NOTHING)).elected

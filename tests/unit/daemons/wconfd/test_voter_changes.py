@@ -8,16 +8,22 @@ from contextlib import asynccontextmanager
 import trio
 from attrs import define, evolve
 from tests.unit.core.config.small_cluster import NODE2, NODE3, ticket
-from tests.unit.daemons.wconfd.running_wconfd import config_store, master_files
+from tests.unit.daemons.wconfd.running_wconfd import config_store, master_files, on_master
 from tests.unit.runtime.memory_replicas import Node, asking
 
 from gantry.core.config.reservations import Reservations
+from gantry.core.config.voter_history import SetChanged
+from gantry.core.replication.leader import VoterChange
 from gantry.core.replication.quorum import voters_of
+from gantry.daemons.luxid.voting import Voting
 from gantry.daemons.wconfd.config_store import ConfigStore
 from gantry.protocols.changes import Change, UpdateCluster, UpdateNode
 from gantry.protocols.identity import NodeUuid
+from gantry.protocols.records import Index
 from gantry.protocols.wconfd import Committed, Refused
+from gantry.runtime.newest_configuration import read_newest
 from gantry.runtime.nursery import open_plain_nursery
+from gantry.runtime.testing.files import MemoryFiles
 
 
 @define
@@ -40,10 +46,12 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage() -> AsyncIterator[Stage]:
+async def stage(
+    files: MemoryFiles | None = None, nodes: dict[NodeUuid, Node] | None = None
+) -> AsyncIterator[Stage]:
     """A master with two other candidates; nobody has said anything about the queue."""
-    async with config_store(master_files()) as store, open_plain_nursery() as nursery:
-        nodes = {NODE2: Node(), NODE3: Node()}
+    async with config_store(files or master_files()) as store, open_plain_nursery() as nursery:
+        nodes = nodes or {NODE2: Node(), NODE3: Node()}
         log = store.replicate(asking(nodes))
         await nursery.start(log.run)
         await trio.sleep(1)  # all have answered
@@ -86,3 +94,38 @@ async def test_an_uncommitted_change_holds_up_the_next(autojump_clock: object) -
             assert world.store.log.settled_voters is None
             world.nodes[NODE2].away = False
         assert world.store.log.settled_voters == world.voters
+
+
+async def test_an_uncommitted_removal_does_not_let_the_master_go_on_alone_after_a_restart(
+    autojump_clock: object,
+) -> None:
+    files = master_files()
+    env = on_master(files)
+    async with stage(files) as world:
+        before, nodes = world.voters, world.nodes
+        world.store.voter_changes.follow(before)
+        for node in nodes.values():
+            node.away = True
+        with trio.move_on_after(1):
+            await world.commit(world.demotion(NODE3))
+    newest = await read_newest(env)
+    assert newest.change == SetChanged(Index(1), before)
+    assert voters_of(newest.configuration) == before - {NODE3}
+    voting = await Voting.begin(env)
+    assert voting is not None
+    assert voting.voters == before - {NODE3}
+    assert voting.change == VoterChange(None, before)
+
+    async with stage(files, nodes) as again:
+        log = again.store.log
+        assert log is not None
+        await trio.sleep(60)
+        assert not log.has_lease
+        assert log.alone_since is None
+        assert again.voters == before
+        nodes[NODE3].away = False  # of three two, but of the new set's two one
+        await trio.sleep(30)
+        assert again.voters == before
+        nodes[NODE2].away = False
+        await trio.sleep(15)
+        assert again.voters == log.settled_voters == before - {NODE3}
