@@ -63,7 +63,7 @@ def test_a_node_dies_and_is_back_before_the_job_gives_up_undoing(
     script.pid()
     with no_restarts(cluster):
         kill_node(cluster, "node3")
-        jobs.wait_for_log(job, "undoing: create disk 0")
+        jobs.wait_for_log(job, "undoing: run the create script")
     ended = jobs.wait(job)
     assert ended.status == "error"
     [result] = ended.results

@@ -113,7 +113,8 @@ class Hypervisor(Protocol):
         """Send a running instance away; called again, it goes on watching the same migration.
 
         Unless the report says ``completed``, the instance goes on here. Cancellation breaks the
-        migration off. Not live, the guest stands still from the beginning to the end.
+        migration off. Not live, or not able to, the guest stands still from the beginning to the
+        end.
 
         Raises:
             NotRunning: there is nothing to send.

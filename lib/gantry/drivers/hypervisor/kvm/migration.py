@@ -38,8 +38,14 @@ class Sending:
     progress: OnProgress
 
     async def run(self, uri: str, *, live: bool) -> MigrationReport:
-        """Send the machine, or go on watching the sending that is under way."""
+        """Send the machine, or go on watching the sending that is under way.
+
+        An emulated guest stands still meanwhile, whatever is wished: what QEMU's translated code
+        writes while its memory is sent may be missed, and the guest would arrive damaged. (QEMU
+        clears a page's dirty mark after a write has looked at it, and before it has written.)
+        """
         began = trio.current_time()
+        live = live and await monitor.query_kvm(self.qmp)
         async with self.qmp.events() as events:
             info = await monitor.query_migrate(self.qmp)
             state = await monitor.query_status(self.qmp)

@@ -83,6 +83,11 @@ async def query_uuid(qmp: Qmp) -> str:
     return _text(_fields(await qmp.execute("query-uuid"), "query-uuid"), "UUID")
 
 
+async def query_kvm(qmp: Qmp) -> bool:
+    """Return whether the processor runs the guest itself; else QEMU emulates one (TCG)."""
+    return _fields(await qmp.execute("query-kvm"), "query-kvm").get("enabled") is True
+
+
 async def query_migrate(qmp: Qmp) -> MigrationInfo:
     """Return how the outgoing migration stands."""
     fields = _fields(await qmp.execute("query-migrate"), "query-migrate")
