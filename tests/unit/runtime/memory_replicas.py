@@ -9,7 +9,7 @@ from attrs import define, field
 from typing_extensions import override
 
 from gantry.core.replication import replica as pure
-from gantry.core.replication.replica import Append, Install, Replica, Stale
+from gantry.core.replication.replica import Append, Install, Late, Replica, Stale
 from gantry.protocols.errors import ConnectionLost, StaleEpoch
 from gantry.protocols.identity import Epoch, NodeUuid
 from gantry.protocols.noded import MasterAddress
@@ -61,6 +61,8 @@ class Node(Replicas):
         taken = pure.install(self.replica, Install(epoch, snapshot.end))
         if isinstance(taken, Stale):
             raise StaleEpoch(epoch, taken.newest)
+        if isinstance(taken, Late):
+            raise ConnectionLost("a newer snapshot is here")
         self.replica, _ = taken
         return Appended(snapshot.end.position)
 

@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from gantry.core.config.folding import candidate_certificates
 from gantry.core.replication import replica as pure
-from gantry.core.replication.replica import Append, Install, Stale
+from gantry.core.replication.replica import Append, Install, Late, Stale
 from gantry.daemons.noded.access import Access
 from gantry.daemons.noded.cluster_files import ClusterFiles
 from gantry.daemons.noded.failures import told
@@ -164,13 +164,16 @@ class ReplicaService(Replicas):
             taken = pure.install(held.replica, Install(epoch, snapshot.end))
             if isinstance(taken, Stale):
                 raise StaleEpoch(epoch, taken.newest)
+            if isinstance(taken, Late):
+                raise StepFailed(f"{self._env.node} has a newer snapshot of stream {stream}")
             replica, effects = taken
-            if stream == "queue":
+            replaces = any(isinstance(effect, pure.ReplaceAll) for effect in effects)
+            if stream == "queue" and replaces:
                 await open_gap(self._env, snapshot.end.index)
             await held.carry_out(replica, effects, snapshot.data)
-            if stream == "config":
+            if stream == "config" and replaces:
                 self._admit(snapshot.data, ())
-            LOG.info("snapshot installed", stream=stream, index=snapshot.end.index)
+            LOG.info("snapshot taken", stream=stream, index=snapshot.end.index, anew=replaces)
             return Appended(snapshot.end.position)
 
     @asynccontextmanager

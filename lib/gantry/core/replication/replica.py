@@ -122,6 +122,11 @@ class Stale:
     newest: Epoch
 
 
+@frozen
+class Late:
+    """What the sender has sent is older than the snapshot here, which is its own: ask again."""
+
+
 def promise(replica: Replica, epoch: Epoch) -> tuple[Replica, tuple[Effect, ...]] | Stale:
     """Promise an epoch to a candidate: never twice the same one."""
     if epoch <= replica.promised:
@@ -147,10 +152,21 @@ def append(
     return _committed(replica, place, message.committed), effects, Appended(place)
 
 
-def install(replica: Replica, message: Install) -> tuple[Replica, tuple[Effect, ...]] | Stale:
-    """Take a snapshot of the leader in the place of everything."""
+def install(
+    replica: Replica, message: Install
+) -> tuple[Replica, tuple[Effect, ...]] | Stale | Late:
+    """Take a snapshot of the leader in the place of everything.
+
+    One that was long under way may be older than what the leader has sent since, and counts on:
+    a log that ends with a record of the leader's own epoch is the leader's, and stays.
+    """
     if message.epoch < replica.promised:
         return Stale(replica.promised)
+    if replica.end.epoch == message.epoch:
+        if replica.has(message.end.position):
+            return _followed(replica, message.epoch)
+        if message.end.index < replica.base.index:
+            return Late()
     replica, effects = _followed(replica, message.epoch)
     aside = replica.after(replica.committed.index) or (
         () if replica.committed.index <= message.end.index else replica.after(replica.base.index)

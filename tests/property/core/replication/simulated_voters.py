@@ -17,7 +17,7 @@ from gantry.core.replication import replica as following
 from gantry.core.replication.leader import Leader, VoterChange, follows
 from gantry.core.replication.promotion import Candidacy, next_epoch
 from gantry.core.replication.quorum import PROMOTION_SECONDS
-from gantry.core.replication.replica import Append, Install, Replica, Stale
+from gantry.core.replication.replica import Append, Install, Late, Replica, Stale
 from gantry.protocols.identity import Epoch, NodeUuid
 from gantry.protocols.records import Checksum, Index, Record, encode_record
 from gantry.protocols.replication import (
@@ -527,12 +527,15 @@ class World:
         if not voter.up:
             self.tell(message, leading.Lost(message.voter))
             return
-        answer = self.receive(voter, message.stream, message.content)
-        self.network.append(Reply(message, answer))
+        received = self.receive(voter, message.stream, message.content)
+        if isinstance(received, Late):
+            self.tell(message, leading.Lost(message.voter))
+        else:
+            self.network.append(Reply(message, received))
 
     def receive(
         self, voter: Voter, stream: Stream, content: Append | Install
-    ) -> AppendAnswer | Stale:
+    ) -> AppendAnswer | Stale | Late:
         if content.epoch > voter.promised:
             voter.stand_down()
             voter.promise(content.epoch)
@@ -546,7 +549,7 @@ class World:
             side.disk, _, answer = taken
             return answer
         installed = following.install(side.disk, content)
-        if isinstance(installed, Stale):
+        if isinstance(installed, Stale | Late):
             return installed
         side.disk, _ = installed
         return Appended(content.end.position)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from attrs import evolve
+from immutables import Map
 
 from gantry.core.replication import leader as leading
 from gantry.core.replication.leader import (
@@ -23,10 +24,10 @@ from gantry.core.replication.leader import (
     VoterChange,
 )
 from gantry.core.replication.promotion import Candidacy
-from gantry.core.replication.replica import Append, Replica, append
+from gantry.core.replication.replica import Append, Install, Late, Replica, append, folded, install
 from gantry.protocols.identity import Epoch, NodeUuid
 from gantry.protocols.records import ORIGIN, Index, Position, Record, encode_records
-from gantry.protocols.replication import NOTHING, Appended, Mismatch, Monotonic, Promised
+from gantry.protocols.replication import NOTHING, Appended, Mismatch, Monotonic, Promised, end_of
 
 A, B, C, D = (NodeUuid(name) for name in "abcd")
 
@@ -248,3 +249,14 @@ def test_of_two_sets_both_must_have_promised() -> None:
     assert not mine.elected
     assert mine.missing == {B}
     assert mine.with_promise(B, Promised(Epoch(2), NOTHING, NOTHING)).elected
+
+
+def test_a_snapshot_that_was_long_under_way_takes_nothing_back() -> None:
+    new = records(4)
+    replica = Replica(Epoch(1), records=Map({record.index: record for record in new}))
+    late = install(replica, Install(Epoch(1), end_of(new[1])))
+    assert late == (replica, ())
+    assert install(folded(replica, Index(3)), Install(Epoch(1), end_of(new[1]))) == Late()
+    newer = install(replica, Install(Epoch(2), end_of(new[1])))
+    assert isinstance(newer, tuple)
+    assert newer[0].end == end_of(new[1])
