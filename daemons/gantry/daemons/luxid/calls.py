@@ -6,6 +6,7 @@ from attrs import frozen
 
 from gantry.core.query.cluster import Release
 from gantry.core.query.view import View
+from gantry.core.queue.state import Queue
 from gantry.daemons.luxid.archive import Archive
 from gantry.daemons.luxid.at_work import AtWork
 from gantry.daemons.luxid.connection import Caller
@@ -13,11 +14,17 @@ from gantry.daemons.luxid.files import QueueFiles
 from gantry.daemons.luxid.mirror import Mirror
 from gantry.daemons.luxid.store import QueueStore
 from gantry.daemons.luxid.supervisor import Supervisor
-from gantry.protocols.errors import ConfigurationError
+from gantry.protocols.errors import ConfigurationError, GenericError
 from gantry.runtime.environment import Environment
 from gantry.runtime.node_links import NodeLinks
 
 NO_CONFIGURATION = "the cluster's configuration is not known yet: is gantry-wconfd running?"
+
+
+NOT_SHOWN = (
+    "which jobs there are is not known yet, since too few master candidates answer; "
+    "wait until a majority of them does"
+)
 
 
 @frozen
@@ -52,3 +59,14 @@ class Calls:
         if view is None:
             raise ConfigurationError(NO_CONFIGURATION)
         return view
+
+    def queue(self) -> Queue:
+        """Return the queue.
+
+        Raises:
+            GenericError: what its log held at the start is not confirmed: jobs would be missing.
+        """
+        store = self.parts.store
+        if not store.shown.is_open:
+            raise GenericError(NOT_SHOWN)
+        return store.committed

@@ -51,7 +51,7 @@ class FilterCalls(Calls):
         name = _checked(self.parts.env.random.uuid() if uuid is None else uuid)
         now = int(self.parts.env.clock.now() * 1_000_000_000)
         rule = FilterRule(
-            watermark=self.parts.store.committed.serial,
+            watermark=self.queue().serial,
             priority=priority,
             predicates=parsed,
             action=verb,

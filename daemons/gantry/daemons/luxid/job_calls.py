@@ -127,7 +127,7 @@ class JobCalls(Calls):
 
     def _job(self, wanted: int | str) -> Job:
         number = job_id_of(wanted)
-        job = None if number is None else self.parts.store.committed.job(number)
+        job = None if number is None else self.queue().job(number)
         if job is None:
             raise JobLost("Can't load job file")
         return job
@@ -147,11 +147,11 @@ class JobCalls(Calls):
     async def _how_it_ended(self, job: JobId) -> tuple[bool, str]:
         with trio.move_on_after(CANCEL_SECONDS_MAX):
             while True:
-                found = self.parts.store.committed.job(job)
+                found = self.queue().job(job)
                 if found is None or found.is_final:
                     break
                 await self.parts.store.changes.wait(job)
-            status = self.parts.store.committed.final_status(job)
+            status = self.queue().final_status(job)
             if status == "canceled":
                 return True, f"Job {job} was cancelled"
             return False, f"Job {job} could not be cancelled any more: it ended as {status}"
@@ -168,7 +168,7 @@ class JobCalls(Calls):
     async def query_questions(self) -> tuple[tuple[int, tuple[int, int], str], ...]:
         """Return what jobs ask."""
         self.view()
-        queue = self.parts.store.committed
+        queue = self.queue()
         asked = ((job, queue.entries[job].question) for job in sorted(queue.active))
         return tuple((job, moment(each.at), each.question) for job, each in asked if each)
 
@@ -237,7 +237,7 @@ class JobCalls(Calls):
         """Move a finished job to the archive."""
         self.view()
         job = job_id_of(job_id)
-        entry = None if job is None else self.parts.store.committed.entry(job)
+        entry = None if job is None else self.queue().entry(job)
         return entry is not None and await self._archive([entry]) == 1
 
     async def auto_archive_jobs(self, age: int, timeout: int) -> tuple[int, int]:
@@ -255,7 +255,7 @@ class JobCalls(Calls):
     async def _older_than(self, age: int) -> list[Entry]:
         if age < 0:  # as in the reference: nothing, although clients mean everything
             return []
-        queue, before = self.parts.store.committed, self.parts.store.now()[0] - age
+        queue, before = self.queue(), self.parts.store.now()[0] - age
         old: list[Entry] = []
         for part in parts(sorted(queue.entries), SEEN_AT_ONCE):
             for entry in map(queue.entries.__getitem__, part):

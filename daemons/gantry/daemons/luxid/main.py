@@ -57,6 +57,10 @@ CONFIGURATION_SECONDS_MAX: Final = 10.0
 """LuxiD counts as ready once it knows the configuration; without WConfD it still has its jobs to
 tell about, so it does not wait for ever."""
 
+CONFIRMATION_SECONDS_MAX: Final = 30.0
+"""Without a majority LuxiD serves after this time all the same: clients wait a minute for an
+answer, and what needs no majority is answered."""
+
 LOG: Final = Log("luxid")
 
 
@@ -98,6 +102,8 @@ async def main(env: Environment, launcher: Launcher | None = None) -> None:
         await _link(env)
         async with listener, trio.open_nursery() as nursery:
             await nursery.start(_run_queue, store)
+            opened = trio.Event()
+            nursery.start_soon(_serve, store, opened, server, listener)
             if store.is_new_reign:
                 await store.begin_reign()
                 files.mark({*store.head.entries})
@@ -110,12 +116,17 @@ async def main(env: Environment, launcher: Launcher | None = None) -> None:
             nursery.start_soon(_have_forgotten, store, forgetting)
             if store.log is not None:
                 nursery.start_soon(serve_figures, env, store.log)
-            with trio.move_on_after(CONFIGURATION_SECONDS_MAX):
-                await mirror.named()
-            # Clients that found the socket meanwhile have waited: a restart refuses nobody.
-            nursery.start_soon(_serve_confirmed, store, server, listener)
-            env.readiness.notify("READY=1")
-            LOG.info("ready", jobs=len(store.head.entries), active=len(store.head.active))
+            await _begin_to_serve(env, store, mirror, opened)
+
+
+async def _begin_to_serve(
+    env: Environment, store: QueueStore, mirror: Mirror, opened: trio.Event
+) -> None:
+    with trio.move_on_after(CONFIGURATION_SECONDS_MAX):
+        await mirror.named()
+    opened.set()
+    env.readiness.notify("READY=1")
+    LOG.info("ready", jobs=len(store.head.entries), active=len(store.head.active))
 
 
 async def _open_queue(env: Environment) -> tuple[QueueStore, Voting | None]:
@@ -162,13 +173,24 @@ async def _keep_archive_whole(
         await exchange.run()
 
 
-async def _serve_confirmed(
-    store: QueueStore, server: LuxiServer, listener: trio.abc.Listener[trio.abc.Stream]
+async def _serve(
+    store: QueueStore,
+    opened: trio.Event,
+    server: LuxiServer,
+    listener: trio.abc.Listener[trio.abc.Stream],
 ) -> None:
-    """Serve clients when it is sure which jobs there are; until then they wait."""
-    if store.log is not None:
-        await store.log.confirmed(math.inf)
-        await store.shown.passed()
+    """Serve clients when it is sure which jobs there are, or may not be for long.
+
+    Those that found the socket meanwhile have waited: a restart refuses nobody. But without a
+    majority they would wait for ever, and soon no other one could connect.
+    """
+    with trio.move_on_after(CONFIRMATION_SECONDS_MAX) as patience:
+        await opened.wait()
+        if store.log is not None:
+            await store.log.confirmed(math.inf)
+            await store.shown.passed()
+    if patience.cancelled_caught:
+        LOG.warning("too few voters answer: jobs are not told about yet")
     await server.serve(listener)
 
 

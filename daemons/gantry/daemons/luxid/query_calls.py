@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing
 from pathlib import Path
 
@@ -41,19 +41,20 @@ from gantry.protocols.values import shown_number
 class QueuedJobs(Mapping[JobId, Job]):
     """The jobs of a queue by id."""
 
-    queue: Queue
+    queue: Callable[[], Queue]
+    """Gives always the same one, or says why there is none."""
 
     @override
     def __getitem__(self, job: JobId) -> Job:
-        return self.queue.entries[job].job
+        return self.queue().entries[job].job
 
     @override
     def __iter__(self) -> Iterator[JobId]:
-        return iter(self.queue.entries)
+        return iter(self.queue().entries)
 
     @override
     def __len__(self) -> int:
-        return len(self.queue.entries)
+        return len(self.queue().entries)
 
 
 @frozen
@@ -182,7 +183,10 @@ class QueryCalls(Calls):
     # --- what is not in memory -------------------------------------------------------------------
 
     def _jobs(self) -> QueuedJobs:
-        return QueuedJobs(self.parts.store.committed)
+        if not self.parts.store.shown.is_open:
+            return QueuedJobs(self.queue)  # only who asks for jobs hears of it
+        queue = self.queue()
+        return QueuedJobs(lambda: queue)
 
     async def _plain(self, plan: Plan, view: View) -> Json:
         return await self._answer(plan, PLAIN, view)
@@ -197,7 +201,7 @@ class QueryCalls(Calls):
 
     async def _history(self, chosen: Chosen, form: Form) -> AsyncGenerator[bytes, None]:
         """Render all jobs there ever were, without having them all in memory."""
-        queue, courses = self.parts.store.committed, chosen.needs.courses
+        queue, courses = self.queue(), chosen.needs.courses
         history = self.parts.archive.history(queue, courses=courses)
         async with aclosing(history):
             async for part in history:

@@ -11,14 +11,18 @@ from tests.unit.daemons.luxid.luxid_bench import (
     NOW,
     PATIENCE_SECONDS,
     SAMPLES,
+    Bench,
     bench,
     delay,
 )
 
+from gantry.daemons.luxid import main as main_module
 from gantry.daemons.luxid import store, supervisor
+from gantry.daemons.luxid.calls import NOT_SHOWN
 from gantry.daemons.luxid.files import live_path
 from gantry.daemons.luxid.main import main
 from gantry.daemons.luxid.store import journal_path, snapshot_path
+from gantry.protocols.errors import NoLease
 from gantry.protocols.identity import Attempt, JobId, Key
 from gantry.protocols.jobproc import Ended, JobsWanted, OpcodeChanged, Recorded, Submitted
 from gantry.protocols.jobs import dump_job, load_job
@@ -350,3 +354,35 @@ async def test_a_process_that_was_not_told_that_it_may_leave_is_ended(tmp_path: 
                 return not await world.files.exists(path)
 
             await world.eventually(is_gone)
+
+
+async def test_without_a_majority_what_needs_none_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with bench(tmp_path) as world, world.running() as client:
+        await client.call("SubmitJob", [delay()])
+        files = world.files
+    async with bench(tmp_path, files) as world:
+        # Two other candidates vote, and there is no way to them.
+        files.put(world.env.paths.config, (SAMPLES / "config.data").read_bytes())
+        monkeypatch.setattr(main_module, "CONFIRMATION_SECONDS_MAX", 0.1)
+        monkeypatch.setattr(store, "LEASE_PATIENCE_SECONDS", 0.1)
+        async with world.running() as client:
+            assert (
+                len(cast(list[object], await client.call("QueryNodes", [], ["name"], False))) == 3
+            )
+            for call in (
+                ("QueryJobs", None, ["id"]),
+                ("WaitForJobChange", 1, ["status"], None, None, 1),
+                ("ArchiveJob", 1),
+            ):
+                assert NOT_SHOWN in str(await client.fail(*call))
+            async with trio.open_nursery() as nursery:  # in crowds, too
+                for _ in range(20):
+                    nursery.start_soon(_refused, world)
+            assert await client.call("QueryConfigValues", ["cluster_name"])
+
+
+async def _refused(world: Bench) -> None:
+    async with world.client() as client:
+        assert NoLease().sentence() in str(await client.fail("SubmitJob", [delay()]))
