@@ -410,7 +410,7 @@ class ReplicatedLog:
 
     @property
     def _solo_file(self) -> Path:
-        return self._env.paths.data / f"solo-{self.stream}.json"
+        return _solo_file(self._env, self.stream)
 
     async def _recall_solo(self) -> None:
         """Read whether an earlier life of this reign has gone on alone."""
@@ -444,6 +444,15 @@ class ReplicatedLog:
             await self._env.files.remove(self._solo_file)
         except OSError as error:
             LOG.error("not noted", reason=str(error))
+
+
+def _solo_file(env: Environment, stream: Stream) -> Path:
+    return env.paths.data / f"solo-{stream}.json"
+
+
+async def solo_noted(env: Environment, stream: Stream) -> bool:
+    """Whether it is stored that the master goes on alone in a stream."""
+    return await env.files.exists(_solo_file(env, stream))
 
 
 def begin_leading(

@@ -30,7 +30,7 @@ from gantry.core.replication.leader import VoterChange
 from gantry.core.replication.quorum import voters_of
 from gantry.daemons.wconfd.config_saver import ConfigSaver, Saved, read_saved
 from gantry.daemons.wconfd.delta_buffer import DeltaBuffer
-from gantry.daemons.wconfd.voter_changes import VoterChanges, new_voters
+from gantry.daemons.wconfd.voter_changes import QUEUE_ALONE, VoterChanges, new_voters
 from gantry.protocols.changes import Change
 from gantry.protocols.codec import Malformed
 from gantry.protocols.config_records import dump_record, load_record
@@ -55,7 +55,7 @@ from gantry.runtime.daemon import EXIT_NOT_MASTER, StartRefused
 from gantry.runtime.environment import Environment
 from gantry.runtime.journal import Durable, Failed, Journal
 from gantry.runtime.logs import Log
-from gantry.runtime.replicated_log import AskVoter, ReplicatedLog, begin_leading
+from gantry.runtime.replicated_log import AskVoter, ReplicatedLog, begin_leading, solo_noted
 
 JOURNAL: Final = "config.log"
 
@@ -188,6 +188,7 @@ class ConfigStore:
         self, ticket: Ticket, change: Change, reservations: Reservations
     ) -> Refused | tuple[Index, _InFlight | None]:
         """Make a change, or find it made; the record may still be on its way."""
+        cleared = False
         while True:
             made = transact(self.head, reservations, ticket, change, self._env.clock.now())
             if isinstance(made, Refused):
@@ -200,12 +201,22 @@ class ConfigStore:
             if log is not None and not log.has_lease:
                 if not await log.leased(LEASE_PATIENCE_SECONDS):
                     raise NoLease
-            elif log is not None and voters and not self.voter_changes.may_change(log):
-                refused = await self.voter_changes.settled(log)
+            elif (
+                log is not None and voters and not (cleared and self.voter_changes.may_change(log))
+            ):
+                refused = await self._unready(log, voters)
                 if refused is not None and log.has_lease:
                     return refused
+                cleared = refused is None
             else:
                 return made.state.index, self._submit(made, voters)
+
+    async def _unready(self, log: ReplicatedLog, voters: frozenset[NodeUuid]) -> Refused | None:
+        """Wait until the voters may change to these, or say why they may not."""
+        refused = await self.voter_changes.settled(log)
+        if refused is None and voters > log.leader.voters and await solo_noted(self._env, "queue"):
+            return QUEUE_ALONE
+        return refused
 
     def _submit(self, made: Transacted, voters: frozenset[NodeUuid] | None = None) -> _InFlight:
         index = made.state.index

@@ -24,6 +24,17 @@ PATIENCE_SECONDS: Final = 30.0
 
 RULE: Final = "the voters change one at a time"
 
+QUEUE_ALONE: Final = Refused(
+    Invariant(
+        RULE,
+        "cluster",
+        "master candidates",
+        "the master goes on alone, and the silent candidate lacks some of the job queue; bring "
+        "it back, or mark it offline, before another one is added",
+    )
+)
+"""Of two voters only one has all of the queue: of three the two others could do without it."""
+
 
 @define
 class VoterChanges:

@@ -214,7 +214,16 @@ class World:
             return None
         other = self.rng.choice([name for name in sorted(self.voters) if name != voter.uuid])
         changed = leader.voters ^ {other}
+        if changed > leader.voters and self.queue_alone(voter):
+            return None
         return changed if len(changed) >= self.fewest else None
+
+    def queue_alone(self, voter: Voter) -> bool:
+        """Whether the second stream's log may be nowhere else, as is noted on the disk."""
+        if len(self.streams) == 1:
+            return False
+        queue = voter.sides["queue"].leader
+        return queue is None or queue.lacking_since is not None
 
     def write(
         self, voter: Voter, stream: Stream, voters: frozenset[NodeUuid] | None = None

@@ -17,6 +17,7 @@ from gantry.core.replication.leader import VoterChange
 from gantry.core.replication.quorum import voters_of
 from gantry.daemons.luxid.voting import Voting
 from gantry.daemons.wconfd.config_store import ConfigStore
+from gantry.daemons.wconfd.voter_changes import QUEUE_ALONE
 from gantry.protocols.changes import Change, UpdateCluster, UpdateNode
 from gantry.protocols.identity import NodeUuid
 from gantry.protocols.records import Index
@@ -29,6 +30,7 @@ from gantry.runtime.testing.files import MemoryFiles
 @define
 class Stage:
     store: ConfigStore
+    files: MemoryFiles
     nodes: dict[NodeUuid, Node]
     steps: int = 0
 
@@ -50,12 +52,13 @@ async def stage(
     files: MemoryFiles | None = None, nodes: dict[NodeUuid, Node] | None = None
 ) -> AsyncIterator[Stage]:
     """A master with two other candidates; nobody has said anything about the queue."""
-    async with config_store(files or master_files()) as store, open_plain_nursery() as nursery:
+    files = files or master_files()
+    async with config_store(files) as store, open_plain_nursery() as nursery:
         nodes = nodes or {NODE2: Node(), NODE3: Node()}
         log = store.replicate(asking(nodes))
         await nursery.start(log.run)
         await trio.sleep(1)  # all have answered
-        yield Stage(store, nodes)
+        yield Stage(store, files, nodes)
         nursery.cancel_scope.cancel()
 
 
@@ -129,3 +132,22 @@ async def test_an_uncommitted_removal_does_not_let_the_master_go_on_alone_after_
         nodes[NODE2].away = False
         await trio.sleep(15)
         assert again.voters == log.settled_voters == before - {NODE3}
+
+
+async def test_nobody_is_added_while_the_master_is_alone_with_the_queue(
+    autojump_clock: object,
+) -> None:
+    async with stage() as world:
+        files = world.files
+        note = on_master(files).paths.data / "solo-queue.json"
+        world.store.voter_changes.follow(world.voters)
+        assert isinstance(await world.commit(world.demotion(NODE3)), Committed)
+        world.store.voter_changes.follow(world.voters)
+        files.put(note, b'{"epoch": 1, "since": 7}')
+        refused = await world.commit(world.demotion(NODE3, candidate=True))
+        assert refused == QUEUE_ALONE
+        assert isinstance(await world.commit(world.demotion(NODE2)), Committed)
+        world.store.voter_changes.follow(world.voters)
+        await on_master(files).files.remove(note)
+        back = world.demotion(NODE3, candidate=True)
+        assert isinstance(await world.commit(back), Committed)
