@@ -45,6 +45,9 @@ MESSAGE_SECONDS_MAX: Final = 5.0
 
 SNAPSHOT_SECONDS_MAX: Final = 60.0
 
+SOLO_AGAIN_SECONDS: Final = 5.0
+"""A master that may not go on alone looks again after this time."""
+
 LOG: Final = Log("replication")
 
 
@@ -104,6 +107,12 @@ def _nobody(_: NodeUuid) -> None:
     """Stand in for a listener that is not there."""
 
 
+async def _always() -> bool:
+    """Stand in for a stream of which nobody else says who votes."""
+    await trio.lowlevel.checkpoint()
+    return True
+
+
 @define
 class ReplicatedLog:
     """One stream's log on the node that leads it; :meth:`run` must run while it is used."""
@@ -120,6 +129,8 @@ class ReplicatedLog:
     """Called when the lease has been away for some time, once each time; must not wait."""
     snapshot_taken: Callable[[NodeUuid], None] = field(default=_nobody, init=False)
     """Called when a voter has got a snapshot; must not wait."""
+    may_go_alone: Callable[[], Awaitable[bool]] = field(default=_always, init=False)
+    """Asked when it is stored that the master goes on alone, before anything is acknowledged."""
     _pending: deque[_Pending] = field(factory=deque, init=False)
     _votes: list[_Vote] = field(factory=list, init=False)
     _wake: trio.Event = field(factory=trio.Event, init=False)
@@ -433,6 +444,15 @@ class ReplicatedLog:
             await self._env.files.write(self._solo_file, to_bytes(dump(solo)))
         except OSError as error:
             LOG.error("can not go on alone", reason=str(error))
+            self._solo_asked = False
+            return
+        if not await self.may_go_alone():
+            LOG.warning("not going on alone: there are more voters by now", stream=self.stream)
+            if (
+                self.alone_since is None
+            ):  # else the other voter lacks something from an earlier life
+                await self._end_solo()
+            await trio.sleep(SOLO_AGAIN_SECONDS)
             self._solo_asked = False
             return
         LOG.warning("going on alone: the other voter is silent", stream=self.stream, since=since)

@@ -200,6 +200,28 @@ async def test_the_second_voter_may_be_missed_and_comes_back(autojump_clock: obj
         assert not await stage.files.exists(env.paths.data / "solo-config.json")
 
 
+async def test_who_may_not_go_on_alone_asks_again(autojump_clock: object) -> None:
+    may = False
+
+    async def may_go_alone() -> bool:
+        await trio.lowlevel.checkpoint()
+        return may
+
+    async with leading(B) as stage:
+        note = memory_environment("a", stage.files).paths.data / "solo-config.json"
+        stage.log.may_go_alone = may_go_alone
+        stage.nodes[B].away = True
+        stage.submit("x")
+        await trio.sleep(60)
+        assert stage.acknowledged() == []
+        assert stage.log.alone_since is None
+        assert not await stage.files.exists(note)
+        may = True
+        await trio.sleep(10)
+        assert stage.acknowledged() == ["x"]
+        assert await stage.files.exists(note)
+
+
 async def test_a_restart_remembers_that_it_was_alone(autojump_clock: object) -> None:
     async with leading(B) as stage:
         stage.nodes[B].away = True

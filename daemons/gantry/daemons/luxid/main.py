@@ -7,6 +7,7 @@ one thing; this module ties them together and decides nothing.
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Final, NoReturn
 
 import trio
@@ -91,6 +92,7 @@ async def main(env: Environment, launcher: Launcher | None = None) -> None:
         if voting is not None:
             log = store.replicate(voting.me, voting.voters, voting.asking(links), voting.change)
             log.set_changed = lambda: _follow_voters(store, voting, mirror)
+            log.may_go_alone = partial(voting.may_go_alone, env, log)
         archive = Archive(env)
         parts = Parts(
             env, store, at_work, supervisor, files, archive, mirror, links, this_release()

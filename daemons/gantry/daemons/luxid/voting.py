@@ -8,6 +8,7 @@ change again until it has heard that the queue's stream has followed.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
 
 from attrs import define
 
@@ -15,15 +16,20 @@ from gantry.core.query.view import View
 from gantry.core.replication.leader import VoterChange
 from gantry.core.replication.quorum import voters_of
 from gantry.daemons.luxid.store import QueueStore
+from gantry.protocols.codec import Malformed
 from gantry.protocols.errors import ConnectionLost
 from gantry.protocols.identity import NodeUuid
 from gantry.protocols.objects.node import Node
+from gantry.protocols.records import CorruptRecord
 from gantry.protocols.replication import AppendAnswer, Replicas
 from gantry.runtime.allegiance import Allegiance, read_allegiance
 from gantry.runtime.environment import Environment
+from gantry.runtime.logs import Log
 from gantry.runtime.newest_configuration import Newest, read_newest
 from gantry.runtime.node_links import NodeLinks
-from gantry.runtime.replicated_log import AskVoter
+from gantry.runtime.replicated_log import AskVoter, ReplicatedLog
+
+LOG: Final = Log("luxid.voting")
 
 
 @define
@@ -70,6 +76,18 @@ class Voting:
             return await links.ask_replicas(node, question, deadline_seconds)
 
         return ask
+
+    async def may_go_alone(self, env: Environment, log: ReplicatedLog) -> bool:
+        """Whether nobody votes by now of whom this stream has not heard yet.
+
+        WConfD adds no voter after it is stored that LuxiD goes on alone; before that it may have.
+        """
+        try:
+            newest = await read_newest(env)
+        except (OSError, Malformed, CorruptRecord) as error:
+            LOG.error("not known who votes", reason=str(error))
+            return False
+        return voters_of(newest.configuration) <= log.leader.electorate
 
     def follow(self, view: View, store: QueueStore) -> None:
         """Take over the nodes of a new configuration, and who of them votes."""

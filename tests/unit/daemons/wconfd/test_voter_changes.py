@@ -151,3 +151,25 @@ async def test_nobody_is_added_while_the_master_is_alone_with_the_queue(
         await on_master(files).files.remove(note)
         back = world.demotion(NODE3, candidate=True)
         assert isinstance(await world.commit(back), Committed)
+
+
+async def test_the_queue_does_not_go_on_alone_when_a_voter_is_being_added(
+    autojump_clock: object,
+) -> None:
+    files = master_files()
+    env = on_master(files)
+    async with stage(files) as world:
+        log = world.store.log
+        assert log is not None
+        world.store.voter_changes.follow(world.voters)
+        assert isinstance(await world.commit(world.demotion(NODE3)), Committed)
+        world.store.voter_changes.follow(world.voters)
+        voting = await Voting.begin(env)
+        assert voting is not None
+        assert await voting.may_go_alone(env, log)
+        of_two = log.leader  # as the queue's stream has it, which has not heard
+        assert isinstance(await world.commit(world.demotion(NODE3, candidate=True)), Committed)
+        log.leader, of_three = of_two, log.leader
+        assert not await voting.may_go_alone(env, log)
+        log.leader = of_three
+        assert await voting.may_go_alone(env, log)
