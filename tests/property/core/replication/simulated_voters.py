@@ -501,7 +501,9 @@ class World:
                     return
                 case leading.GoSolo(since):
                     assert len(side.leader.voters) <= TWO, "three and more never go on alone"
-                    alone_since = since
+                    # The second stream's owner looks whether there are more voters by now.
+                    known = self.voters_after(voter) <= side.leader.electorate
+                    alone_since = since if known else None
                 case leading.EndSolo():
                     pass
         if alone_since is not None:
