@@ -131,6 +131,8 @@ class ReplicatedLog:
     """Called when a voter has got a snapshot; must not wait."""
     may_go_alone: Callable[[], Awaitable[bool]] = field(default=_always, init=False)
     """Asked when it is stored that the master goes on alone, before anything is acknowledged."""
+    may_add_voter: Callable[[], Awaitable[bool]] = field(default=_always, init=False)
+    """Asked when a record that adds a voter is flushed here, before it may count."""
     _pending: deque[_Pending] = field(factory=deque, init=False)
     _votes: list[_Vote] = field(factory=list, init=False)
     _wake: trio.Event = field(factory=trio.Event, init=False)
@@ -339,12 +341,19 @@ class ReplicatedLog:
             await self._wake.wait()
             self._wake = trio.Event()
             votes, self._votes = self._votes, []
+            while self._adds_voter(votes) and not await self.may_add_voter():
+                LOG.warning("a voter waits until another stream allows it", stream=self.stream)
+                await trio.sleep(SOLO_AGAIN_SECONDS)
             allegiance = await read_allegiance(self._env.files, self._env.paths)
             if allegiance.promised > self.leader.epoch:
                 self._depose(allegiance.promised)
                 return
             self._votes = votes + self._votes
             self._count(len(votes))
+
+    def _adds_voter(self, votes: Sequence[_Vote]) -> bool:
+        sets = [vote.voters for vote in votes if vote.voters is not None]
+        return any(not voters <= self.leader.voters for voters in sets)
 
     def _count(self, number: int | None = None) -> None:
         votes, self._votes = self._votes[:number], self._votes[len(self._votes[:number]) :]

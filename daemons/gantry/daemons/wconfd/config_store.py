@@ -214,9 +214,17 @@ class ConfigStore:
     async def _unready(self, log: ReplicatedLog, voters: frozenset[NodeUuid]) -> Refused | None:
         """Wait until the voters may change to these, or say why they may not."""
         refused = await self.voter_changes.settled(log)
-        if refused is None and voters > log.leader.voters and await solo_noted(self._env, "queue"):
+        if refused is None and voters > log.leader.voters and not await self._queue_is_shared():
             return QUEUE_ALONE
         return refused
+
+    async def _queue_is_shared(self) -> bool:
+        """Whether the master has not gone on alone with the queue.
+
+        LuxiD stores that first and then looks whether a voter was added; here it is looked after
+        the voter's record is stored. So one of the two sees the other.
+        """
+        return not await solo_noted(self._env, "queue")
 
     def _submit(self, made: Transacted, voters: frozenset[NodeUuid] | None = None) -> _InFlight:
         index = made.state.index
@@ -280,6 +288,7 @@ class ConfigStore:
             self._env, "config", self.journal, leader, ask, self._replica_snapshot
         )
         log.lease_lost, log.set_changed = self._give_up, self.voter_changes.wake
+        log.may_add_voter = self._queue_is_shared
         if self._found and not log.is_alone:
             self.durable, self._position = saved.state, saved.position
             self._recovering, deltas = head, self.deltas

@@ -153,6 +153,32 @@ async def test_nobody_is_added_while_the_master_is_alone_with_the_queue(
         assert isinstance(await world.commit(back), Committed)
 
 
+async def test_a_voter_that_is_added_as_the_queue_goes_on_alone_does_not_count_yet(
+    autojump_clock: object,
+) -> None:
+    async with stage() as world:
+        note = on_master(world.files).paths.data / "solo-queue.json"
+        log = world.store.log
+        assert log is not None
+        world.store.voter_changes.follow(world.voters)
+        assert isinstance(await world.commit(world.demotion(NODE3)), Committed)
+        world.store.voter_changes.follow(world.voters)
+        before, looks = world.voters, log.may_add_voter
+
+        async def noted_meanwhile() -> bool:
+            log.may_add_voter = looks
+            world.files.put(note, b'{"epoch": 1, "since": 7}')
+            return await looks()
+
+        log.may_add_voter = noted_meanwhile
+        with trio.move_on_after(60):
+            await world.commit(world.demotion(NODE3, candidate=True))
+        assert world.voters == before
+        await on_master(world.files).files.remove(note)
+        await trio.sleep(10)
+        assert world.voters == before | {NODE3}
+
+
 async def test_the_queue_does_not_go_on_alone_when_a_voter_is_being_added(
     autojump_clock: object,
 ) -> None:
