@@ -243,6 +243,8 @@ def test_a_master_without_a_majority_acknowledges_nothing_and_has_a_way_out(
     new_cluster: NewCluster,
 ) -> None:
     cluster = new_cluster("--nodes", "3")
+    replica = cluster.layout.node("node2").root / DATA / "config.data"
+    eventually(replica.exists, "the candidate has its replica")
     cluster.kill_all("node2")
     cluster.run("gnt-cluster", "add-tags", "two-of-three")
     cluster.kill_all("node3")

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from pathlib import Path
 
 from tests.cluster.conftest import NewCluster
 from tests.cluster.development import DevCluster
-from tests.cluster.test_failover import eventually
-
-from gantry.cli.devcluster.control import StartFailed
 
 DATA = "var/lib/ganeti"
 
@@ -79,27 +75,3 @@ def test_a_destroyed_cluster_leaves_a_machine_that_can_begin_anew(new_cluster: N
     assert no_traceback(ended.stderr)
     lone.run("gnt-cluster", "init", "--enabled-hypervisors=fake", "cluster.gantry.test")
     assert (data / "server.pem").exists()
-
-
-def test_a_node_that_was_removed_while_it_was_down_serves_nothing_when_it_is_back(
-    new_cluster: NewCluster,
-) -> None:
-    cluster = new_cluster("--nodes", "3")
-    data = cluster.layout.node("node3").root / DATA
-    eventually((data / "config.data").exists, "the candidate has its replica")
-    cluster.kill_all("node3")
-    cluster.run("gnt-node", "modify", "--offline=yes", "node3")
-    cluster.run("gnt-node", "remove", "node3")
-    assert (data / "config.data").exists()
-    with suppress(BaseExceptionGroup, StartFailed):  # it may be ready before it hears of that
-        cluster.start("gantry-noded", node="node3")
-    log, said = cluster.folder / "logs/node3-gantry-noded.log", "was removed from its cluster while"
-    eventually(lambda: f"node3.gantry.test {said} it was away" in log.read_text(), "it is told")
-    [aside] = data.glob("removed-*")
-    assert {path.name for path in data.iterdir()} == {aside.name}
-    assert (aside / "config.data").exists()
-    token = cluster.run("gantry", "token", "node3.gantry.test").strip()
-    cluster.run("gantry", "join", token, node="node3")  # it may be one again
-    cluster.start("gantry-noded", node="node3")
-    cluster.run("gnt-node", "add", "node3.gantry.test")
-    cluster.run("gnt-cluster", "verify")
