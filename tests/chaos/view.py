@@ -167,8 +167,9 @@ def _reservations(paths: Paths) -> Reservations:
 
 
 def _end(log: Path) -> tuple[str, str]:
-    """Return index and checksum of a log's last record, or of the one before its first."""
-    first, second, third, checksum, *_ = log.read_text().splitlines()[-1].split(" ", 4)
+    """Return index and checksum of a log's last whole record, or of the one before its first."""
+    *lines, _ = log.read_text().split("\n")
+    first, second, third, checksum, *_ = lines[-1].split(" ", 4)
     return (third if first == LOG_MARK else second), checksum
 
 

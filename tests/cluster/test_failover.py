@@ -87,8 +87,8 @@ def goes_on(cluster: DevCluster, node: str, job: int) -> None:
 
 
 def last_record(cluster: DevCluster, node: str, log: str = "config.log") -> list[str]:
-    """Return epoch, index and checksum of a node's last record."""
-    lines = (cluster.layout.node(node).root / DATA / log).read_text().splitlines()
+    """Return epoch, index and checksum of a node's last whole record."""
+    *lines, _ = (cluster.layout.node(node).root / DATA / log).read_text().split("\n")
     epoch, index, _, checksum, _ = lines[-1].split(" ", 4)
     return [epoch, index, checksum]
 
