@@ -7,8 +7,6 @@ configuration use the same language.
 
 from __future__ import annotations
 
-import re
-import warnings
 from collections.abc import Iterator, Sequence
 from typing import Final, Literal, assert_never, cast, get_args
 
@@ -16,6 +14,7 @@ from attrs import frozen
 
 from gantry.protocols.codec import Json, Malformed
 from gantry.protocols.errors import GenericError
+from gantry.protocols.patterns import BadPattern, finder
 
 Resource = Literal["job", "lock", "filter", "node", "instance", "group", "network", "export"]
 """What LUXI's Query and QueryFields know."""
@@ -122,9 +121,6 @@ EVERYTHING: Final = And(())
 DEPTH_MAX: Final = 64
 """Filters are walked recursively; no person nests them deeper."""
 
-PATTERN_LENGTH_MAX: Final = 4096
-"""Clients join globs into one expression, so it is generous."""
-
 _COMPARISONS: Final[dict[str, Comparison]] = {
     "=": "==",
     **{operator: operator for operator in get_args(Comparison)},
@@ -195,14 +191,10 @@ def _value(value: Json) -> Value:
 def _pattern(value: Json) -> str:
     if not isinstance(value, str):
         raise Malformed(f"a regular expression is a string, not {_shown(value)}")
-    if len(value) > PATTERN_LENGTH_MAX:
-        raise Malformed(f"a regular expression is at most {PATTERN_LENGTH_MAX} characters long")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what it may mean in later versions of Python
-            re.compile(value)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise Malformed(f"{_shown(value)} is not a regular expression: {error}") from None
+        finder(value)
+    except BadPattern as error:
+        raise Malformed(str(error)) from None
     return value
 
 

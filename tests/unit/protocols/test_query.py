@@ -4,10 +4,10 @@ import pytest
 
 from gantry.protocols.codec import Json, Malformed
 from gantry.protocols.errors import GenericError
+from gantry.protocols.patterns import PATTERN_LENGTH_MAX
 from gantry.protocols.query import (
     DEPTH_MAX,
     EVERYTHING,
-    PATTERN_LENGTH_MAX,
     And,
     Compare,
     Contains,

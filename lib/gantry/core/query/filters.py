@@ -7,7 +7,6 @@ mistake and ends the query.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
@@ -18,6 +17,7 @@ from attrs import frozen
 from gantry.core.query.fields import Field
 from gantry.protocols.codec import Json
 from gantry.protocols.errors import ParameterError
+from gantry.protocols.patterns import finder
 from gantry.protocols.query import (
     NORMAL,
     And,
@@ -226,7 +226,7 @@ def _is_true(field: Field[Row]) -> Test[Row]:
 
 
 def _matches(field: Field[Row], pattern: str) -> Test[Row]:
-    read, search = field.read, re.compile(pattern).search
+    read, is_found_in = field.read, finder(pattern)
 
     def test(row: Row) -> bool:
         status, found = read(row)
@@ -234,7 +234,7 @@ def _matches(field: Field[Row], pattern: str) -> Test[Row]:
             return True
         if not isinstance(found, str):
             raise ParameterError(f"{field.name} is not text but {found!r}")
-        return search(found) is not None
+        return is_found_in(found)
 
     return test
 

@@ -6,7 +6,6 @@ job as it was submitted, so that a decision holds for as long as the rules stay 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, assert_never, cast
 
@@ -16,6 +15,7 @@ from gantry.protocols.codec import Json, Malformed
 from gantry.protocols.identity import FilterUuid, JobId
 from gantry.protocols.jobs import Job
 from gantry.protocols.objects.filter import FilterAction, FilterRule, Predicate
+from gantry.protocols.patterns import finder
 from gantry.protocols.query import (
     And,
     Compare,
@@ -262,7 +262,7 @@ def _of_opcodes(expression: IsTrue | Matches | Contains, look: Look) -> bool:
         case IsTrue() if isinstance(value, bool):
             return value
         case Matches(_, pattern) if isinstance(value, str):
-            return re.search(pattern, value) is not None
+            return finder(pattern)(value)
         case Contains(_, wanted) if isinstance(value, list | tuple):
             return any(_compare("==", each, wanted) for each in cast("list[Json]", value))
         case _:

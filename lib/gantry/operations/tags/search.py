@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -15,6 +14,7 @@ from gantry.protocols.objects.instance import Instance
 from gantry.protocols.objects.network import Network
 from gantry.protocols.objects.node import Node
 from gantry.protocols.opcodes.tags import OpTagsSearch
+from gantry.protocols.patterns import BadPattern, finder
 from gantry.protocols.steps import Plan
 from gantry.protocols.wconfd import ConfigPart
 
@@ -24,14 +24,11 @@ Tagged = Instance | Node | NodeGroup | Network
 async def plan(opcode: OpTagsSearch, world: World) -> Plan:
     """Return (path, tag) of every tag in which the expression is found."""
     try:
-        wanted = re.compile(opcode.pattern)
-    except re.error as error:
-        text = f"{opcode.pattern!r} is not a regular expression: {error}"
-        raise OpPrereqError(text, "wrong_input") from error
+        is_wanted = finder(opcode.pattern)
+    except BadPattern as error:
+        raise OpPrereqError(str(error), "wrong_input") from error
     part = await world.read(EVERYTHING)
-    found = [
-        [path, tag] for path, tags in _tagged(part) for tag in sorted(tags) if wanted.search(tag)
-    ]
+    found = [[path, tag] for path, tags in _tagged(part) for tag in sorted(tags) if is_wanted(tag)]
     return Plan(opcode.op_id(), OPERATION.version, (), found)
 
 
