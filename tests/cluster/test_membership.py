@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
+import pytest
 from tests.cluster.conftest import NewCluster
 from tests.cluster.development import DevCluster
+from tests.cluster.test_failover import eventually
+
+from gantry.cli.devcluster.control import StartFailed
 
 DATA = "var/lib/ganeti"
 
@@ -75,3 +80,32 @@ def test_a_destroyed_cluster_leaves_a_machine_that_can_begin_anew(new_cluster: N
     assert no_traceback(ended.stderr)
     lone.run("gnt-cluster", "init", "--enabled-hypervisors=fake", "cluster.gantry.test")
     assert (data / "server.pem").exists()
+
+
+@pytest.mark.parametrize("known_by", ["ssconf-position.json", "config.data"])
+def test_a_node_that_was_removed_while_it_was_down_serves_nothing_when_it_is_back(
+    new_cluster: NewCluster, known_by: str
+) -> None:
+    cluster = new_cluster("--nodes", "3")
+    data = cluster.layout.node("node3").root / DATA
+    for name in ("config.data", known_by):
+        eventually((data / name).exists, f"the candidate has its {name}")
+    cluster.kill_all("node3")
+    if known_by == "config.data":  # it went down before its first ssconf files came
+        for path in data.glob("ssconf*"):
+            path.unlink()
+    cluster.run("gnt-node", "modify", "--offline=yes", "node3")
+    cluster.run("gnt-node", "remove", "node3")
+    assert (data / "config.data").exists()
+    with suppress(BaseExceptionGroup, StartFailed):  # it may be ready before it hears of that
+        cluster.start("gantry-noded", node="node3")
+    log, said = cluster.folder / "logs/node3-gantry-noded.log", "was removed from its cluster while"
+    eventually(lambda: f"node3.gantry.test {said} it was away" in log.read_text(), "it is told")
+    [aside] = data.glob("removed-*")
+    assert {path.name for path in data.iterdir()} == {aside.name}
+    assert (aside / "config.data").exists()
+    token = cluster.run("gantry", "token", "node3.gantry.test").strip()
+    cluster.run("gantry", "join", token, node="node3")  # it may be one again
+    cluster.start("gantry-noded", node="node3")
+    cluster.run("gnt-node", "add", "node3.gantry.test")
+    cluster.run("gnt-cluster", "verify")

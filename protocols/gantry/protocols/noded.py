@@ -224,8 +224,8 @@ class NodeD(Protocol):
         """Say what runs here."""
 
     @raises(*READING)
-    async def membership(self, node: str) -> Membership:
-        """Say whether a node, by its name, is one of the cluster as far as is known here."""
+    async def membership(self, node: NodeUuid) -> Membership:
+        """Say whether a node is one of the cluster as far as is known here."""
 
     @raises(*READING)
     async def info(self, hypervisors: tuple[str, ...]) -> NodeInfo:
@@ -394,8 +394,10 @@ class NodeD(Protocol):
         """Remove the node's credentials and cluster files; NodeD stops afterwards."""
 
     @raises(StaleEpoch, *READING)
-    async def store_ssconf(self, epoch: Epoch, serial: int, values: Mapping[str, str]) -> None:
-        """Write the ssconf files."""
+    async def store_ssconf(
+        self, epoch: Epoch, serial: int, nodes: frozenset[NodeUuid], values: Mapping[str, str]
+    ) -> None:
+        """Write the ssconf files, and note which nodes there are."""
 
     @raises(*READING)
     async def forget_keys(self, jobs: tuple[JobId, ...]) -> None:

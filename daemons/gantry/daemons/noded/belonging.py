@@ -7,16 +7,17 @@ time: who knows a newer configuration than the node has, without the node in it,
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import trio
-from attrs import define, field
+from attrs import define, field, frozen
 
 from gantry.daemons.noded.cluster_files import ClusterFiles, Position
 from gantry.protocols.codec import Malformed
 from gantry.protocols.config_records import FIRST_EPOCH
 from gantry.protocols.errors import ConnectionLost, ServiceError
+from gantry.protocols.identity import NodeUuid
 from gantry.protocols.noded import NODED, PORT, Membership
 from gantry.protocols.records import CorruptRecord
 from gantry.protocols.service import stub
@@ -31,7 +32,12 @@ FIRST_SECONDS_MAX: Final = 1.0
 """How long a start waits for an answer: after a power cut nobody is there to give one."""
 
 ASK_SECONDS_MAX: Final = 5.0
-AGAIN_SECONDS: Final = 300.0
+AGAIN_SECONDS_FIRST: Final = 5.0
+"""A removal is known elsewhere a few seconds after it counts, and the node may be back before."""
+
+AGAIN_SECONDS_MAX: Final = 300.0
+"""Each time it is twice as long until the node asks again, up to this."""
+
 RETRY_SECONDS: Final = 10.0
 """When nobody has answered: the network may come up after the node."""
 
@@ -41,34 +47,50 @@ ASKED_MAX: Final = 5
 LOG: Final = Log("noded.belonging")
 
 
+@frozen
+class Standing:
+    """As what the node knows itself."""
+
+    since: Position
+    """How new the configuration is in which it is a node; it may be one in newer ones, too."""
+    others: tuple[tuple[str, str], ...]
+    """Names and addresses of those to ask, the candidates first."""
+
+
 @define
 class Belonging:
     """What others say about this node's membership."""
 
     _env: Environment
+    _uuid: NodeUuid
     _files: ClusterFiles
     removed: str | None = field(default=None, init=False)
     """Who says that this node is none any more, once somebody does."""
+    _has_heard: bool = field(default=False, init=False)
+    """Whether somebody has answered the last time, or there is nobody to ask."""
 
     async def ask_first(self) -> None:
         """Ask before anything is served, for a short time."""
         with trio.move_on_after(FIRST_SECONDS_MAX):
-            await self.ask()
+            self._has_heard = await self.ask()
 
     async def until_removed(self) -> None:
         """Ask from time to time until somebody says that this node is none any more."""
+        again_seconds = AGAIN_SECONDS_FIRST
         while self.removed is None:
-            has_heard = await self.ask()
-            if self.removed is None:
-                await trio.sleep(AGAIN_SECONDS if has_heard else RETRY_SECONDS)
+            if self._has_heard:
+                await trio.sleep(again_seconds)
+                again_seconds = min(2 * again_seconds, AGAIN_SECONDS_MAX)
+            self._has_heard = await self.ask()
+            if not self._has_heard:
+                await trio.sleep(RETRY_SECONDS)
 
     async def ask(self) -> bool:
         """Ask some others at the same time, and say whether any has answered, or there are none."""
-        known, heard = await self._known(), list[Membership]()
-        if known is None:
+        standing, heard = await self._standing(), list[Membership]()
+        if standing is None:
             return False
-        others = await self._others()
-        if not others:  # of one node there is nobody to ask, however often
+        if not standing.others:  # of one node there is nobody to ask, however often
             return True
         tls = await self._env.tls.client(
             await self._env.files.read(self._env.paths.data / AUTHORITY_PEM),
@@ -82,48 +104,50 @@ class Belonging:
                 LOG.debug("no answer", node=name, reason=str(error))
                 return
             heard.append(answer)
-            if not answer.is_member and Position(answer.epoch, answer.serial) > known:
+            if not answer.is_member and Position(answer.epoch, answer.serial) > standing.since:
                 self.removed = name
 
         async with trio.open_nursery() as nursery:
-            for name, address in others:
+            for name, address in standing.others:
                 nursery.start_soon(one, name, address)
         return bool(heard)
 
-    async def _known(self) -> Position | None:
-        """Return as of which configuration this is a node; ``None``: it is about to become one."""
-        if self._env.node in await self._names("node_list"):
-            return await self._files.position()
+    async def _standing(self) -> Standing | None:
+        """Return what the node knows of itself; ``None``: it is about to become one."""
+        told = await self._files.told()
+        if self._uuid in told.nodes:
+            candidates = (await self._files.ssconf("master_candidates") or "").split()
+            pairs = _pairs(await self._files.ssconf("node_primary_ips") or "")
+            return Standing(told.position, self._some(pairs, candidates))
         try:  # a candidate that went down before its first ssconf files came
             newest = await read_newest(self._env)
         except (FileNotFoundError, Malformed, CorruptRecord):
             return None
-        names = [node.name for node in newest.configuration.nodes.values()]
-        if self._env.node not in names:
+        nodes = newest.configuration.nodes
+        if self._uuid not in nodes:
             return None
         epoch = max(newest.epoch, FIRST_EPOCH)  # a file without a record is of the first one
-        return Position(epoch, newest.configuration.serial_no)
+        candidates = [each.name for each in nodes.values() if each.master_candidate]
+        pairs = ((each.name, each.primary_ip) for each in nodes.values())
+        since = Position(epoch, newest.configuration.serial_no)
+        return Standing(since, self._some(pairs, candidates))
+
+    def _some(
+        self, nodes: Iterable[tuple[str, str]], candidates: list[str]
+    ) -> tuple[tuple[str, str], ...]:
+        others = [each for each in nodes if each[0] != self._env.node]
+        others.sort(key=lambda each: (each[0] not in candidates, each[0]))
+        return tuple(others[:ASKED_MAX])
 
     async def _asked(self, address: str, tls: ssl.SSLContext) -> Membership:
         port = int(self._env.variables.get("GANTRY_NODED_PORT", PORT))
         async with HttpClient(self._env.network, address, port, tls) as client:
             noded = stub(NODED, http_call(client, NODED, ASK_SECONDS_MAX))
-            return await noded.membership(self._env.node)
+            return await noded.membership(self._uuid)
 
-    async def _others(self) -> list[tuple[str, str]]:
-        """Return names and addresses of those to ask, the candidates first."""
-        candidates = await self._names("master_candidates")
-        others = sorted(
-            self._pairs(await self._files.ssconf("node_primary_ips") or ""),
-            key=lambda each: (each[0] not in candidates, each[0]),
-        )
-        return others[:ASKED_MAX]
 
-    def _pairs(self, text: str) -> Iterator[tuple[str, str]]:
-        for line in text.splitlines():
-            name, _, address = line.partition(" ")
-            if address and name != self._env.node:
-                yield name, address
-
-    async def _names(self, key: str) -> list[str]:
-        return (await self._files.ssconf(key) or "").split()
+def _pairs(text: str) -> Iterator[tuple[str, str]]:
+    for line in text.splitlines():
+        name, _, address = line.partition(" ")
+        if address:
+            yield name, address

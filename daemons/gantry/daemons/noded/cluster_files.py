@@ -1,4 +1,4 @@
-"""What the master has every node keep: the ssconf files."""
+"""What the master has every node keep: the ssconf files, and which nodes there are."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from attrs import define, field, frozen
 
 from gantry.core.ssconf import FILE_PREFIX, VALUE_BYTES_MAX
 from gantry.protocols.codec import dump, from_bytes, load, to_bytes
-from gantry.protocols.identity import Epoch
+from gantry.protocols.identity import Epoch, NodeUuid
 from gantry.protocols.noded import StepFailed
 from gantry.runtime.environment import Environment
 from gantry.runtime.logs import Log
@@ -32,16 +32,34 @@ class Position:
     serial: int = 0
 
 
+@frozen
+class Told:
+    """What the master has told last of all."""
+
+    epoch: int = 0
+    serial: int = 0
+    nodes: frozenset[NodeUuid] = frozenset()
+    """Of the cluster, as of this epoch and serial number. Not by their names: a machine that
+    joins under a removed one's name is another node."""
+
+    @property
+    def position(self) -> Position:
+        """How new that is."""
+        return Position(self.epoch, self.serial)
+
+
 @define
 class ClusterFiles:
     """The files below ``var/lib/ganeti`` that the master writes through NodeD."""
 
     _env: Environment
-    _position: Position | None = field(default=None, init=False)
+    _told: Told | None = field(default=None, init=False)
     _lock: trio.Lock = field(factory=trio.Lock, init=False)
 
-    async def store_ssconf(self, epoch: Epoch, serial: int, values: Mapping[str, str]) -> None:
-        """Write the ssconf files if these values are newer.
+    async def store_ssconf(
+        self, epoch: Epoch, serial: int, nodes: frozenset[NodeUuid], values: Mapping[str, str]
+    ) -> None:
+        """Write the ssconf files, and which nodes there are, if all that is newer.
 
         A value that Ganeti's programs would not read to its end has no file: none is better than
         an old one, and the others must not wait for it.
@@ -53,8 +71,7 @@ class ClusterFiles:
             if not _KEY.fullmatch(key):
                 raise StepFailed(f"{key!r:.80} can not be the name of an ssconf file")
         async with self._lock:
-            known = await self._known()
-            if (epoch, serial) <= (known.epoch, known.serial):
+            if Position(epoch, serial) <= (await self._known()).position:
                 return
             for key, value in values.items():
                 path = self._env.paths.data / f"{FILE_PREFIX}{key}"
@@ -64,7 +81,7 @@ class ClusterFiles:
                 else:
                     LOG.warning("too long for a file", value=path.name, bytes=len(text))
                     await self._env.files.remove(path)
-            await self._note(Position(epoch, serial))
+            await self._note(Told(epoch, serial, nodes))
 
     async def ssconf(self, key: str) -> str | None:
         """Return an ssconf value, or ``None`` if the node has none."""
@@ -76,20 +93,24 @@ class ClusterFiles:
 
     async def position(self) -> Position:
         """Return how new the values are that the node keeps."""
+        return (await self.told()).position
+
+    async def told(self) -> Told:
+        """Return which nodes there are as of when, which is nothing before the first files came."""
         async with self._lock:
             return await self._known()
 
-    async def _known(self) -> Position:
-        if self._position is None:
+    async def _known(self) -> Told:
+        if self._told is None:
             path = self._env.paths.data / POSITION
             if await self._env.files.exists(path):
-                self._position = load(Position, from_bytes(await self._env.files.read(path)))
+                self._told = load(Told, from_bytes(await self._env.files.read(path)))
             else:
-                self._position = Position()
-        return self._position
+                self._told = Told()
+        return self._told
 
-    async def _note(self, position: Position) -> None:
+    async def _note(self, told: Told) -> None:
         # After the files: an old position only makes the next writing of the same a repetition.
         path = self._env.paths.data / POSITION
-        await self._env.files.write(path, to_bytes(dump(position)))
-        self._position = position
+        await self._env.files.write(path, to_bytes(dump(told)))
+        self._told = told

@@ -29,6 +29,7 @@ from gantry.drivers.scripts.os_scripts import OsScripts
 from gantry.drivers.scripts.restricted import RestrictedCommands
 from gantry.protocols.codec import Malformed
 from gantry.protocols.errors import Forbidden
+from gantry.protocols.identity import NodeUuid
 from gantry.protocols.job_archive import JOB_ARCHIVE
 from gantry.protocols.join import JOIN, OPEN_METHODS, OPEN_PATHS
 from gantry.protocols.noded import NODED, PORT, SOCKET_NAME
@@ -75,7 +76,7 @@ async def main(env: Environment, services: MasterServices | None = None) -> None
             EXIT_NOT_CLUSTER,
         )
     files = ClusterFiles(env)
-    belonging = Belonging(env, files)
+    belonging = Belonging(env, NodeUuid(own.common_name), files)
     await belonging.ask_first()
     if belonging.removed is None:
         await _serve(env, own, files, belonging, services or master_services(env))

@@ -64,8 +64,6 @@ T = TypeVar("T")
 
 FILE_STORAGE_KEY: Final = "file_storage_dir"
 MASTER_KEY: Final = "master_node"
-NODES_KEY: Final = "node_list"
-
 
 EXPORTS_FOLDER: Final = "/srv/ganeti/export"
 """Where exports of instances are kept, one folder each (Ganeti's EXPORT_DIR)."""
@@ -121,12 +119,10 @@ class NodeService(NodeD):
         )
 
     @override
-    async def membership(self, node: str) -> Membership:
+    async def membership(self, node: NodeUuid) -> Membership:
         async with _told():
-            # The position first: what is read after it is as new or newer.
-            position = await self._files.position()
-            names = (await self._files.ssconf(NODES_KEY) or "").split()
-            return Membership(node in names, position.epoch, position.serial)
+            told = await self._files.told()
+            return Membership(node in told.nodes, told.epoch, told.serial)
 
     @override
     async def info(self, hypervisors: tuple[str, ...]) -> NodeInfo:
@@ -354,10 +350,12 @@ class NodeService(NodeD):
         await forget_cluster(self._env.files, self._env.paths)
 
     @override
-    async def store_ssconf(self, epoch: Epoch, serial: int, values: Mapping[str, str]) -> None:
+    async def store_ssconf(
+        self, epoch: Epoch, serial: int, nodes: frozenset[NodeUuid], values: Mapping[str, str]
+    ) -> None:
         async with _told():
             await self._calls.see_epoch(epoch)
-            await self._files.store_ssconf(epoch, serial, values)
+            await self._files.store_ssconf(epoch, serial, nodes, values)
             await self._access.refresh(self._env.files, self._env.paths)
             await self._replicas.retire()
 

@@ -72,13 +72,21 @@ async def _basis_of(configuration: Configuration) -> _Basis:
 
 
 @frozen
+class _Facts:
+    """What every node is told."""
+
+    nodes: frozenset[NodeUuid]
+    ssconf: Mapping[str, str]
+
+
+@frozen
 class _Copy:
     """What the nodes should have."""
 
     epoch: Epoch
     index: Index
     configuration: Configuration
-    ssconf: Mapping[str, str]
+    facts: _Facts
 
 
 @define
@@ -86,7 +94,7 @@ class _Delivered:
     """What one node has."""
 
     copy: _Copy | None = None
-    ssconf: Mapping[str, str] | None = None
+    facts: _Facts | None = None
     delay_seconds: float = RETRY_SECONDS_FIRST
 
 
@@ -107,7 +115,7 @@ class Distribution:
     _nodes: Nodes
     _offload: Run
     _basis: _Basis | None = field(default=None, init=False)
-    _ssconf: Mapping[str, str] = field(factory=dict, init=False)
+    _facts: _Facts = field(default=_Facts(frozenset(), {}), init=False)
     """Made of the basis."""
     _newest: _Copy | None = field(default=None, init=False)
     _news: trio.Event = field(factory=trio.Event, init=False)
@@ -139,9 +147,10 @@ class Distribution:
         state, configuration = saved.state, saved.state.configuration
         basis = await _basis_of(configuration)
         if basis != self._basis:
-            self._ssconf = await self._offload(partial(ssconf_values, configuration))
+            ssconf = await self._offload(partial(ssconf_values, configuration))
+            self._facts = _Facts(frozenset(configuration.nodes), ssconf)
             self._basis = basis
-        return _Copy(state.epoch, state.index, configuration, self._ssconf)
+        return _Copy(state.epoch, state.index, configuration, self._facts)
 
     def _attend(self, nursery: trio.Nursery, configuration: Configuration) -> None:
         """Begin with nodes that are new or back, and leave those that are gone."""
@@ -179,11 +188,11 @@ class Distribution:
 
 
 async def _store(nodes: Nodes, copy: _Copy, node: Node, delivered: _Delivered) -> None:
-    if delivered.ssconf != copy.ssconf:
-        serial = copy.configuration.serial_no
+    facts, serial = copy.facts, copy.configuration.serial_no
+    if delivered.facts != facts:
         await nodes.ask_at(
             node,
-            lambda noded: noded.store_ssconf(copy.epoch, serial, copy.ssconf),
+            lambda noded: noded.store_ssconf(copy.epoch, serial, facts.nodes, facts.ssconf),
             DEADLINE_SECONDS,
         )
-        delivered.ssconf = copy.ssconf
+        delivered.facts = facts

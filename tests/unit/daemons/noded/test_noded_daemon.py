@@ -214,19 +214,19 @@ async def test_ssconf_only_moves_forward(machines: Machines) -> None:
         second = await machines.joined(2)
         tags = second.paths.data / "ssconf_cluster_tags"
         async with running(second), calling(master, second) as node:
-            await node.store_ssconf(Epoch(1), 3, {"cluster_tags": "b\na"})
-            await node.store_ssconf(Epoch(1), 2, {"cluster_tags": "old"})
+            await node.store_ssconf(Epoch(1), 3, frozenset(), {"cluster_tags": "b\na"})
+            await node.store_ssconf(Epoch(1), 2, frozenset(), {"cluster_tags": "old"})
             assert tags.read_text() == "b\na\n"
             assert stat.S_IMODE(tags.stat().st_mode) == 0o444
             with pytest.raises(StepFailed, match="can not be the name"):
-                await node.store_ssconf(Epoch(1), 4, {"../evil": ""})
+                await node.store_ssconf(Epoch(1), 4, frozenset(), {"../evil": ""})
         async with running(second), calling(master, second) as node:
-            await node.store_ssconf(Epoch(1), 2, {"cluster_tags": "old"})
+            await node.store_ssconf(Epoch(1), 2, frozenset(), {"cluster_tags": "old"})
             assert tags.read_text() == "b\na\n"
-            await node.store_ssconf(Epoch(2), 1, {"cluster_tags": "of a new reign"})
+            await node.store_ssconf(Epoch(2), 1, frozenset(), {"cluster_tags": "of a new reign"})
             assert tags.read_text() == "of a new reign\n"
             with pytest.raises(StaleEpoch):
-                await node.store_ssconf(Epoch(1), 9, {"cluster_tags": "old"})
+                await node.store_ssconf(Epoch(1), 9, frozenset(), {"cluster_tags": "old"})
 
 
 async def test_leaving_takes_the_credentials_and_ends_noded(machines: Machines) -> None:

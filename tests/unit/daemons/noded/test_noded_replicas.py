@@ -86,7 +86,7 @@ async def tell(
     tls = client_context((data / AUTHORITY_PEM).read_bytes(), data / CLIENT_PEM)
     async with HttpClient(caller.network, await called.address(), PORT, tls) as client:
         noded = stub(NODED, http_call(client, NODED, DEADLINE_SECONDS))
-        await noded.store_ssconf(ONE, serial, values)
+        await noded.store_ssconf(ONE, serial, frozenset(), values)
 
 
 def changes(after: Position, count: int, epoch: Epoch = ONE) -> tuple[Record, ...]:

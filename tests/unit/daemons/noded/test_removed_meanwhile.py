@@ -9,11 +9,17 @@ import trio
 from tests.unit.daemons.noded.conftest import Machines, calling, running
 
 from gantry.daemons.noded import belonging
-from gantry.protocols.identity import Epoch
+from gantry.protocols.identity import Epoch, NodeUuid
 from gantry.protocols.noded import Membership
 from gantry.runtime.daemon import EXIT_NOT_CLUSTER, StartRefused
 from gantry.runtime.environment import Environment
 from gantry.runtime.membership import is_member
+from gantry.security.certificates import Certificate
+from gantry.security.pem_files import SERVER_PEM
+
+
+def uuid_of(env: Environment) -> NodeUuid:
+    return NodeUuid(Certificate.of_pem((env.paths.data / SERVER_PEM).read_bytes()).common_name)
 
 
 class Cluster:
@@ -22,16 +28,14 @@ class Cluster:
     def __init__(self, master: Environment, node: Environment, addresses: str) -> None:
         self.master, self.node = master, node
         self._addresses = addresses
+        self.alone = frozenset({uuid_of(master)})
+        self.both = self.alone | {uuid_of(node)}
 
-    async def tell(self, called: Environment, names: list[str], serial: int) -> None:
+    async def tell(self, called: Environment, nodes: frozenset[NodeUuid], serial: int) -> None:
         """Store on a node which nodes there are, as of a configuration's serial number."""
         async with calling(self.master, called) as noded:
-            told = {"node_list": "\n".join(names), "node_primary_ips": self._addresses}
-            await noded.store_ssconf(Epoch(1), serial, told)
-
-    @property
-    def names(self) -> list[str]:
-        return [self.master.node, self.node.node]
+            told = {"node_primary_ips": self._addresses}
+            await noded.store_ssconf(Epoch(1), serial, nodes, told)
 
 
 @pytest.fixture
@@ -41,9 +45,9 @@ async def cluster(machines: Machines) -> Cluster:
         node = await machines.joined(2)
         addresses = [f"{each.node} {await each.address()}" for each in (master, node)]
         pair = Cluster(master, node, "\n".join(addresses))
-        await pair.tell(master, pair.names, 50)
+        await pair.tell(master, pair.both, 50)
         async with running(node):
-            await pair.tell(node, pair.names, 50)
+            await pair.tell(node, pair.both, 50)
     node.paths.config.write_bytes(master.paths.config.read_bytes())
     return pair
 
@@ -51,7 +55,7 @@ async def cluster(machines: Machines) -> Cluster:
 async def test_it_serves_nothing_and_puts_aside_what_it_had(cluster: Cluster) -> None:
     data = cluster.node.paths.data
     async with running(cluster.master):
-        await cluster.tell(cluster.master, [cluster.master.node], 51)
+        await cluster.tell(cluster.master, cluster.alone, 51)
         with pytest.raises(StartRefused, match="was removed from its cluster") as told:
             async with running(cluster.node):
                 pytest.fail("it runs")
@@ -66,10 +70,10 @@ async def test_it_serves_nothing_and_puts_aside_what_it_had(cluster: Cluster) ->
 async def test_who_knows_nothing_newer_is_not_believed(cluster: Cluster) -> None:
     async with running(cluster.master):
         async with calling(cluster.node, cluster.master) as noded:
-            assert await noded.membership(cluster.node.node) == Membership(True, 1, 50)
+            assert await noded.membership(uuid_of(cluster.node)) == Membership(True, 1, 50)
         async with running(cluster.node):
-            await cluster.tell(cluster.node, cluster.names, 60)
-        await cluster.tell(cluster.master, [cluster.master.node], 55)
+            await cluster.tell(cluster.node, cluster.both, 60)
+        await cluster.tell(cluster.master, cluster.alone, 55)
         async with running(cluster.node):
             pass
     assert await is_member(cluster.node)
@@ -78,8 +82,8 @@ async def test_who_knows_nothing_newer_is_not_believed(cluster: Cluster) -> None
 async def test_a_node_that_is_being_added_is_none_yet_and_stays(cluster: Cluster) -> None:
     async with running(cluster.master):
         async with running(cluster.node):
-            await cluster.tell(cluster.node, [cluster.master.node], 60)
-        await cluster.tell(cluster.master, [cluster.master.node], 61)
+            await cluster.tell(cluster.node, cluster.alone, 60)
+        await cluster.tell(cluster.master, cluster.alone, 61)
         async with running(cluster.node):
             pass
 
@@ -87,19 +91,36 @@ async def test_a_node_that_is_being_added_is_none_yet_and_stays(cluster: Cluster
 async def test_a_candidate_whose_first_ssconf_files_never_came_goes_by_its_replica(
     cluster: Cluster,
 ) -> None:
-    value = json.loads(cluster.node.paths.config.read_bytes())
+    value, uuid = json.loads(cluster.node.paths.config.read_bytes()), uuid_of(cluster.node)
     [first] = value["nodes"].values()
-    value["nodes"]["n2"] = {**first, "uuid": "n2", "name": cluster.node.node}
+    value["nodes"][uuid] = {**first, "uuid": uuid, "name": cluster.node.node}
     value["serial_no"] = 70
+    cluster.node.paths.config.write_text(json.dumps(value))
+    for path in cluster.node.paths.data.glob("ssconf*"):
+        path.unlink()
     async with running(cluster.master):
-        async with running(cluster.node):
-            await cluster.tell(cluster.node, [cluster.master.node], 60)
-        cluster.node.paths.config.write_text(json.dumps(value))
-        await cluster.tell(cluster.master, [cluster.master.node], 70)
+        await cluster.tell(cluster.master, cluster.alone, 70)
         async with running(cluster.node):
             pass
-        cluster.node.paths.config.write_text(json.dumps(value))
-        await cluster.tell(cluster.master, [cluster.master.node], 71)
+        await cluster.tell(cluster.master, cluster.alone, 71)
+        with pytest.raises(StartRefused, match="was removed from its cluster"):
+            async with running(cluster.node):
+                pytest.fail("it runs")
+
+
+async def test_files_that_came_without_the_note_of_their_age_make_no_member(
+    cluster: Cluster,
+) -> None:
+    (cluster.node.paths.data / "ssconf-position.json").unlink()
+    async with running(cluster.master):
+        await cluster.tell(cluster.master, cluster.alone, 51)  # it may not know of the node yet
+        async with running(cluster.node):
+            pass
+
+
+async def test_another_machine_of_the_same_name_is_another_node(cluster: Cluster) -> None:
+    async with running(cluster.master):
+        await cluster.tell(cluster.master, cluster.alone | {NodeUuid("the new one")}, 52)
         with pytest.raises(StartRefused, match="was removed from its cluster"):
             async with running(cluster.node):
                 pytest.fail("it runs")
@@ -113,14 +134,27 @@ async def test_nobody_who_answers_is_no_reason_to_go(cluster: Cluster) -> None:
 async def test_one_that_was_cut_off_while_it_ran_hears_of_it_later(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("AGAIN_SECONDS", "RETRY_SECONDS"):
-        monkeypatch.setattr(belonging, name, 0.1)
+    monkeypatch.setattr(belonging, "RETRY_SECONDS", 0.1)
 
     async def live_on() -> None:
         async with running(cluster.node), running(cluster.master):
-            await cluster.tell(cluster.master, [cluster.master.node], 51)
+            await cluster.tell(cluster.master, cluster.alone, 51)
             await trio.sleep_forever()  # the node ends, and says why
 
     with pytest.raises(StartRefused, match="was removed from its cluster"):
         await live_on()
     assert not cluster.node.paths.config.exists()
+
+
+async def test_one_that_is_back_before_the_others_have_heard_of_its_removal_asks_again_soon(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(belonging, "AGAIN_SECONDS_FIRST", 0.1)
+
+    async def live_on() -> None:
+        async with running(cluster.master), running(cluster.node):  # which was told that it is one
+            await cluster.tell(cluster.master, cluster.alone, 51)
+            await trio.sleep_forever()  # the node ends, and says why
+
+    with pytest.raises(StartRefused, match="was removed from its cluster"):
+        await live_on()

@@ -21,12 +21,18 @@ def cluster_files() -> ClusterFiles:
 
 async def test_a_value_that_is_too_long_has_no_file_and_the_others_have() -> None:
     files = cluster_files()
-    await files.store_ssconf(Epoch(1), 1, {"instance_list": "old", "master_node": "node1"})
+    await files.store_ssconf(
+        Epoch(1), 1, frozenset(), {"instance_list": "old", "master_node": "node1"}
+    )
     longest = "x" * (VALUE_BYTES_MAX - 1)
-    await files.store_ssconf(Epoch(1), 2, {"instance_list": longest, "master_node": "node2"})
+    await files.store_ssconf(
+        Epoch(1), 2, frozenset(), {"instance_list": longest, "master_node": "node2"}
+    )
     assert await files.ssconf("instance_list") == longest
 
-    await files.store_ssconf(Epoch(1), 3, {"instance_list": longest + "x", "master_node": "node3"})
+    await files.store_ssconf(
+        Epoch(1), 3, frozenset(), {"instance_list": longest + "x", "master_node": "node3"}
+    )
 
     assert await files.ssconf("instance_list") is None
     assert await files.ssconf("master_node") == "node3"
@@ -36,5 +42,5 @@ async def test_a_value_that_is_too_long_has_no_file_and_the_others_have() -> Non
 async def test_a_key_that_is_no_name_writes_nothing() -> None:
     files = cluster_files()
     with pytest.raises(StepFailed, match="can not be the name of an ssconf file"):
-        await files.store_ssconf(Epoch(1), 1, {"master_node": "node1", "../key": "x"})
+        await files.store_ssconf(Epoch(1), 1, frozenset(), {"master_node": "node1", "../key": "x"})
     assert await files.ssconf("master_node") is None

@@ -28,10 +28,14 @@ class FakeNoded:
 
     def __init__(self) -> None:
         self.ssconf: list[Mapping[str, str]] = []
+        self.told: frozenset[NodeUuid] = frozenset()
 
-    async def store_ssconf(self, epoch: Epoch, serial: int, values: Mapping[str, str]) -> None:
+    async def store_ssconf(
+        self, epoch: Epoch, serial: int, nodes: frozenset[NodeUuid], values: Mapping[str, str]
+    ) -> None:
         await trio.lowlevel.checkpoint()
         self.ssconf.append(values)
+        self.told = nodes
 
 
 class FakeNodes:
@@ -80,10 +84,30 @@ async def test_a_new_node_is_served_and_one_that_left_is_not(autojump_clock: obj
         await change(store, AddNode(new), 1)
         assert "node4.gnt.test" in nodes.nodes[new.uuid].ssconf[-1]["node_list"]
         assert "node4.gnt.test" in nodes.nodes[NODE3].ssconf[-1]["node_list"]
+        assert nodes.nodes[NODE3].told == {MASTER, NODE2, NODE3, new.uuid}
 
         before = len(nodes.nodes[new.uuid].ssconf)
         await change(store, RemoveNode(new.uuid), 2)
         assert len(nodes.nodes[new.uuid].ssconf) == before
+        assert nodes.nodes[NODE3].told == {MASTER, NODE2, NODE3}
+        nursery.cancel_scope.cancel()
+
+
+async def test_another_node_of_a_removed_ones_name_is_told_of_though_ssconf_is_the_same(
+    autojump_clock: object,
+) -> None:
+    nodes = FakeNodes()
+    async with config_store(master_files()) as store, open_plain_nursery() as nursery:
+        nursery.start_soon(Distribution(store, nodes, in_place).run)
+        old = evolve(a_node("node4.gnt.test", 4), master_candidate=False)
+        await change(store, AddNode(old), 1)
+        before = nodes.nodes[NODE3].ssconf[-1]
+        new = evolve(old, uuid=NodeUuid("another"))
+        removal = RemoveNode(old.uuid)
+        await store.commit(ticket(removal, step=2), removal, Reservations())
+        await change(store, AddNode(new), 3)
+        assert nodes.nodes[NODE3].ssconf[-1] == before
+        assert nodes.nodes[NODE3].told == {MASTER, NODE2, NODE3, new.uuid}
         nursery.cancel_scope.cancel()
 
 
