@@ -61,7 +61,7 @@ LEAVE_SECONDS_MAX: Final = 10.0
 """A process whose end is committed leaves in this time, or is killed."""
 
 TELL_SECONDS_MAX: Final = 10.0
-"""A process that does not take a message in this time is stuck; the message is dropped."""
+"""A process that does not take a message in this time is stuck; it is told all again."""
 
 RETRY_SECONDS: Final = 0.2
 """Between attempts to reach a process that lives and does not answer."""
@@ -94,6 +94,8 @@ class Attended:
     child: Child | None = None
     remote: JobProcess | None = None
     """The connection, while there is one."""
+    conversation: trio.CancelScope = field(factory=trio.CancelScope)
+    """Around what goes over that connection; when it is cancelled, another one is made."""
     kill: bool = False
     is_new: bool = False
     """Whether the attempt was just begun, so that its process can not have its work yet."""
@@ -115,6 +117,8 @@ class Supervisor:
     _over: list[JobId] = field(factory=list, init=False)
     """Jobs whose files are to be removed."""
     _some_over: trio.Event = field(factory=trio.Event, init=False)
+    _leased: bool = field(default=False, init=False)
+    """Whether the processes may act, as they were told last; they are not told of short gaps."""
     _nursery: trio.Nursery | None = field(default=None, init=False)
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -133,10 +137,9 @@ class Supervisor:
     async def _follow_lease(self) -> None:
         """Have jobs stop before their next step while the lease is lost."""
         while True:
-            await self.store.until_leased(held=False)
-            self._tell_all(lambda remote: remote.set_lease(False))
-            await self.store.until_leased(held=True)
-            self._tell_all(lambda remote: remote.set_lease(True))
+            await self.store.until_leased(held=not self._leased)
+            self._leased = not self._leased
+            self._tell_all(lambda remote: remote.set_lease(self._leased))
 
     def living(self) -> tuple[LivingJob, ...]:
         """Name the jobs that may hold something."""
@@ -178,7 +181,7 @@ class Supervisor:
         attended = self._attended.get(job)
         if attended is not None and attended.remote is not None:
             remote = attended.remote
-            self._soon(lambda: self._deliver(job, remote, message))
+            self._soon(lambda: self._deliver(attended, remote, message))
 
     async def ask(self, job: JobId, question: Callable[[JobProcess], Awaitable[T]]) -> T | None:
         """Ask a job's process something; ``None``: it has none that answers."""
@@ -196,12 +199,16 @@ class Supervisor:
         for job in self._attended:
             self._tell(job, message)
 
-    async def _deliver(self, job: JobId, remote: JobProcess, message: Message) -> None:
+    async def _deliver(self, attended: Attended, remote: JobProcess, message: Message) -> None:
         try:
-            with trio.move_on_after(TELL_SECONDS_MAX):
+            with trio.move_on_after(TELL_SECONDS_MAX) as patience:
                 await message(remote)
         except (ConnectionLost, ServiceError) as error:
-            LOG.debug("a message did not arrive", job=job, reason=str(error))
+            LOG.debug("a message did not arrive", job=attended.job, reason=str(error))
+        else:
+            if patience.cancelled_caught and attended.remote is remote:
+                LOG.warning("a job's process takes no message", job=attended.job)
+                attended.conversation.cancel()  # the next one begins with all that it must know
 
     def _kill(self, job: JobId) -> None:
         attended = self._attended.get(job)
@@ -356,7 +363,8 @@ class Supervisor:
         try:
             while self._current(job, attempt) is not None:
                 try:
-                    await self._converse(attended)
+                    with trio.CancelScope() as attended.conversation:
+                        await self._converse(attended)
                 except (ConnectionLost, ServiceError) as error:
                     LOG.debug("no conversation", job=job, attempt=attempt, reason=str(error))
                 finally:
@@ -406,8 +414,8 @@ class Supervisor:
         ``told`` is what it was handed just now; ``None`` if it had its work before.
         """
         entry = self._current(attended.job, attended.attempt)
-        if told is None or not self.store.has_lease:
-            await remote.set_lease(self.store.has_lease)
+        if told is None or not self._leased:
+            await remote.set_lease(self._leased)
         if entry is None:
             return
         if entry.cancel_wanted and (told is None or not told.cancel_wanted):

@@ -250,6 +250,13 @@ class ScriptedChild(Child):
         pass
 
 
+def set_event() -> trio.Event:
+    """Return an event that has happened."""
+    event = trio.Event()
+    event.set()
+    return event
+
+
 @define
 class ScriptedProcess:
     """One attempt's process; the test says what it says."""
@@ -260,6 +267,9 @@ class ScriptedProcess:
     work: Assignment | None = None
     cancelled: trio.Event = field(factory=trio.Event)
     lease: list[bool] = field(factory=list)
+    takes_messages: trio.Event = field(factory=set_event)
+    given_up: trio.Event = field(factory=trio.Event)
+    """Nobody waits any more for a message to be taken."""
     decisions: list[Decided] = field(factory=list)
     priority: int | None = None
     log_level: str = "info"
@@ -295,6 +305,11 @@ class ScriptedProcess:
         self._wake()
 
     async def cancel(self) -> bool:
+        try:
+            await self.takes_messages.wait()
+        except trio.Cancelled:
+            self.given_up.set()
+            raise
         self.cancelled.set()
         return True
 

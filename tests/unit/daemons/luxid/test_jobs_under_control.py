@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast
 
+import pytest
 import trio
 from tests.unit.daemons.luxid.luxid_bench import NOW, Bench, Client, bench, delay
 
-from gantry.daemons.luxid.store import journal_path
+from gantry.daemons.luxid import supervisor
+from gantry.daemons.luxid.store import QueueStore, journal_path
 from gantry.protocols.identity import Attempt, JobId
 from gantry.protocols.job_course import StepProgress
 from gantry.protocols.jobproc import Advanced, BlockedBy, Recorded
@@ -72,6 +74,32 @@ async def test_a_cancel_outlives_luxid_and_the_process(tmp_path: Path) -> None:
             await again.assigned.wait()
             assert again.work is not None
             assert again.work.cancelled
+
+
+async def test_a_process_that_takes_no_message_for_long_is_told_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "TELL_SECONDS_MAX", 0.05)
+    async with bench(tmp_path) as world, world.running() as client:
+        await at_work(world, client)
+        process = await world.launcher.process(1)
+        process.takes_messages = trio.Event()  # stopped, say, and its machine out of memory
+        assert "told to stop" in str(await client.call("CancelJob", 1))
+        await process.given_up.wait()
+        process.takes_messages.set()
+        await process.cancelled.wait()
+        await process.finish()
+
+
+async def test_a_process_is_not_held_up_by_a_gap_without_the_lease_that_nobody_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with bench(tmp_path) as world, world.running() as client:
+        monkeypatch.setattr(QueueStore, "has_lease", False)  # as when another voter was added
+        await at_work(world, client)
+        process = await world.launcher.process(1)
+        assert process.lease in ([], [True])
+        await process.finish()
 
 
 async def test_in_a_paused_queue_no_job_begins_also_after_a_restart(tmp_path: Path) -> None:
