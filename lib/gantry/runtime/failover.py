@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final, NoReturn, TypeVar
 
 import trio
 from attrs import define, evolve, field
 
-from gantry.core.replication.promotion import Candidacy, next_epoch
+from gantry.core.replication.promotion import Candidacy, has_majority, next_epoch
 from gantry.core.replication.quorum import PROMOTION_SECONDS, voters_of
 from gantry.protocols.errors import ConnectionLost, GantryError, ServiceError, StaleEpoch
 from gantry.protocols.identity import Epoch, NodeUuid
@@ -89,7 +89,7 @@ class Promotion:
         voters, old = self._voters()
         if (voters, old) != (candidacy.voters, candidacy.old):
             candidacy = evolve(candidacy, voters=voters, old=old)
-            candidacy = await self._ask_promises(candidacy, ASK_SECONDS_MAX)
+            candidacy = await self._ask_promises(candidacy, candidacy.missing, ASK_SECONDS_MAX)
         self._require(candidacy)
         await self._tell(candidacy.epoch)
         only = None
@@ -119,26 +119,53 @@ class Promotion:
     async def _gather_promises(self) -> Candidacy:
         voters, old = self._voters()
         self._epochs.append((await read_allegiance(self._env.files, self._env.paths)).promised)
+        await self._look_for_majority(voters, old)
         for _ in range(EPOCHS_TRIED_MAX):
             asked = Candidacy(self.me, next_epoch(self._epochs), voters, old)
-            candidacy = await self._ask_promises(asked, FIRST_ASK_SECONDS_MAX)
+            candidacy = await self._ask_promises(asked, [self.me], FIRST_ASK_SECONDS_MAX)
+            if self.me in candidacy.promises:  # else others would have promised for nothing
+                candidacy = await self._ask_promises(
+                    candidacy, candidacy.missing, FIRST_ASK_SECONDS_MAX
+                )
             if self.me in self._silent:
-                raise PromotionRefused(f"NodeD of {self._env.node} does not answer; start it first")
+                raise PromotionRefused(
+                    f"NodeD of {self._env.node} does not promise, see above; mend that first"
+                )
             is_stale = max(self._epochs) >= asked.epoch
             if self.me not in candidacy.promises or (is_stale and not candidacy.elected):
                 continue  # somebody else took that epoch
             if not candidacy.elected:
                 self._silent.clear()
-                candidacy = await self._ask_promises(candidacy, ASK_SECONDS_MAX)
+                candidacy = await self._ask_promises(candidacy, candidacy.missing, ASK_SECONDS_MAX)
             self._require(candidacy)
             return candidacy
         raise PromotionRefused("somebody else is being promoted at the same time; look who leads")
 
-    async def _ask_promises(self, candidacy: Candidacy, deadline_seconds: float) -> Candidacy:
-        """Ask those who have not promised, and note when a majority had."""
+    async def _look_for_majority(
+        self, voters: frozenset[NodeUuid], old: frozenset[NodeUuid] | None
+    ) -> None:
+        """Refuse while it costs nothing: even one voter's promise ends the reign that is.
+
+        A candidate that is cut off would promise itself, and end the old reign when it is back.
+        """
+        heard: set[NodeUuid] = set()
+        for deadline in (FIRST_ASK_SECONDS_MAX, ASK_SECONDS_MAX):
+            missing = (voters | (old or frozenset())) - heard
+            states = await self._ask_all(missing, lambda r: r.replica_state("config"), deadline)
+            heard |= states.keys()
+            self._epochs += [state.promised for state in states.values()]
+            if self.forced or has_majority(heard, voters, old):
+                return
+            self._silent.clear()
+        self._refuse(heard, voters | (old or frozenset()))
+
+    async def _ask_promises(
+        self, candidacy: Candidacy, voters: Collection[NodeUuid], deadline_seconds: float
+    ) -> Candidacy:
+        """Ask voters who have not promised, and note when a majority had."""
         heard: dict[NodeUuid, float] = {}
         answers = await self._ask_all(
-            candidacy.missing, lambda r: r.promise(candidacy.epoch), deadline_seconds, heard
+            voters, lambda r: r.promise(candidacy.epoch), deadline_seconds, heard
         )
         for voter in sorted(answers, key=lambda each: heard[each]):
             was_elected = candidacy.elected
@@ -148,13 +175,15 @@ class Promotion:
         return candidacy
 
     def _require(self, candidacy: Candidacy) -> None:
-        if candidacy.elected or self.forced:
-            return
+        if not (candidacy.elected or self.forced):
+            self._refuse(candidacy.promises.keys(), candidacy.electorate)
+
+    def _refuse(self, heard: Collection[NodeUuid], voters: frozenset[NodeUuid]) -> NoReturn:
         raise PromotionRefused(
-            f"only {len(candidacy.promises)} of the {len(candidacy.electorate)} master candidates "
-            f"answer; {self._names(candidacy.missing)} did not. A majority holds every change "
-            "that was acknowledged: bring one of them back, or give --no-voting if changes that "
-            "only they have may be lost"
+            f"only {len(heard)} of the {len(voters)} master candidates answer; "
+            f"{self._names(voters.difference(heard))} did not. A majority holds every change that "
+            "was acknowledged: bring one of them back, or give --no-voting if changes that only "
+            "they have may be lost"
         )
 
     def _warn(self, candidacy: Candidacy) -> None:

@@ -11,7 +11,7 @@ as well.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from attrs import evolve, field, frozen
 from immutables import Map
@@ -42,8 +42,7 @@ class Candidacy:
     @property
     def elected(self) -> bool:
         """Whether a majority has promised, so that the old leader can commit nothing more."""
-        sets = [self.voters] if self.old is None else [self.voters, self.old]
-        return all(is_majority(self.promises.keys(), each) for each in sets)
+        return has_majority(self.promises.keys(), self.voters, self.old)
 
     @property
     def electorate(self) -> frozenset[NodeUuid]:
@@ -67,6 +66,14 @@ class Candidacy:
                 voter,
             ),
         )
+
+
+def has_majority(
+    nodes: Collection[NodeUuid], voters: frozenset[NodeUuid], old: frozenset[NodeUuid] | None
+) -> bool:
+    """Whether nodes are a majority of the voters, and of those before if there are any."""
+    sets = [voters] if old is None else [voters, old]
+    return all(is_majority(nodes, each) for each in sets)
 
 
 def next_epoch(known: Iterable[Epoch]) -> Epoch:
