@@ -210,13 +210,16 @@ def nothing_is_held_in_the_lock_journal(view: View) -> Iterator[str]:
     """Find locks and reservations of jobs that are over in the file that survives a restart.
 
     What is let go is written with the next thing that is held; so a last job takes locks, and
-    is the only one that may be found.
+    is the only one that may be found. What is left of earlier reigns counts for nothing.
     """
     if view.last_job is None:
         return
     files = view.cluster.master_node.machine.disk
     holding: dict[JobId, tuple[int, int]] = {}
-    for record in decode_log(files.content(LOCK_LOG), str(LOCK_LOG)).records:
+    records = decode_log(files.content(LOCK_LOG), str(LOCK_LOG)).records
+    for record in records:
+        if record.epoch != records[-1].epoch:
+            continue
         said: HoldingsRecord = load_record(record.payload)
         if said.complete:
             holding.clear()

@@ -234,13 +234,13 @@ class Cluster:
             await self.until_final(job)
 
     async def introduce(self, name: str) -> None:
-        """Have a machine get its keys with a token, unless it has: so it can be added.
+        """Have a machine get its keys with a token, unless it has or is down: so it can be added.
 
         Raises:
             Gone, GantryError, OSError, StepFailed: it came to nothing.
         """
         services = self.nodes[name].services
-        if services.process("noded") is not None:
+        if services.process("noded") is not None or not self.nodes[name].is_up:
             return
         tokens: list[str] = []
 
@@ -252,7 +252,10 @@ class Cluster:
 
         await self.command(self.master, "gantry", invite)
         await services.stop(*reversed(NODE_UNITS))
-        await self.command(name, "gantry", join)
+        try:
+            await self.command(name, "gantry", join)
+        finally:  # also if its power went meanwhile, and it was a node before
+            services.enabled.update(NODE_UNITS)
         await services.start(*NODE_UNITS)
 
     async def until_final(self, job: int) -> str:

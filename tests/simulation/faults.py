@@ -39,6 +39,13 @@ LOST_SECONDS_MAX: Final = 240.0
 
 DARK_SECONDS: Final = (1.0, 40.0)
 CUT_SECONDS: Final = (1.0, 30.0)
+LONG_CUT_SECONDS: Final = (20.0, 45.0)
+"""Longer than a lease, mostly longer than a promotion takes."""
+NOTICED_SECONDS: Final = (0.0, 10.0)
+"""After this time people notice that a machine is cut off."""
+ACKNOWLEDGED_SECONDS_MAX: Final = 10.0
+JUST_AFTER_SECONDS: Final = (0.0, 0.02)
+OUTAGE_SECONDS: Final = (1.0, 10.0)
 FULL_SECONDS: Final = (1.0, 15.0)
 SLOW_SECONDS: Final = (0.05, 1.5)
 CLOCK_SECONDS: Final = 3600.0
@@ -79,14 +86,11 @@ class Faults:
 
     def _act(self, fault: Fault, chance: random.Random) -> Awaitable[bool]:  # noqa: C901, PLR0912 - one line for each kind
         match fault.kind:
-            case "kill luxid":
-                return self._doom(self.cluster.master_node, "luxid", chance)
-            case "kill wconfd":
-                return self._doom(self.cluster.master_node, "wconfd", chance)
-            case "kill noded":
-                return self._doom(self._any(chance), "noded", chance)
-            case "kill rconfd":
-                return self._doom(self._any(chance), "rconfd", chance)
+            case "kill luxid" | "kill wconfd":
+                unit = fault.kind.removeprefix("kill ")
+                return self._doom(self.cluster.master_node, unit, chance)
+            case "kill noded" | "kill rconfd":
+                return self._doom(self._any(chance), fault.kind.removeprefix("kill "), chance)
             case "kill fork server":
                 return self._doom(self.cluster.master_node, "forkserver", chance)
             case "kill job":
@@ -95,6 +99,8 @@ class Faults:
                 return self._dark(self._any(chance), chance)
             case "master dark":
                 return self._dark(self.cluster.master_node, chance)
+            case "all dark":
+                return self._all_dark(chance)
             case "link cut":
                 return self._cut_link(chance)
             case "node cut off":
@@ -133,6 +139,10 @@ class Faults:
                 return self.interventions.archive(chance)
             case "failover":
                 return self.interventions.failover(chance)
+            case "master replaced":
+                return self._replace(chance)
+            case "lonely candidate":
+                return self._lonely(chance)
         assert_never(fault.kind)
 
     def _any(self, chance: random.Random) -> Node:
@@ -209,6 +219,26 @@ class Faults:
             node.machine.boot()
             node.services.boot()
 
+    async def _all_dark(self, chance: random.Random) -> bool:
+        """Take the power of all machines away just after a job was acknowledged."""
+        with trio.move_on_after(ACKNOWLEDGED_SECONDS_MAX):
+            await self.people.taken.wait()
+        await trio.sleep(chance.uniform(*JUST_AFTER_SECONDS))
+        seconds = {name: chance.uniform(*OUTAGE_SECONDS) for name in self.cluster.nodes}
+        self.cluster.timeline.say("power", "all machines go dark")
+        dark = [node for node in self.cluster.nodes.values() if node.is_up]
+        for node in dark:
+            self._switch_off(node, chance)
+
+        async def back(node: Node) -> None:
+            await trio.sleep(seconds[node.name])
+            self.power_on(node)
+
+        async with trio.open_nursery() as nursery:
+            for node in dark:
+                nursery.start_soon(back, node)
+        return bool(dark)
+
     async def _cut_link(self, chance: random.Random) -> bool:
         """Cut one direction of one link."""
         first, second = chance.sample([*self.cluster.nodes], 2)
@@ -216,16 +246,46 @@ class Faults:
 
     async def _cut_off(self, node: Node, chance: random.Random) -> bool:
         """Cut a machine off from all others, both ways or one way only."""
-        others = [name for name in self.cluster.nodes if name != node.name]
-        to, back = [(node.name, o) for o in others], [(o, node.name) for o in others]
+        to, back = self._links(node)
         return await self._cut(chance.choice((to, back, to + back, to + back)), chance)
 
-    async def _cut(self, links: list[tuple[str, str]], chance: random.Random) -> bool:
+    def _links(self, node: Node) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+        """Return the ways from a machine to all others, and those back."""
+        others = [name for name in self.cluster.nodes if name != node.name]
+        return [(node.name, other) for other in others], [(other, node.name) for other in others]
+
+    async def _replace(self, chance: random.Random) -> bool:
+        """Cut the master off, and make another node the master while the old one still works."""
+        old = self.cluster.master_node
+        others = [name for name in self.cluster.nodes if name != old.name]
+        return await self._cut_and_promote(old, chance.choice(others), chance)
+
+    async def _lonely(self, chance: random.Random) -> bool:
+        """Cut a node off and give it the command to be the master, which must come to nothing."""
+        others = [name for name in self.cluster.nodes if name != self.cluster.master]
+        name = chance.choice(others)
+        return await self._cut_and_promote(self.cluster.nodes[name], name, chance)
+
+    async def _cut_and_promote(self, node: Node, name: str, chance: random.Random) -> bool:
+        """Cut a machine off both ways; meanwhile a node is told to be the master."""
+        to, back = self._links(node)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._cut, to + back, chance, LONG_CUT_SECONDS)
+            await trio.sleep(chance.uniform(*NOTICED_SECONDS))
+            await self.interventions.fail_over_to(name)
+        return True
+
+    async def _cut(
+        self,
+        links: list[tuple[str, str]],
+        chance: random.Random,
+        between: tuple[float, float] = CUT_SECONDS,
+    ) -> bool:
         stations = [
             (self.cluster.nodes[a].machine.station, self.cluster.nodes[b].machine.station)
             for a, b in links
         ]
-        seconds = chance.uniform(*CUT_SECONDS)
+        seconds = chance.uniform(*between)
         shown = ", ".join(f"{a.partition('.')[0]}>{b.partition('.')[0]}" for a, b in links)
         self.cluster.timeline.say("network", f"cut for {seconds:.1f} s: {shown}")
         for source, target in stations:

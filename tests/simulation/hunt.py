@@ -1,6 +1,7 @@
 """``make simulate-mutations``: make one mistake after the other, and see how soon it is found.
 
-Seeds are run until one of them fails; the numbers are kept in ``bench/results/mutations.md``.
+Short seeds are run until a check fails in one of them which is well without the mistake. The
+numbers are kept in ``bench/results/mutations.md``.
 """
 
 from __future__ import annotations
@@ -8,7 +9,9 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -16,19 +19,38 @@ from unittest.mock import patch
 
 from attrs import frozen
 from tests.simulation import run as running
+from tests.simulation.checks import CHECKS
+from tests.simulation.cluster import Cluster
 from tests.simulation.mutations import MUTATIONS, Mutation
-from tests.simulation.scenario import scenario_of
+from tests.simulation.scenario import SHORT_SECONDS, short
 
 SEEDS_MAX: Final = 200
 """Within so many seeds each mistake has to be caught."""
-
-MINUTES: Final = 3.0
-"""Of each seed: as many jobs and faults as in ten, closer together."""
 
 SETTLE_SECONDS: Final = 60.0
 """A mistake is not waited for as long as something that may become right."""
 
 RESULTS: Final = Path("bench/results/mutations.md")
+
+NAMES: Final = frozenset(check.__name__ for check in CHECKS)
+
+DEFECTS: Final = tuple(
+    f"failed: {error}(" for error in ("AttributeError", "NameError", "NotImplementedError")
+)
+"""A daemon that ends in one of these says that the mistake was made clumsily, and nothing else."""
+
+
+class Seen(Exception):
+    """Something was seen that must never be: the rest of the run can be spared."""
+
+
+@frozen
+class Problem:
+    """What a run has found."""
+
+    check: str
+    """The name of the check, or when it was seen if that was not at the end."""
+    text: str
 
 
 @frozen
@@ -39,26 +61,64 @@ class Caught:
     seeds: int
     """How many it took; 0: it was not."""
     seed: int
-    failure: str
+    problem: Problem
+    cpu_seconds: float
+    """Of all these runs, with those of the seeds that failed without the mistake too."""
 
 
-def caught(mutation: Mutation, seed: int, minutes: float = MINUTES) -> list[str]:
+@contextmanager
+def _ends_at_once() -> Iterator[None]:
+    """Let runs end with the first thing that is seen to be wrong while it happens."""
+
+    def fail(_: Cluster, text: str) -> None:
+        raise Seen(text)
+
+    with (
+        patch.object(Cluster, "fail", fail),
+        patch.object(running, "SETTLE_SECONDS_MAX", SETTLE_SECONDS),
+    ):
+        yield
+
+
+def problem_of(seed: int) -> Problem | None:
+    """Run a seed as short as can be, and return the first thing that is wrong."""
+    try:
+        with _ends_at_once():
+            failures = running.simulate(short(seed)).failures
+    except BaseExceptionGroup as error:
+        if (seen := _first(error)) is None:
+            raise
+        return Problem("while it happened", str(seen))
+    problems = [_named(text) for text in failures if not any(each in text for each in DEFECTS)]
+    return min(problems, key=lambda each: each.check not in NAMES, default=None)
+
+
+def _first(error: BaseException) -> Seen | None:
+    if isinstance(error, BaseExceptionGroup):
+        return next(filter(None, map(_first, error.exceptions)), None)
+    return error if isinstance(error, Seen) else None
+
+
+def _named(failure: str) -> Problem:
+    check, found, text = failure.partition(": ")
+    return Problem(check, text) if found and check in NAMES else Problem("at the end", failure)
+
+
+def caught(mutation: Mutation, seed: int) -> Problem | None:
     """Run a seed with a mistake and return what is wrong."""
-    with mutation.made(), patch.object(running, "SETTLE_SECONDS_MAX", SETTLE_SECONDS):
-        try:
-            return running.simulate(scenario_of(seed, minutes)).failures
-        except Exception as error:  # noqa: BLE001 - the cluster could not even be brought up
-            return [f"failed: {error!r}"]
+    with mutation.made():
+        return problem_of(seed)
 
 
 def hunt(first: int, most: int, mutation: Mutation) -> Caught:
-    """Run seeds until one fails."""
+    """Run seeds until one fails because of the mistake."""
+    began = time.process_time()
     for count in range(1, most + 1):
         seed = first + count - 1
-        failures = caught(mutation, seed)
-        if failures:
-            return Caught(mutation.name, count, seed, failures[0])
-    return Caught(mutation.name, 0, 0, "")
+        problem = caught(mutation, seed)
+        if problem is not None and problem_of(seed) is None:
+            return Caught(mutation.name, count, seed, problem, time.process_time() - began)
+    return Caught(mutation.name, 0, 0, Problem("", ""), time.process_time() - began)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -72,12 +132,12 @@ def main(argv: Sequence[str]) -> int:
     chosen = [each for each in MUTATIONS if given.only in each.name]
     rows: list[Caught] = []
     with multiprocessing.get_context("fork").Pool(given.jobs, maxtasksperchild=1) as pool:
-        work: Callable[[int], Caught] = partial(_numbered, given.first_seed, given.seeds)
+        work = partial(_numbered, given.first_seed, given.seeds)
         for row in pool.imap(work, [MUTATIONS.index(each) for each in chosen]):
             rows.append(row)
             print(_line(row), flush=True)
     if len(chosen) == len(MUTATIONS):
-        RESULTS.write_text(_table(rows, given.seeds))
+        RESULTS.write_text(_table(rows, given.first_seed, given.seeds))
     return 0 if all(row.seeds for row in rows) else 1
 
 
@@ -87,24 +147,32 @@ def _numbered(first: int, most: int, number: int) -> Caught:
 
 def _line(row: Caught) -> str:
     if not row.seeds:
-        return f"NOT CAUGHT: {row.mutation}"
-    return f"{row.mutation}: caught by the {row.seeds}. seed ({row.seed}): {row.failure[:160]}"
+        return f"NOT CAUGHT: {row.mutation} ({row.cpu_seconds:.0f} s)"
+    found = f"{row.problem.check}: {row.problem.text[:160]}"
+    place = f"{row.seeds}. seed ({row.seed}, {row.cpu_seconds:.0f} s)"
+    return f"{row.mutation}: caught by the {place}: {found}"
 
 
-def _table(rows: Sequence[Caught], most: int) -> str:
+def _table(rows: Sequence[Caught], first: int, most: int) -> str:
     lines = [
         "# Deliberate mistakes, and how soon the simulation finds them",
         "",
-        f"`make simulate-mutations`: seeds of {MINUTES:g} simulated minutes, at most {most}.",
+        f"`make simulate-mutations`: short seeds of {SHORT_SECONDS:g} simulated seconds from "
+        f"{first}, at most {most},",
+        "each without a failure when the mistake is not made. Seconds are those of a processor,",
+        "for all of the seeds.",
         "",
-        "| mistake | seeds | what was found first |",
-        "|---|---|---|",
-        *(
-            f"| {row.mutation} | {row.seeds or 'none'} | {row.failure[:150].replace('|', '/')} |"
-            for row in rows
-        ),
+        "| mistake | seeds | seed | seconds | check | what it said |",
+        "|---|---|---|---|---|---|",
+        *(_row(row) for row in rows),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _row(row: Caught) -> str:
+    said = row.problem.text[:110].replace("|", "/").replace("\n", " ")
+    cells = (row.seeds or "none", row.seed or "", f"{row.cpu_seconds:.0f}", row.problem.check, said)
+    return f"| {row.mutation} | {' | '.join(map(str, cells))} |"
 
 
 if __name__ == "__main__":

@@ -144,7 +144,19 @@ class Interventions:
         return await self.fail_over_to(chance.choice(others))
 
     async def fail_over_to(self, name: str) -> bool:
-        """Give the command on a node."""
+        """Give the command on a node: again, as long as that leaves the cluster without a master.
+
+        One that is broken off may have ended the old reign, and nobody else begins a new one.
+        """
+        for _ in range(TRIES_MAX):
+            if await self._command(name):
+                return True
+            if await self.people.ask("who leads?", _who_leads) is not None:
+                return False
+            await trio.sleep(RETRY_SECONDS)
+        return False
+
+    async def _command(self, name: str) -> bool:
         timeline = self.cluster.timeline
 
         def say(text: str) -> None:
@@ -165,3 +177,7 @@ class Interventions:
         self.cluster.master = name
         self.failovers += 1
         return True
+
+
+async def _who_leads(luxi: Luxi) -> object:
+    return await luxi.query_config_values(("master_node",))

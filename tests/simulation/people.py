@@ -92,6 +92,8 @@ class People:
     refused: int = 0
     redone: int = 0
     """How often people have said that a step is to be done again, at the most."""
+    taken: trio.Event = field(factory=trio.Event)
+    """Set with the next acknowledgement of a job."""
     _ways: random.Random = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -185,6 +187,8 @@ class People:
         if answer in self.jobs:
             self.cluster.fail(f"job id {answer} was given out twice")
         told = self.jobs[answer] = Told(answer, ops)
+        self.taken.set()
+        self.taken = trio.Event()
         self.cluster.nursery.start_soon(self.watch, told)
         return told
 

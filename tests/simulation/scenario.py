@@ -19,6 +19,7 @@ Kind = Literal[
     "kill job",
     "node dark",
     "master dark",
+    "all dark",
     "link cut",
     "node cut off",
     "master cut off",
@@ -38,6 +39,8 @@ Kind = Literal[
     "drain",
     "archive",
     "failover",
+    "master replaced",
+    "lonely candidate",
 ]
 """What can go wrong, and what a person can do in the middle of it."""
 
@@ -46,7 +49,7 @@ KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 LARGE: Final[frozenset[Kind]] = frozenset({"node cut off", "master cut off"})
 """Each run has at least one of these; they always come about, other than a failover."""
 
-PARTITIONS: Final = (*sorted(LARGE), "link cut")
+PARTITIONS: Final = (*sorted(LARGE), "link cut", "master replaced", "lonely candidate")
 
 OFTEN: Final[tuple[Kind, ...]] = ("kill job", "kill job", "kill luxid", "kill wconfd", "kill noded")
 
@@ -70,6 +73,13 @@ SPARES: Final = (0, 0, 1, 1, 2)
 """Machines that are no nodes when a run begins, and may join."""
 
 INSTANCES: Final = 8
+
+
+SHORT_SECONDS: Final = 120.0
+SHORT_JOBS: Final = 50
+SHORT_FAULTS: Final = 8
+SHORT_INSTANCES: Final = 4
+SHORT_SURE: Final[tuple[Kind, ...]] = ("all dark", "master replaced", "kill job", "kill noded")
 
 
 @frozen
@@ -132,6 +142,19 @@ def scenario_of(seed: int, minutes: float = MINUTES) -> Scenario:
     )
     nodes, jobs = chance.choice(NODES), chance.randint(*JOBS)
     return Scenario(seed, nodes, jobs, faults, seconds, chance.choice(SPARES))
+
+
+def short(seed: int) -> Scenario:
+    """Draw a run that costs little: three nodes, and faults of which each hits something."""
+    chance = Chance(seed).source("short scenario")
+    kinds = [*SHORT_SURE, *(chance.choice((*KINDS, *OFTEN)) for _ in range(SHORT_FAULTS))]
+    chance.shuffle(kinds)
+    moments = sorted(chance.uniform(0.0, BUSY_SHARE) for _ in kinds)
+    faults = tuple(
+        Fault(number, kind, moment * SHORT_SECONDS)
+        for number, (kind, moment) in enumerate(zip(kinds, moments, strict=True))
+    )
+    return Scenario(seed, 3, SHORT_JOBS, faults, SHORT_SECONDS, instances=SHORT_INSTANCES)
 
 
 def quiet(seed: int, jobs: int = 20, nodes: int = 3) -> Scenario:

@@ -34,6 +34,13 @@ FOUND: Final = (
         ("kill luxid", 30.0),
         ("kill luxid", 45.0),
     ),
+    _found(
+        "A candidate that was cut off was told to be the master. It refused, for want of a "
+        "majority, but had promised itself a new epoch: back in the cluster it told the master "
+        "that its reign was over, and there was none any more.",
+        1,
+        ("lonely candidate", 15.0),
+    ),
 )
 
 
