@@ -93,7 +93,9 @@ class TextFormatter(logging.Formatter):
 
 def set_level(*, debug: bool) -> None:
     """Log more, or no more than usual, from now on."""
-    logging.getLogger().setLevel(logging.DEBUG if debug else logging.INFO)
+    root, level = logging.getLogger(), logging.DEBUG if debug else logging.INFO
+    if root.level != level:  # to set it has every logger forget what it knew
+        root.setLevel(level)
 
 
 def is_debugging() -> bool:

@@ -16,7 +16,7 @@ from attrs import evolve
 from gantry.daemons.job.packing import noting_codes, pack
 from gantry.daemons.job.performer import ENDS_ATTEMPT
 from gantry.daemons.job.process import JobServer
-from gantry.daemons.job.rehearsal import FIRST_ROUNDS, ROUNDS, rehearse
+from gantry.daemons.job.rehearsal import FIRST_ROUNDS, ROUNDS, rehearsing
 from gantry.daemons.job.work import Work
 from gantry.operations.registry import OPERATIONS, operation
 from gantry.protocols import codec
@@ -68,10 +68,11 @@ def prepare() -> None:
     codec.prepare(Hello, StepRecord, Action, Ticket, *errors)
     job_log()
     try:
-        with noting_codes() as run_by_jobs:
-            trio.run(rehearse, environment(), main, FIRST_ROUNDS)
-        pack(run_by_jobs)
-        trio.run(rehearse, environment(), main, ROUNDS)
+        with rehearsing(environment()) as rehearsal:
+            with noting_codes() as run_by_jobs:
+                rehearsal.run(_on_descriptor, FIRST_ROUNDS)
+            pack(run_by_jobs)
+            rehearsal.run(_on_descriptor, ROUNDS)
     except Exception as error:  # noqa: BLE001 - without it jobs are slower, and that is all
         LOG.warning("no rehearsal", reason=repr(error))
 
@@ -102,12 +103,7 @@ def run(listener_fd: int, spawn: SpawnRequest) -> None:
     """
     env = environment()
     logs.use(job_log(), debug=False)
-    trio.run(_on_descriptor, env, listener_fd, spawn)
-
-
-async def _on_descriptor(env: Environment, listener_fd: int, spawn: SpawnRequest) -> None:
-    listening = trio.socket.fromfd(listener_fd, socket.AF_UNIX, socket.SOCK_STREAM)
-    await main(env, trio.SocketListener(listening), spawn, _leave)
+    trio.run(_on_descriptor, env, listener_fd, spawn, _leave)
 
 
 def _leave() -> None:
@@ -119,6 +115,13 @@ def _leave() -> None:
 
 def _stay() -> None:
     """Let the caller have its process back."""
+
+
+async def _on_descriptor(
+    env: Environment, listener_fd: int, spawn: SpawnRequest, leave: Callable[[], None] = _stay
+) -> None:
+    listening = trio.socket.fromfd(listener_fd, socket.AF_UNIX, socket.SOCK_STREAM)
+    await main(env, trio.SocketListener(listening), spawn, leave)
 
 
 async def main(
