@@ -46,9 +46,9 @@ async def in_thread(work: Callable[[], T], /) -> T:
 async def in_place(work: Callable[[], T], /) -> T:
     """Do blocking work here and now: the event loop stands still, which costs less than a thread.
 
-    For a process that has nothing else to do before the work is done.
+    For a process that has nothing else to do before the work is done: nobody else gets a turn.
     """
-    await trio.lowlevel.checkpoint()
+    await trio.lowlevel.checkpoint_if_cancelled()
     return work()
 
 

@@ -314,7 +314,11 @@ class Journal:
     async def _write_waiting(self) -> None:
         """Write and flush all that is in line, as one."""
         with trio.CancelScope(shield=True):  # a batch is either durable or taken back
-            async with self._disk:
+            try:
+                self._disk.acquire_nowait()
+            except trio.WouldBlock:
+                await self._disk.acquire()
+            try:
                 batch, self._waiting = self._waiting, []
                 self._work = trio.Event()
                 if not batch:
@@ -325,6 +329,8 @@ class Journal:
                     await self._fail(batch, error)
                     return
                 self._mark(batch)
+            finally:
+                self._disk.release()
         for each in batch:
             each.settled(Durable(each.records))
 

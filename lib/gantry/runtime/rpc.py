@@ -60,12 +60,31 @@ LOG: Final = Log("rpc")
 CONNECTION_ERRORS: Final = (trio.BrokenResourceError, trio.ClosedResourceError, FramingError)
 
 
+def written_at_once(stream: trio.abc.Stream, data: bytes) -> bytes:
+    """Write what a stream takes without waiting; return what is left.
+
+    That costs no turn of the event loop, and leaves it no turn for others.
+
+    Raises:
+        trio.BrokenResourceError, trio.ClosedResourceError: nobody reads any more.
+    """
+    if not isinstance(stream, trio.SocketStream):
+        return data
+    try:
+        return data[os.write(stream.socket.fileno(), data) :]
+    except BlockingIOError:
+        return data
+    except OSError as error:
+        raise trio.BrokenResourceError(str(error)) from error
+
+
 @define
 class _Connection:
     """Frames in, frames out; sends are whole even if the sender is cancelled.
 
     What the kernel takes at once is written at once, which is nearly everything between processes
-    of one machine. Once it has not taken something, a task writes that and all that follows.
+    of one machine. If it does not take something, a task writes that and all that follows in the
+    meantime.
     """
 
     stream: trio.abc.Stream
@@ -114,15 +133,10 @@ class _Connection:
 
         Returns what is left: of most frames nothing, since they are one piece.
         """
-        if self._queue is not None or not isinstance(self.stream, trio.SocketStream):
+        if self._queue is not None:
             return pieces
         first, *others = pieces
-        try:
-            rest = first[os.write(self.stream.socket.fileno(), first) :]
-        except BlockingIOError:
-            return pieces
-        except OSError as error:
-            raise trio.BrokenResourceError(str(error)) from error
+        rest = written_at_once(self.stream, first)
         return [rest, *others] if rest else others
 
     def _queued(self) -> trio.MemorySendChannel[list[bytes]]:
@@ -133,7 +147,7 @@ class _Connection:
         return self._queue
 
     async def _write(self, line: trio.MemoryReceiveChannel[list[bytes]]) -> None:
-        """Write what is in line, as long as the connection lives: one write serves many."""
+        """Write what is in line until nothing is: one write serves many."""
         async for frame in line:
             pieces = [*frame, *itertools.chain.from_iterable(_more(line))]
             try:
@@ -141,6 +155,9 @@ class _Connection:
                     await self.stream.send_all(part)
             except CONNECTION_ERRORS:
                 line.close()
+                return
+            if not line.statistics().current_buffer_used:
+                self._queue = None  # what comes next is written at once again
                 return
 
     async def greet(self, service: Service[Any]) -> None:
@@ -214,10 +231,10 @@ async def serve(
     """Serve connections of a listener until cancelled; closes it."""
 
     async def one(stream: trio.abc.Stream) -> None:
-        await serve_connection(service, implementation, stream, authorize)
+        await _converse(service, implementation, stream, authorize)
 
     async with listener:
-        await trio.serve_listeners(one, [listener])
+        await trio.serve_listeners(one, [listener])  # which closes the stream
 
 
 async def serve_connection(
@@ -226,19 +243,28 @@ async def serve_connection(
     stream: trio.abc.Stream,
     authorize: Authorize | None = None,
 ) -> None:
-    """Answer the calls of one connection until the peer leaves or breaks the protocol."""
+    """Answer the calls of one connection until the peer leaves or breaks the protocol; close it."""
     try:
-        async with trio.open_nursery() as nursery:
-            connection = _Connection(stream, nursery)
-            try:
-                await connection.greet(service)
-                await connection.meet(service)
-                await _Server(service, implementation, connection, authorize).answer_calls()
-            except (*CONNECTION_ERRORS, Malformed, BadCall, trio.TooSlowError) as error:
-                LOG.warning("connection dropped", service=service.name, reason=str(error))
-            nursery.cancel_scope.cancel()
+        await _converse(service, implementation, stream, authorize)
     finally:
         await trio.aclose_forcefully(stream)
+
+
+async def _converse(
+    service: Service[S],
+    implementation: S,
+    stream: trio.abc.Stream,
+    authorize: Authorize | None,
+) -> None:
+    async with trio.open_nursery() as nursery:
+        connection = _Connection(stream, nursery)
+        try:
+            await connection.greet(service)
+            await connection.meet(service)
+            await _Server(service, implementation, connection, authorize).answer_calls()
+        except (*CONNECTION_ERRORS, Malformed, BadCall, trio.TooSlowError) as error:
+            LOG.warning("connection dropped", service=service.name, reason=str(error))
+        nursery.cancel_scope.cancel()
 
 
 @define

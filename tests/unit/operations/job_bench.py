@@ -153,8 +153,8 @@ class JobBench:
         nodes = TwinNodeLinks(self.cluster.nodes, self.cluster.wconfd)
         nodes.dead = {n.uuid for n in self.cluster.all() if n.name in self.dead}
         link = TwinLink(self.cluster.wconfd)
-        work = Work(self.environment(), assignment, server, link, nodes)
         async with open_plain_nursery() as nursery:
+            work = Work(self.environment(), assignment, server, link, nodes, nursery)
             scope = nursery.cancel_scope
             listener = Listener(server, ran, kill_after, cancel_after, pause_after, choice, scope)
             nursery.start_soon(listener.listen)

@@ -17,7 +17,6 @@ from gantry.protocols.locks import Held, LockOwner, LockRequest
 from gantry.protocols.records import Index
 from gantry.protocols.wconfd import WConfD
 from gantry.runtime.link import Link
-from gantry.runtime.nursery import open_plain_nursery
 
 NOTICE_SECONDS: Final = 0.2
 """A job that waits longer than this says for whom."""
@@ -30,6 +29,16 @@ TRIES_MAX: Final = 20
 """How often the set of locks that an opcode needs may change while it is being taken."""
 
 
+@define(eq=False)
+class _Wait:
+    """One wait in line."""
+
+    blockers: set[JobId] = field(factory=set, init=False)
+    """All for whom it was waited, at any time."""
+    told: tuple[JobId, ...] = field(default=(), init=False)
+    """For whom LuxiD knows that it is waited."""
+
+
 @define
 class LockTaker:
     """Takes and releases the locks of one job's attempt."""
@@ -37,6 +46,8 @@ class LockTaker:
     wconfd: Link[WConfD]
     owner: LockOwner
     outbox: Outbox
+    nursery: trio.Nursery
+    """Where it is watched how long a wait takes."""
     priority: int
     opcode: int
     now: Callable[[], float]
@@ -45,12 +56,12 @@ class LockTaker:
     with ``None``: what was read before may be of the past."""
     held: tuple[Held, ...] = field(default=(), init=False)
     """What WConfD has granted, in this attempt."""
-    _waiting: bool = field(default=False, init=False)
+    _wait: _Wait | None = field(default=None, init=False)
 
     @property
     def is_waiting(self) -> bool:
         """Whether it waits in line."""
-        return self._waiting
+        return self._wait is not None
 
     async def take(self, wanted: Callable[[], Awaitable[Locks]]) -> None:
         """Take the locks that ``wanted`` names; asked again when they are held, it must agree.
@@ -67,44 +78,42 @@ class LockTaker:
         raise RuntimeError(f"the locks needed changed {TRIES_MAX} times in a row")
 
     async def _lock(self, requests: tuple[LockRequest, ...]) -> None:
-        began, blockers = self.now(), set[JobId]()
-        async with open_plain_nursery() as nursery:
-            nursery.start_soon(self._say_who_blocks, blockers)
-            self._waiting = True
-            try:
-                granted = await self.wconfd.call(
-                    lambda w: w.lock(self.owner, requests, self.priority)
-                )
-                self.held = granted.held
-                self.locked_at(granted.index)
-            finally:
-                self._waiting = False
-            nursery.cancel_scope.cancel()
-        if blockers:
-            wait = LockWait(self.opcode, began, self.now(), tuple(sorted(blockers)))
-            self.outbox.put(Waited(wait))
-
-    async def _say_who_blocks(self, blockers: set[JobId]) -> None:
-        """Say for whom the job waits, again and again: LuxiD keeps it in no record."""
-        told: tuple[JobId, ...] = ()
-        pause = NOTICE_SECONDS
+        began = self.now()
+        wait = self._wait = _Wait()
+        # It is not ended with the wait: nearly all are over before it wakes up for the first time.
+        self.nursery.start_soon(self._say_who_blocks, wait)
         try:
-            while True:
-                await trio.sleep(pause)
-                now = await self.wconfd.call(lambda w: w.blockers(self.owner))
-                blockers.update(now)
-                if now or told:
-                    self.outbox.put(BlockedBy(now))
-                told = now
-                pause = min(2 * max(pause, NOTICE_AGAIN_SECONDS), NOTICE_SECONDS_MAX)
+            granted = await self.wconfd.call(lambda w: w.lock(self.owner, requests, self.priority))
+            self.held = granted.held
+            self.locked_at(granted.index)
         finally:
-            if told:
+            self._wait = None
+            if wait.told:
                 self.outbox.put(BlockedBy(()))
+        if wait.blockers:
+            blockers = tuple(sorted(wait.blockers))
+            self.outbox.put(Waited(LockWait(self.opcode, began, self.now(), blockers)))
+
+    async def _say_who_blocks(self, wait: _Wait) -> None:
+        """Say for whom the job waits, again and again: LuxiD keeps it in no record."""
+        pause = NOTICE_SECONDS
+        while True:
+            await trio.sleep(pause)
+            if self._wait is not wait:
+                return
+            now = await self.wconfd.call(lambda w: w.blockers(self.owner))
+            if self._wait is not wait:
+                return
+            wait.blockers.update(now)
+            if now or wait.told:
+                self.outbox.put(BlockedBy(now))
+            wait.told = now
+            pause = min(2 * max(pause, NOTICE_AGAIN_SECONDS), NOTICE_SECONDS_MAX)
 
     async def set_priority(self, priority: int) -> None:
         """Change the priority of this wait and of those to come."""
         self.priority = priority
-        if self._waiting:
+        if self.is_waiting:
             await self.wconfd.call(lambda w: w.set_lock_priority(self.owner, priority))
 
     async def release(self) -> None:

@@ -17,7 +17,7 @@ from gantry.daemons.job.packing import noting_codes, pack
 from gantry.daemons.job.performer import ENDS_ATTEMPT
 from gantry.daemons.job.process import JobServer
 from gantry.daemons.job.rehearsal import FIRST_ROUNDS, ROUNDS, rehearsing
-from gantry.daemons.job.work import Work
+from gantry.daemons.job.work import Work, stay
 from gantry.operations.registry import OPERATIONS, operation
 from gantry.protocols import codec
 from gantry.protocols.errors import OpExecError
@@ -113,12 +113,8 @@ def _leave() -> None:
     os._exit(0)
 
 
-def _stay() -> None:
-    """Let the caller have its process back."""
-
-
 async def _on_descriptor(
-    env: Environment, listener_fd: int, spawn: SpawnRequest, leave: Callable[[], None] = _stay
+    env: Environment, listener_fd: int, spawn: SpawnRequest, leave: Callable[[], None] = stay
 ) -> None:
     listening = trio.socket.fromfd(listener_fd, socket.AF_UNIX, socket.SOCK_STREAM)
     await main(env, trio.SocketListener(listening), spawn, leave)
@@ -128,7 +124,7 @@ async def main(
     env: Environment,
     listener: trio.abc.Listener[trio.abc.Stream],
     spawn: SpawnRequest,
-    leave: Callable[[], None] = _stay,
+    leave: Callable[[], None] = stay,
 ) -> None:
     """Serve the job's socket and do its work; closes the listener.
 
@@ -148,8 +144,7 @@ async def main(
                 assignment = await server.next_assignment()
             find = partial(find_node, wconfd)
             async with NodeLinks.opened(env, find) as nodes:
-                await Work(env, assignment, server, wconfd, nodes).do()
-                leave()
+                await Work(env, assignment, server, wconfd, nodes, nursery).do(leave)
             nursery.cancel_scope.cancel()
     except trio.TooSlowError:
         LOG.warning("no assignment", job=spawn.job, attempt=spawn.attempt)

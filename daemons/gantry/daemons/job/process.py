@@ -72,7 +72,7 @@ class JobServer:
             self._assigned.set()
             if assignment.cancelled:
                 self.cancelled.set()
-        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint_if_cancelled()  # a turn of the loop less for each job
 
     async def assignment(self) -> tuple[JobId, Attempt]:
         """Say what this process works on."""

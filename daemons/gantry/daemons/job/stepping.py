@@ -158,7 +158,8 @@ class Stepper:
                 self.performer.results[step.name] = progress.done[number]
                 continue
             await self._stand_still(step)
-            await self.permit.passed()
+            if not self.permit.is_open:
+                await self.permit.passed()
             if self.cancelled.is_set() and not self._is_settled(plan, number):
                 raise Cancelled
             try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final
 
+import trio
 from attrs import define
 
 from gantry.daemons.job import step_journal
@@ -42,6 +43,10 @@ from gantry.runtime.node_links import NodeLinks
 PRECEDING_FAILED: Final = "Preceding opcode failed"
 
 
+def stay() -> None:
+    """Let the caller have its process back."""
+
+
 @define
 class Work:
     """Everything that one attempt of a job works with."""
@@ -51,9 +56,14 @@ class Work:
     server: JobServer
     wconfd: Link[WConfD]
     nodes: NodeLinks
+    nursery: trio.Nursery
+    """Of what goes on beside the work, and ends with the process at the latest."""
 
-    async def do(self) -> None:
+    async def do(self, leave: Callable[[], None] = stay) -> None:
         """Do the whole job, until LuxiD has committed its end.
+
+        Args:
+            leave: called then, while all is still open.
 
         Raises:
             ServiceError: this attempt may not act any more.
@@ -69,6 +79,7 @@ class Work:
                 await self._roll_back(journal)
             ended = self.server.outbox.put(Ended(tuple(sorted(nodes_of(journal.known)))))
             await self.server.outbox.until_committed(ended)
+            leave()
 
     async def _run(self, journal: StepJournal) -> None:
         for text in self.assignment.warnings:
@@ -134,7 +145,14 @@ class Work:
             intent=intent,
             world=world,
             locks=LockTaker(
-                self.wconfd, owner, server.outbox, priority, number, now, world.locked_at
+                self.wconfd,
+                owner,
+                server.outbox,
+                self.nursery,
+                priority,
+                number,
+                now,
+                world.locked_at,
             ),
             stepper=Stepper(
                 opcode=number,

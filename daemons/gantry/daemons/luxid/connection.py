@@ -24,6 +24,7 @@ from gantry.protocols.luxi import LUXI, Luxi, OpcodeJson
 from gantry.protocols.opcodes.dialects import Dialect, dialect_of, in_normal_form
 from gantry.protocols.service import Method
 from gantry.runtime.logs import Log
+from gantry.runtime.rpc import written_at_once
 
 CONNECTIONS_MAX: Final = 512
 """When more come, the one that has been idle for longest is closed; clients connect again."""
@@ -74,6 +75,11 @@ class _Reply:
     success: bool
     result: object
     closes: bool = False
+
+    @property
+    def is_one_piece(self) -> bool:
+        """Whether nothing of the answer is made while it is sent."""
+        return not isinstance(self.result, Rendered)
 
     async def pieces(self, warnings: Sequence[str]) -> Pieces:
         """Yield the answer as it goes over the wire."""
@@ -178,6 +184,8 @@ class _Peer:
         self._frame = self._decoder.next_frame()
         if self._frame is None:
             await self._feed()
+        else:  # who asks without waiting for answers does not keep others from theirs
+            await trio.lowlevel.checkpoint()
 
     async def receive(self) -> bytes | None:
         """Return the request; ``None`` if the client has left.
@@ -200,7 +208,7 @@ class _Peer:
         self._over = not chunk
 
     async def send(self, reply: _Reply) -> None:
-        """Send an answer; others get a turn after each piece.
+        """Send an answer; others get a turn after each piece but the last.
 
         Raises:
             trio.TooSlowError: the client does not take it.
@@ -209,6 +217,8 @@ class _Peer:
         """
         async with aclosing(reply.pieces(self.warnings())) as pieces:
             while (piece := await _next(pieces)) is not None:
+                if reply.is_one_piece and not (piece := written_at_once(self.stream, piece)):
+                    continue
                 with trio.fail_after(SEND_SECONDS_MAX):
                     await self.stream.send_all(piece)
 

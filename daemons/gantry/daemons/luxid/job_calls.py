@@ -290,8 +290,9 @@ async def _checked(jobs: tuple[tuple[OpcodeJson, ...], ...]) -> tuple[Opcodes, .
     """Parse the opcodes of all jobs; others get a turn in between."""
     checked: list[Opcodes] = []
     for part in parts(jobs, CHECKED_AT_ONCE):
+        if checked:
+            await trio.lowlevel.checkpoint()
         checked += [check(ops, is_available) for ops in part]
-        await trio.lowlevel.checkpoint()
     return tuple(checked)
 
 

@@ -108,7 +108,8 @@ class LockStore:
         self, owner: LockOwner, requests: tuple[LockRequest, ...], priority: int
     ) -> Granted:
         """See :meth:`gantry.protocols.wconfd.WConfD.lock`."""
-        await self.ready.wait()
+        if not self.ready.is_set():
+            await self.ready.wait()
         self._unsaid.add(owner.job)  # whatever it gets, also where the rest fails
         for asked in by_level(requests) or ((),):
             self.locks, others, answer = waiting.request(self.locks, owner, asked, priority)

@@ -174,6 +174,6 @@ class WConfDServer(WConfD):
 
     @override
     async def drop_job(self, job: JobId) -> None:
-        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint_if_cancelled()
         self.held.drop_job(job)
         self.config.forget(job)

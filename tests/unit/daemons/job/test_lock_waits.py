@@ -54,9 +54,9 @@ async def wanted() -> Locks:
     return (LockRequest(BGL, "shared"),)
 
 
-def taker_of(line: Line) -> LockTaker:
+def taker_of(line: Line, nursery: trio.Nursery) -> LockTaker:
     owner = LockOwner(JobId(5), Attempt(1))
-    return LockTaker(line, owner, Outbox(), 0, 0, trio.current_time)
+    return LockTaker(line, owner, Outbox(), nursery, 0, 0, trio.current_time)
 
 
 async def events_of(taker: LockTaker) -> list[Event]:
@@ -66,14 +66,16 @@ async def events_of(taker: LockTaker) -> list[Event]:
     return [each.event for each in numbered][:-1]
 
 
-async def test_a_short_wait_is_not_mentioned(autojump_clock: object) -> None:
-    taker = taker_of(Line(NOTICE_SECONDS / 2, (9,)))
+async def test_a_short_wait_is_not_mentioned(autojump_clock: object, nursery: trio.Nursery) -> None:
+    taker = taker_of(Line(NOTICE_SECONDS / 2, (9,)), nursery)
     await taker.take(wanted)
     assert await events_of(taker) == []
 
 
-async def test_all_who_blocked_it_are_remembered(autojump_clock: object) -> None:
-    taker = taker_of(Line(20.0, (9,), (9, 8), (7,)))
+async def test_all_who_blocked_it_are_remembered(
+    autojump_clock: object, nursery: trio.Nursery
+) -> None:
+    taker = taker_of(Line(20.0, (9,), (9, 8), (7,)), nursery)
     begun = trio.current_time()
     await taker.take(wanted)
     *told, waited = await events_of(taker)
@@ -82,19 +84,23 @@ async def test_all_who_blocked_it_are_remembered(autojump_clock: object) -> None
     assert waited == Waited(LockWait(0, begun, begun + 20.0, (JobId(7), JobId(8), JobId(9))))
 
 
-async def test_it_is_said_again_for_a_luxid_that_was_restarted(autojump_clock: object) -> None:
-    taker = taker_of(Line(200.0, (9,)))
+async def test_it_is_said_again_for_a_luxid_that_was_restarted(
+    autojump_clock: object, nursery: trio.Nursery
+) -> None:
+    taker = taker_of(Line(200.0, (9,)), nursery)
     await taker.take(wanted)
     told = [each for each in await events_of(taker) if isinstance(each, BlockedBy)]
     assert 4 < len(told) < 10
     assert {each.jobs for each in told[:-1]} == {(9,)}
 
 
-async def test_a_new_priority_reaches_the_line(autojump_clock: object) -> None:
+async def test_a_new_priority_reaches_the_line(
+    autojump_clock: object, nursery: trio.Nursery
+) -> None:
     line = Line(20.0, (9,))
-    taker = taker_of(line)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(taker.take, wanted)
+    taker = taker_of(line, nursery)
+    async with trio.open_nursery() as taking:
+        taking.start_soon(taker.take, wanted)
         await trio.sleep(1)
         assert taker.is_waiting
         await taker.set_priority(-10)

@@ -102,16 +102,17 @@ class Standing:
         self.outbox = Overheard()
         self.server = JobServer(JobId(1), self.outbox)
         self.events: list[Event] = []
-        links = TwinNodeLinks(self.cluster.nodes, self.cluster.wconfd)
-        env = JobBench(folder).environment()
-        self.work = Work(env, self.assignment, self.server, TwinLink(self.cluster.wconfd), links)
+        self.links = TwinNodeLinks(self.cluster.nodes, self.cluster.wconfd)
+        self.env = JobBench(folder).environment()
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         await self.server.assign(self.assignment)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._listen)
             task_status.started()
-            await self.work.do()
+            link = TwinLink(self.cluster.wconfd)
+            work = Work(self.env, self.assignment, self.server, link, self.links, nursery)
+            await work.do()
             nursery.cancel_scope.cancel()
 
     async def _listen(self) -> None:

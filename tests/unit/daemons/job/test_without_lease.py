@@ -28,12 +28,18 @@ TAGS = OpTagsSet(kind="instance", name="inst1.gnt.test", tags=("a",))
 TWO_DELAYS = OpTestDelay(duration=0.0, repeat=1)
 
 
-def work_of(bench: JobBench, server: JobServer, opcode: OpTagsSet | OpTestDelay) -> Work:
+def work_of(
+    bench: JobBench,
+    server: JobServer,
+    nursery: trio.Nursery,
+    opcode: OpTagsSet | OpTestDelay,
+) -> Work:
     job = Assignment(
         JobId(1), Attempt(1), Epoch(1), "run", (dump_opcode(opcode),), 0, (), 0, 0
     )  # fmt: skip
     nodes = TwinNodeLinks(bench.cluster.nodes, bench.cluster.wconfd)
-    return Work(bench.environment(), job, server, TwinLink(bench.cluster.wconfd), nodes)
+    link = TwinLink(bench.cluster.wconfd)
+    return Work(bench.environment(), job, server, link, nodes, nursery)
 
 
 async def committing(server: JobServer, heard: list[Numbered]) -> None:
@@ -69,7 +75,7 @@ async def test_who_may_not_act_leaves_without_undoing_recording_or_releasing(
     server, heard = JobServer(JobId(1)), list[Numbered]()
     async with open_plain_nursery() as nursery:
         nursery.start_soon(committing, server, heard)
-        work = work_of(JobBench(tmp_path), server, TAGS)
+        work = work_of(JobBench(tmp_path), server, nursery, TAGS)
         with pytest.raises(type(refusal)):
             await work.do()
         nursery.cancel_scope.cancel()
@@ -117,7 +123,7 @@ async def test_while_the_lease_is_lost_no_step_begins(tmp_path: Path) -> None:
         over = trio.Event()
 
         async def do() -> None:
-            await work_of(JobBench(tmp_path), server, TWO_DELAYS).do()
+            await work_of(JobBench(tmp_path), server, nursery, TWO_DELAYS).do()
             over.set()
 
         nursery.start_soon(do)
