@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from tests.interop.rapi_bridge import RapiBridge, RapiRefused
+from tests.interop.bridge import Bridge, Refused
 
 pytestmark = pytest.mark.cluster
 
@@ -14,7 +14,7 @@ NODES = [f"node{n}.gantry.test" for n in (1, 2, 3)]
 
 
 @pytest.fixture
-def instance(rapi: RapiBridge) -> Iterator[str]:
+def instance(rapi: Bridge) -> Iterator[str]:
     """An instance that the client made, and removes."""
     result = rapi.job(
         "CreateInstance",
@@ -37,7 +37,7 @@ def instance(rapi: RapiBridge) -> Iterator[str]:
     assert NAME not in rapi.call("GetInstances")
 
 
-def test_it_finds_its_way_around(rapi: RapiBridge) -> None:
+def test_it_finds_its_way_around(rapi: Bridge) -> None:
     assert rapi.call("GetVersion") == 2
     assert "instance-create-reqv1" in rapi.call("GetFeatures")
     assert rapi.call("GetInfo")["name"] == "cluster.gantry.test"
@@ -47,7 +47,7 @@ def test_it_finds_its_way_around(rapi: RapiBridge) -> None:
     assert "busybox" in rapi.call("GetOperatingSystems")
 
 
-def test_an_instance_moves(rapi: RapiBridge, instance: str) -> None:
+def test_an_instance_moves(rapi: Bridge, instance: str) -> None:
     rapi.job("MigrateInstance", instance, target_node=NODES[1])
     assert rapi.call("GetInstance", instance)["pnode"] == NODES[1]
     rapi.job("FailoverInstance", instance, target_node=NODES[2])
@@ -55,7 +55,7 @@ def test_an_instance_moves(rapi: RapiBridge, instance: str) -> None:
     assert (found["pnode"], found["status"]) == (NODES[2], "running")
 
 
-def test_an_instance_stops_and_starts(rapi: RapiBridge, instance: str) -> None:
+def test_an_instance_stops_and_starts(rapi: Bridge, instance: str) -> None:
     rapi.job("ShutdownInstance", instance)
     assert rapi.call("GetInstance", instance)["status"] == "ADMIN_down"
     rapi.job("StartupInstance", instance)
@@ -65,7 +65,7 @@ def test_an_instance_stops_and_starts(rapi: RapiBridge, instance: str) -> None:
     assert (details["run_state"], details["pnode"]) == ("up", NODES[0])
 
 
-def test_an_instance_is_changed_and_installed_again(rapi: RapiBridge, instance: str) -> None:
+def test_an_instance_is_changed_and_installed_again(rapi: Bridge, instance: str) -> None:
     changed = rapi.job("ModifyInstance", instance, beparams={"vcpus": 2}, ignore_ipolicy=True)
     assert changed == [["be/vcpus", 2]]
     rapi.job("ShutdownInstance", instance)
@@ -75,7 +75,7 @@ def test_an_instance_is_changed_and_installed_again(rapi: RapiBridge, instance: 
     assert rapi.call("GetInstance", instance)["custom_beparams"]["vcpus"] == 2
 
 
-def test_a_nodes_role_changes(rapi: RapiBridge) -> None:
+def test_a_nodes_role_changes(rapi: Bridge) -> None:
     assert rapi.call("GetNodeRole", NODES[2]) == "master-candidate"
     rapi.job("SetNodeRole", NODES[2], "drained", auto_promote=True)
     assert rapi.call("GetNodeRole", NODES[2]) == "drained"
@@ -83,14 +83,14 @@ def test_a_nodes_role_changes(rapi: RapiBridge) -> None:
     assert rapi.call("GetNodeRole", NODES[2]) == "master-candidate"
 
 
-def test_instances_leave_a_node(rapi: RapiBridge, instance: str) -> None:
+def test_instances_leave_a_node(rapi: Bridge, instance: str) -> None:
     jobs = rapi.job("MigrateNode", NODES[0], target_node=NODES[1])["jobs"]
     assert [submitted for submitted, _ in jobs] == [True]
     assert rapi.call("WaitForJobCompletion", jobs[0][1], period=0.05, retries=600)
     assert rapi.call("GetInstance", instance)["pnode"] == NODES[1]
 
 
-def test_groups_are_made_filled_and_removed(rapi: RapiBridge) -> None:
+def test_groups_are_made_filled_and_removed(rapi: Bridge) -> None:
     rapi.job("CreateGroup", "rack2", alloc_policy="last_resort")
     rapi.job("AssignGroupNodes", "rack2", [NODES[2]])
     assert rapi.call("GetGroup", "rack2")["node_list"] == [NODES[2]]
@@ -102,28 +102,28 @@ def test_groups_are_made_filled_and_removed(rapi: RapiBridge) -> None:
     assert rapi.call("GetGroups") == ["default"]
 
 
-def test_the_clusters_settings_change(rapi: RapiBridge) -> None:
+def test_the_clusters_settings_change(rapi: Bridge) -> None:
     before = rapi.call("GetInfo")["max_running_jobs"]
     rapi.job("ModifyCluster", max_running_jobs=before + 1)
     assert rapi.call("GetInfo")["max_running_jobs"] == before + 1
     rapi.job("ModifyCluster", max_running_jobs=before)
 
 
-def test_tags_come_and_go(rapi: RapiBridge, instance: str) -> None:
+def test_tags_come_and_go(rapi: Bridge, instance: str) -> None:
     rapi.job("AddInstanceTags", instance, ["one", "two"])
     assert rapi.call("GetInstanceTags", instance) == ["one", "two"]
     rapi.job("DeleteInstanceTags", instance, ["one"])
     assert rapi.call("GetInstanceTags", instance) == ["two"]
 
 
-def test_queries_come_with_definitions(rapi: RapiBridge, instance: str) -> None:
+def test_queries_come_with_definitions(rapi: Bridge, instance: str) -> None:
     found = rapi.call("Query", "instance", ["name", "pnode"], ["=", "name", instance])
     assert [field["kind"] for field in found["fields"]] == ["text", "text"]
     assert found["data"] == [[[0, instance], [0, NODES[0]]]]
     assert {"name", "mfree"} <= {f["name"] for f in rapi.call("QueryFields", "node")["fields"]}
 
 
-def test_what_is_not_there_is_404(rapi: RapiBridge) -> None:
-    with pytest.raises(RapiRefused) as refused:
+def test_what_is_not_there_is_404(rapi: Bridge) -> None:
+    with pytest.raises(Refused) as refused:
         rapi.call("GetInstance", "nowhere.gantry.test")
-    assert refused.value.code == 404
+    assert refused.value.kind == 404
