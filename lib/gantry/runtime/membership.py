@@ -42,6 +42,7 @@ CLUSTER_FILES: Final = (
     "locks.log",
     "queue.journal",
     "queue.snapshot",
+    "queue.archive-gap",
     "node-keys.json",
     "node-keys.log",
     "known_hosts",

@@ -57,6 +57,15 @@ class Standing:
     """Names and addresses of those to ask, the candidates first."""
 
 
+@frozen
+class Removal:
+    """The node is none any more."""
+
+    told_by: str
+    since: Position
+    """As what it knew itself is put aside."""
+
+
 @define
 class Belonging:
     """What others say about this node's membership."""
@@ -64,8 +73,8 @@ class Belonging:
     _env: Environment
     _uuid: NodeUuid
     _files: ClusterFiles
-    removed: str | None = field(default=None, init=False)
-    """Who says that this node is none any more, once somebody does."""
+    removed: Removal | None = field(default=None, init=False)
+    """Set once somebody says that this node is none any more."""
     _has_heard: bool = field(default=False, init=False)
     """Whether somebody has answered the last time, or there is nobody to ask."""
 
@@ -105,7 +114,7 @@ class Belonging:
                 return
             heard.append(answer)
             if not answer.is_member and Position(answer.epoch, answer.serial) > standing.since:
-                self.removed = name
+                self.removed = Removal(name, standing.since)
 
         async with trio.open_nursery() as nursery:
             for name, address in standing.others:

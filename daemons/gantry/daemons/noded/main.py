@@ -12,14 +12,16 @@ import trio
 
 from gantry.daemons.noded.access import Access
 from gantry.daemons.noded.archived_jobs import ArchiveService
-from gantry.daemons.noded.belonging import Belonging
+from gantry.daemons.noded.belonging import Belonging, Removal
 from gantry.daemons.noded.calls import KeyedCalls
 from gantry.daemons.noded.checking import Checking
 from gantry.daemons.noded.cluster_files import ClusterFiles
 from gantry.daemons.noded.disks import Disks
 from gantry.daemons.noded.guests import Guests
+from gantry.daemons.noded.job_processes import end_job_processes
 from gantry.daemons.noded.joining import JoinService
 from gantry.daemons.noded.key_journal import KeyJournal
+from gantry.daemons.noded.master_address import ClusterAddress
 from gantry.daemons.noded.master_services import MasterServices, master_services
 from gantry.daemons.noded.replicas import ReplicaService
 from gantry.daemons.noded.service import NodeService
@@ -32,7 +34,7 @@ from gantry.protocols.errors import Forbidden
 from gantry.protocols.identity import NodeUuid
 from gantry.protocols.job_archive import JOB_ARCHIVE
 from gantry.protocols.join import JOIN, OPEN_METHODS, OPEN_PATHS
-from gantry.protocols.noded import NODED, PORT, SOCKET_NAME
+from gantry.protocols.noded import NODED, PORT, SOCKET_NAME, StepFailed
 from gantry.protocols.records import CorruptRecord
 from gantry.protocols.replication import REPLICAS
 from gantry.protocols.service import Method
@@ -76,12 +78,15 @@ async def main(env: Environment, services: MasterServices | None = None) -> None
             EXIT_NOT_CLUSTER,
         )
     files = ClusterFiles(env)
+    services = services or master_services(env)
     belonging = Belonging(env, NodeUuid(own.common_name), files)
     await belonging.ask_first()
     if belonging.removed is None:
-        await _serve(env, own, files, belonging, services or master_services(env))
+        await _serve(env, own, files, belonging, services)
+    else:
+        await _end_reign(env, services)
     if belonging.removed is not None:
-        await _end_membership(env, files, belonging.removed)
+        await _end_membership(env, belonging.removed)
 
 
 async def _serve(
@@ -132,19 +137,28 @@ async def _hear_of_removal(belonging: Belonging, left: trio.Event) -> None:
     left.set()
 
 
-async def _end_membership(env: Environment, files: ClusterFiles, told_by: str) -> NoReturn:
+async def _end_reign(env: Environment, services: MasterServices) -> None:
+    """End what acts for a master here, as far as that can be done: nobody may be led from here."""
+    try:
+        await services.stop()
+    except StepFailed as error:  # without the files that are put aside they end soon
+        LOG.error("master daemons not stopped", reason=str(error))
+    await end_job_processes(env)
+    await ClusterAddress(env, Hooks(env)).let_go()
+
+
+async def _end_membership(env: Environment, removal: Removal) -> NoReturn:
     """Put aside what made this machine a node: it was removed while it could not be told.
 
     Raises:
         StartRefused: always; the text says where everything is.
     """
-    position = await files.position()
-    aside = env.paths.data / f"removed-{position.epoch}-{position.serial}"
+    aside = env.paths.data / f"removed-{removal.since.epoch}-{removal.since.serial}"
     await set_cluster_aside(env.files, env.paths, aside)
     raise StartRefused(
-        f"{env.node} was removed from its cluster while it was away, as {told_by} says; what made "
-        f"it a node is in {aside} now, and its guests, if any run, were left alone. To be a node "
-        "again it has to join: gantry token on the master, gantry join here",
+        f"{env.node} was removed from its cluster while it was away, as {removal.told_by} says; "
+        f"what made it a node is in {aside} now, and its guests, if any run, were left alone. "
+        "To be a node again it has to join: gantry token on the master, gantry join here",
         EXIT_NOT_CLUSTER,
     )
 

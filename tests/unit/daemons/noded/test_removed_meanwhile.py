@@ -7,10 +7,12 @@ import json
 import pytest
 import trio
 from tests.unit.daemons.noded.conftest import Machines, calling, running
+from tests.unit.daemons.noded.test_noded_replicas import Stopping
 
 from gantry.daemons.noded import belonging
+from gantry.protocols.codec import dump, to_bytes
 from gantry.protocols.identity import Epoch, NodeUuid
-from gantry.protocols.noded import Membership
+from gantry.protocols.noded import MasterAddress, Membership
 from gantry.runtime.daemon import EXIT_NOT_CLUSTER, StartRefused
 from gantry.runtime.environment import Environment
 from gantry.runtime.membership import is_member
@@ -54,16 +56,22 @@ async def cluster(machines: Machines) -> Cluster:
 
 async def test_it_serves_nothing_and_puts_aside_what_it_had(cluster: Cluster) -> None:
     data = cluster.node.paths.data
+    address = MasterAddress("127.0.0.9", "lo", 8, 4, external_script=False)
+    (data / "master-address.json").write_bytes(to_bytes(dump(address)))
+    (data / "queue.archive-gap").write_bytes(b'{"through": 7}')
+    services = Stopping()
     async with running(cluster.master):
         await cluster.tell(cluster.master, cluster.alone, 51)
         with pytest.raises(StartRefused, match="was removed from its cluster") as told:
-            async with running(cluster.node):
+            async with running(cluster.node, services):
                 pytest.fail("it runs")
+        assert services.stops == 1
         assert told.value.status == EXIT_NOT_CLUSTER
         assert cluster.master.node in str(told.value)
         assert [path.name for path in data.iterdir()] == ["removed-1-50"]
         kept = (data / "removed-1-50/config.data").read_bytes()
         assert kept == cluster.master.paths.config.read_bytes()
+        assert not (data / "removed-1-50/master-address.json").exists()  # it was let go
         assert not await is_member(cluster.node)
 
 
