@@ -458,7 +458,9 @@ def from_bytes(data: bytes | str, nesting_max: int = NESTING_MAX) -> object:
         value = cast(object, orjson.loads(data))
     except orjson.JSONDecodeError as error:
         raise Malformed(f"not JSON: {error}") from None
-    if _openings(data) > nesting_max and not _is_flat(value, nesting_max):
+    # Each container takes two bytes at least, so what is short needs no look.
+    may_be_deep = len(data) > 2 * nesting_max and _openings(data) > nesting_max
+    if may_be_deep and not _is_flat(value, nesting_max):
         raise Malformed(f"not JSON that is nested at most {nesting_max} deep")
     return value
 
