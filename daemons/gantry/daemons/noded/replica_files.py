@@ -196,6 +196,8 @@ class ReplicaFiles:
         Raises:
             OSError: the disk failed; everything is as before.
         """
+        if self.data is None:  # the leader of this stream has not sent anything yet
+            return
         base = FORMS[self._stream].end(self.data)
         if base.index <= self.replica.base.index or not self.replica.has(base.position):
             return

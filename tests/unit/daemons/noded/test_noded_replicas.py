@@ -41,6 +41,8 @@ from gantry.runtime.environment import Environment
 from gantry.runtime.http.client import HttpClient
 from gantry.runtime.http.service import http_call
 from gantry.runtime.membership import own_certificate
+from gantry.runtime.testing.environment import memory_environment
+from gantry.runtime.testing.files import MemoryFiles
 from gantry.security.contexts import client_context
 from gantry.security.pem_files import AUTHORITY_PEM, CLIENT_PEM
 
@@ -266,6 +268,19 @@ async def test_who_is_no_candidate_any_more_drops_its_replica(machines: Machines
         assert node.paths.config.exists()
     async with running(node):  # what was not done before a crash is done at the next start
         assert not node.paths.config.exists()
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+async def test_a_replica_without_a_snapshot_has_nothing_to_fold(stream: Stream) -> None:
+    """A node that becomes a candidate again hears of one stream before the other."""
+    files = MemoryFiles()
+    env = memory_environment("node1.gantry.test", files)
+    files.put_folder(env.paths.data)
+    held = await ReplicaFiles.open(env, stream, ONE)
+    await held.fold()
+    await held.shorten()
+    assert (held.data, held.replica.end.index) == (None, 0)
+    await held.aclose()
 
 
 async def test_an_old_master_stands_down_though_it_was_told_of_the_new_one_before(
