@@ -134,7 +134,7 @@ class Cluster:
 
     async def _disk(self, operation: str, path: Path) -> None:
         if operation in SLOW:
-            await trio.sleep(self._disks.uniform(*DISK_SECONDS))
+            await self.pulse.turns.sleep(self._disks.uniform(*DISK_SECONDS))
         else:
             await trio.lowlevel.checkpoint()
 

@@ -174,12 +174,11 @@ class Faults:
 
     async def _seal(self, process: MemoryProcess, chance: random.Random) -> bool:
         """Have a process die some steps from now; returns whether it has."""
-        doom = Doom(process, chance.randint(1, STEPS_MAX))
-        self.cluster.pulse.dooms.append(doom)
+        doom = self.cluster.pulse.doom(process, chance.randint(1, STEPS_MAX))
         with trio.move_on_after(DOOM_SECONDS_MAX):
             await process.ended.wait()
             return doom.steps <= 0
-        self.cluster.pulse.dooms.remove(doom)
+        self.cluster.pulse.spare(doom)
         self._die(doom)
         return True
 

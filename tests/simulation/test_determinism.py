@@ -12,7 +12,7 @@ TRACE = """
 from tests.simulation.run import simulate
 from tests.simulation.scenario import scenario_of
 outcome = simulate(scenario_of({seed}, minutes=2.0))
-print(outcome.steps, outcome.timeline.effects, outcome.checksum)
+print(outcome.turns, outcome.timeline.effects, outcome.checksum)
 """
 
 SECONDS_MAX = 120

@@ -15,12 +15,15 @@ from contextlib import contextmanager
 
 @contextmanager
 def collecting_later() -> Iterator[None]:
-    """Collect nothing while the body makes what will stay; later leave out what there is then."""
+    """Collect nothing while the body makes what will stay; later leave out what there is then.
+
+    Where nobody collects anyway nothing is left out: garbage that waits for that would stay, too.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()
         if was_enabled:
+            gc.freeze()
             gc.enable()
