@@ -13,9 +13,9 @@ from gantry.operations.operation import Locks
 from gantry.protocols.identity import JobId
 from gantry.protocols.job_course import LockWait
 from gantry.protocols.jobproc import BlockedBy, Waited
-from gantry.protocols.locks import Held, LockOwner, LockRequest
+from gantry.protocols.locks import Granted, Held, LockOwner, LockRequest
 from gantry.protocols.records import Index
-from gantry.protocols.wconfd import WConfD
+from gantry.protocols.wconfd import LockOrderViolated, WConfD
 from gantry.runtime.link import Link
 
 NOTICE_SECONDS: Final = 0.2
@@ -57,6 +57,8 @@ class LockTaker:
     held: tuple[Held, ...] = field(default=(), init=False)
     """What WConfD has granted, in this attempt."""
     _wait: _Wait | None = field(default=None, init=False)
+    _let_go: bool = field(default=False, init=False)
+    """Whether everything was released since the last grant to this attempt."""
 
     @property
     def is_waiting(self) -> bool:
@@ -83,8 +85,8 @@ class LockTaker:
         # It is not ended with the wait: nearly all are over before it wakes up for the first time.
         self.nursery.start_soon(self._say_who_blocks, wait)
         try:
-            granted = await self.wconfd.call(lambda w: w.lock(self.owner, requests, self.priority))
-            self.held = granted.held
+            granted = await self._granted(requests)
+            self.held, self._let_go = granted.held, False
             self.locked_at(granted.index)
         finally:
             self._wait = None
@@ -93,6 +95,24 @@ class LockTaker:
         if wait.blockers:
             blockers = tuple(sorted(wait.blockers))
             self.outbox.put(Waited(LockWait(self.opcode, began, self.now(), blockers)))
+
+    async def _granted(self, requests: tuple[LockRequest, ...]) -> Granted:
+        """Ask WConfD, if need be again.
+
+        That a job has let go of its locks is written down with the next grant. So a WConfD that was
+        started again may take the job for their owner, and what it wants now for out of order.
+        """
+
+        async def ask(wconfd: WConfD) -> Granted:
+            return await wconfd.lock(self.owner, requests, self.priority)
+
+        try:
+            return await self.wconfd.call(ask)
+        except LockOrderViolated:
+            if not self._let_go:
+                raise
+            await self.wconfd.call(lambda w: w.release(self.owner, None))
+            return await self.wconfd.call(ask)
 
     async def _say_who_blocks(self, wait: _Wait) -> None:
         """Say for whom the job waits, again and again: LuxiD keeps it in no record."""
@@ -118,7 +138,7 @@ class LockTaker:
 
     async def release(self) -> None:
         """Release all locks and reservations."""
-        self.held = ()
+        self.held, self._let_go = (), True
         self.locked_at(None)
         await self.wconfd.call(lambda w: w.release(self.owner, None))
 

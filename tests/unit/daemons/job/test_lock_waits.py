@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar, cast
 
+import pytest
 import trio
 from typing_extensions import override
 
@@ -15,8 +16,8 @@ from gantry.operations.operation import Locks
 from gantry.protocols.identity import Attempt, JobId
 from gantry.protocols.job_course import LockWait
 from gantry.protocols.jobproc import BlockedBy, Event, EventNumber, Waited
-from gantry.protocols.locks import BGL, Granted, LockOwner, LockRequest
-from gantry.protocols.wconfd import WCONFD, WConfD
+from gantry.protocols.locks import BGL, Granted, Level, LockName, LockOwner, LockRequest
+from gantry.protocols.wconfd import WCONFD, LockOrderViolated, WConfD
 from gantry.runtime.link import Link
 from gantry.runtime.real import real_environment
 
@@ -106,3 +107,45 @@ async def test_a_new_priority_reaches_the_line(
         await taker.set_priority(-10)
     assert line.priority == -10
     assert not taker.is_waiting
+
+
+class Forgetful(Line):
+    """A WConfD that was started again: it has not heard that the job has let its locks go."""
+
+    def __init__(self) -> None:
+        super().__init__(0.0, ())
+        self.calls: list[str] = []
+
+    @override
+    async def lock(self, owner: LockOwner, requests: Locks, priority: int) -> Granted:
+        self.calls.append("lock")
+        if self.calls[-2:] == ["restart", "lock"]:
+            raise LockOrderViolated(BGL, LockName("nodegroup/[lockset]"))
+        return await super().lock(owner, requests, priority)
+
+    async def release(self, owner: LockOwner, level: Level | None) -> None:
+        await trio.lowlevel.checkpoint()
+        self.calls.append("release")
+
+
+async def test_locks_that_were_let_go_are_let_go_again_by_a_restarted_wconfd(
+    autojump_clock: object, nursery: trio.Nursery
+) -> None:
+    line = Forgetful()
+    taker = taker_of(line, nursery)
+    await taker.take(wanted)
+    await taker.release()
+    line.calls.append("restart")
+    await taker.take(wanted)
+    assert line.calls == ["lock", "release", "restart", "lock", "release", "lock"]
+
+
+async def test_a_job_with_locks_does_not_let_them_go_to_get_others(
+    autojump_clock: object, nursery: trio.Nursery
+) -> None:
+    line = Forgetful()
+    taker = taker_of(line, nursery)
+    line.calls.append("restart")  # an earlier attempt may hold what this one knows nothing of
+    with pytest.raises(LockOrderViolated):
+        await taker.take(wanted)
+    assert line.calls == ["restart", "lock"]
