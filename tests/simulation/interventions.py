@@ -35,6 +35,8 @@ class Interventions:
     cluster: Cluster
     people: People
     failovers: int = 0
+    _has_failed: bool = False
+    """Whether the last failover has: it is not known then whether anybody leads."""
 
     def _job(self, chance: random.Random) -> int | None:
         living = [job for job, told in self.people.jobs.items() if not told.is_over]
@@ -141,7 +143,21 @@ class Interventions:
     async def failover(self, chance: random.Random) -> bool:
         """Make another node the master."""
         others = [name for name in self.cluster.nodes if name != self.cluster.master]
-        return await self.fail_over_to(chance.choice(others))
+        return await self.fail_over_to(chance.choice(others)) or await self.fail_over_again(chance)
+
+    async def fail_over_again(self, chance: random.Random) -> bool:
+        """Give the command elsewhere after one that failed, until somebody leads.
+
+        It may have ended the old reign and begun no new one; nobody else puts that right.
+        """
+        for _ in range(TRIES_MAX):
+            await trio.sleep(RETRY_SECONDS)
+            leads = self.cluster.master_node.services.process("luxid") is not None
+            if leads or not self._has_failed:
+                return False
+            if await self.fail_over_to(chance.choice([*self.cluster.nodes])):
+                return True
+        return False
 
     async def fail_over_to(self, name: str) -> bool:
         """Give the command on a node: again, as long as that leaves the cluster without a master.
@@ -165,6 +181,7 @@ class Interventions:
         async def main(env: Environment) -> None:
             await fail_over(env, say, forced=False)
 
+        self._has_failed = True  # unless it comes to its end
         try:
             await self.cluster.command(name, "gnt-cluster", main)
         except PromotionRefused as error:
@@ -174,6 +191,7 @@ class Interventions:
             say(f"did not come about: {error!r}")
             return False
         say("it is the master now")
+        self._has_failed = False
         self.cluster.master = name
         self.failovers += 1
         return True

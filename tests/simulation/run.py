@@ -15,9 +15,10 @@ from tests.simulation.faults import Faults
 from tests.simulation.guard import watch
 from tests.simulation.people import NO_ANSWER, People
 from tests.simulation.points import Points
-from tests.simulation.scenario import FAULTS_MIN, JOBS_MIN, PARTITIONS, Scenario
+from tests.simulation.scenario import FAULTS_MIN, JOBS_MIN, PARTITIONS, Scenario, chance_of
+from tests.simulation.turns import Stuck
 from tests.simulation.wishes import Op
-from tests.simulation.world import Chance, Pulse, Stuck, Timeline, run_seeded
+from tests.simulation.world import Chance, Pulse, Timeline, run_seeded
 
 from gantry.protocols.luxi import Luxi
 from gantry.protocols.wconfd import NotDurable
@@ -44,7 +45,8 @@ class Outcome:
     failovers: int = 0
     points: Points = field(factory=Points)
     """Where processes died."""
-    steps: int = 0
+    turns: int = 0
+    """Of trio's loop."""
     partitions: int = 0
     simulated_seconds: float = 0.0
     cpu_seconds: float = 0.0
@@ -78,7 +80,7 @@ def simulate(scenario: Scenario, *, keep_every_effect: bool = False) -> Outcome:
             nursery.cancel_scope.cancel()
 
     try:
-        outcome.steps = run_seeded(scenario.seed, timeline, main).steps
+        outcome.turns = run_seeded(scenario.seed, timeline, main).turns.count
     except Stuck as error:
         outcome.failures.append(f"stuck: {error}")
     outcome.cpu_seconds = time.process_time() - began
@@ -134,9 +136,10 @@ async def _mend(cluster: Cluster, faults: Faults) -> None:
         faults.power_on(node)
         node.machine.disk.fault = None
         node.machine.clock.ahead_seconds = 0.0
-    cluster.pulse.dooms.clear()
+    cluster.pulse.spare_all()
     cluster.scripts.failing = 0
     await trio.sleep(LOOK_SECONDS)
+    await faults.interventions.fail_over_again(chance_of(faults.people.scenario, "mending"))
 
 
 async def _settle(cluster: Cluster, people: People, outcome: Outcome) -> None:
