@@ -9,9 +9,9 @@ from contextlib import suppress
 from typing import TypeVar
 
 from attrs import define, field, frozen
-from tests.chaos.statuses import check_change
 from tests.cluster.development import DevCluster
 from tests.crash.jobs import paths_of
+from tests.simulation.statuses import check_change
 
 from gantry.cli.errors import CommandError, ServerFailure
 from gantry.cli.jobs import FINAL

@@ -20,8 +20,8 @@ from urllib.parse import urlencode
 
 from attrs import frozen
 from tests.chaos.clients import PATIENCE_SECONDS, PAUSE_SECONDS, Ended, JobLost, NobodyAnswers
-from tests.chaos.statuses import check_change
 from tests.cluster.development import DevCluster
+from tests.simulation.statuses import check_change
 
 from gantry.cli.devcluster.entering import holder_of
 from gantry.cli.devcluster.namespaces import BRIDGE, SWITCH

@@ -23,6 +23,7 @@ from tests.simulation.residue import (
     what_failed_left_nothing,
     what_failed_took_nothing,
 )
+from tests.simulation.statuses import statuses_follow_the_allowed_transitions
 
 from gantry.core.locking.holdings import HoldingsRecord, load_record
 from gantry.daemons.noded.replica_files import look
@@ -187,11 +188,13 @@ def no_job_met_a_defect(view: View) -> Iterator[str]:
 
 
 def what_was_told_is_still_so(view: View) -> Iterator[str]:
-    """Find jobs whose final status is another one than was told."""
-    for told in view.people.jobs.values():
-        seen = view.jobs.get(told.id)
-        if seen is not None and told.is_over and seen.status != told.statuses[-1]:
-            yield f"job {told.id} was told to be {told.statuses[-1]} and is {seen.status}"
+    """Find jobs whose statuses can not be, or not after those that were told: ends stay ends."""
+    for seen in view.jobs.values():
+        told = view.people.jobs.get(seen.id)
+        before = (told.statuses[-1], told.op_statuses) if told and told.statuses else None
+        after = (seen.status, seen.op_statuses)
+        for wrong in statuses_follow_the_allowed_transitions(before, after):
+            yield f"job {seen.id} {wrong}"
 
 
 def no_submission_counts_twice(view: View) -> Iterator[str]:

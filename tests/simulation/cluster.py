@@ -261,11 +261,11 @@ class Cluster:
     async def until_final(self, job: int) -> str:
         """Wait for a job's end and return its status."""
         status, serial = "", 0
+        known: Json = None
         while status not in FINAL:
-            known: list[Json] | None = [status] if status else None
             answer = await self.luxi(partial(change_of, job, known, serial))
             assert isinstance(answer, list)
-            status = str(answer[0][0])
+            known, status = answer[0], str(answer[0][0])
             serial = max([serial, *(entry[0] for entry in answer[1])])
         return status
 
@@ -282,8 +282,8 @@ async def _submit(opcode: Op, luxi: Luxi) -> int:
 
 
 async def change_of(job: int, known: Json, serial: int, luxi: Luxi) -> Json:
-    """Wait for a job to have another status than is known, or to say more."""
-    return await luxi.wait_for_job_change(job, ("status",), known, serial, 60.0)
+    """Wait until a job or one of its opcodes has another status than is known, or says more."""
+    return await luxi.wait_for_job_change(job, ("status", "opstatus"), known, serial, 60.0)
 
 
 async def found(env: Environment) -> None:

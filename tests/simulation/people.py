@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
@@ -11,6 +11,7 @@ import trio
 from attrs import define, field, frozen
 from tests.simulation.cluster import FINAL, Cluster, Gone, change_of
 from tests.simulation.scenario import Scenario, chance_of
+from tests.simulation.statuses import statuses_follow_the_allowed_transitions
 from tests.simulation.wishes import Known, Op, draw
 
 from gantry.protocols.codec import Json
@@ -30,11 +31,6 @@ TRIES_MAX: Final = 40
 
 SHARED_TEMPLATES: Final = ("sharedfile", "diskless")
 """Of instances that can start on another node when theirs is lost."""
-
-LIVING: Final = ("queued", "waiting", "canceling", "running")
-RANKS: Final[Mapping[str, int]] = {**dict.fromkeys(LIVING, 0), **dict.fromkeys(FINAL, 1)}
-"""A job's status never falls to a lower rank: no end is taken back. (Between two opcodes a job is
-queued again, and a process that takes over waits again.)"""
 
 NO_ANSWER: Final = (Gone, GantryError, OSError, trio.TooSlowError)
 
@@ -65,6 +61,8 @@ class Told:
     id: int
     ops: tuple[Op, ...]
     statuses: list[str] = field(factory=list)
+    op_statuses: tuple[str, ...] = ()
+    """Those of the opcodes, as they were told last."""
     archived: bool = False
     again: bool = False
     """Whether an earlier try, which was not answered, may have become a job, too."""
@@ -210,13 +208,15 @@ class People:
                 continue
             assert isinstance(answer, list)
             seen = _Seen(answer[0], max([seen.serial, *(entry[0] for entry in answer[1])]))
-            self._hear(told, str(answer[0][0]))
+            self._hear(told, str(answer[0][0]), tuple(map(str, answer[0][1])))
 
-    def _hear(self, told: Told, status: str) -> None:
-        if told.statuses and told.statuses[-1] == status:
+    def _hear(self, told: Told, status: str, op_statuses: tuple[str, ...]) -> None:
+        before = (told.statuses[-1], told.op_statuses) if told.statuses else None
+        for wrong in statuses_follow_the_allowed_transitions(before, (status, op_statuses)):
+            self.cluster.fail(f"job {told.id} {wrong}")
+        told.op_statuses = op_statuses
+        if before is not None and before[0] == status:
             return
-        if told.statuses and RANKS[status] < RANKS[told.statuses[-1]]:
-            self.cluster.fail(f"job {told.id} went from {told.statuses[-1]} to {status}")
         told.statuses.append(status)
         if told.is_over:
             told.over.set()
