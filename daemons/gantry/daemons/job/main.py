@@ -26,6 +26,7 @@ from gantry.protocols.jobproc import JOB_PROCESS, SpawnRequest
 from gantry.protocols.noded import NODED
 from gantry.protocols.objects.node import Node
 from gantry.protocols.opcodes.parsing import prepare_opcode
+from gantry.protocols.parameters.filled import prepare_filling
 from gantry.protocols.service import Hello, Service
 from gantry.protocols.steps import Action, StepRecord
 from gantry.protocols.wconfd import SOCKET_NAME, WCONFD, Selection, WConfD
@@ -65,7 +66,8 @@ def prepare() -> None:
     for method in methods:
         method.prepare()
     errors = {error for method in methods for error in method.raises.values()}
-    codec.prepare(Hello, StepRecord, Action, Ticket, *errors)
+    codec.prepare(Hello, SpawnRequest, StepRecord, Action, Ticket, *errors)
+    prepare_filling()
     job_log()
     try:
         with rehearsing(environment()) as rehearsal:

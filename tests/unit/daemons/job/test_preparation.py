@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
+REPOSITORY: Final = Path(__file__).parents[4]
+
 SCRIPT: Final = """
 import sys
 from gantry.daemons.job.main import prepare
@@ -29,12 +31,57 @@ print(sorted({*sys.modules} - loaded))
 print(OURS._unstructure_func.dispatch.cache_info().misses - compiled)
 """
 
+EVERY_OPERATION: Final = """
+import builtins
+import sys
+import traceback
+from pathlib import Path
+import trio
+from gantry.daemons.job.main import prepare
+from tests.unit.operations.job_bench import JobBench
+from tests.unit.operations.test_every_operation import SCENARIOS
+
+prepare()
+compile_it = builtins.compile
+
+
+def noting(source, filename, *more, **named):
+    functions = [frame.name for frame in traceback.extract_stack()]
+    if "_delta_of" not in functions:  # WConfD's work, which is no job's
+        print("compiled in", functions[-8:], filename)
+    return compile_it(source, filename, *more, **named)
+
+
+folder = Path(sys.argv[1])
+JobBench(folder).environment()
+builtins.compile = noting
+for name, (before, opcode) in SCENARIOS.items():
+    bench = JobBench(folder / name)
+    for each in (*before, opcode):
+        ran = trio.run(bench.run, each)
+        if ran.statuses != {0: "success"}:
+            print(name, ran.results)
+"""
+
 
 def test_a_prepared_process_loads_and_compiles_nothing_for_a_job() -> None:
     ran = subprocess.run(
         [sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=60, check=False
     )
     assert ran.stdout.splitlines() == ["[]", "0"], ran.stderr
+
+
+def test_no_operation_compiles_anything_in_a_prepared_process(tmp_path: Path) -> None:
+    """What one compiles, every one of its jobs would: some milliseconds each time."""
+    ran = subprocess.run(
+        [sys.executable, "-c", EVERY_OPERATION, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=REPOSITORY,
+        check=False,
+    )
+    assert (ran.returncode, ran.stdout) == (0, ""), ran.stdout + ran.stderr
 
 
 def test_the_rehearsal_of_a_job_succeeds_and_leaves_nothing_behind(tmp_path: Path) -> None:
