@@ -132,7 +132,7 @@ class ReplicatedLog:
     may_go_alone: Callable[[], Awaitable[bool]] = field(default=_always, init=False)
     """Asked when it is stored that the master goes on alone, before anything is acknowledged."""
     may_add_voter: Callable[[], Awaitable[bool]] = field(default=_always, init=False)
-    """Asked when a record that adds a voter is flushed here, before it may count."""
+    """Asked when a record that adds a voter is flushed here, or was found, before it may count."""
     _pending: deque[_Pending] = field(factory=deque, init=False)
     _votes: list[_Vote] = field(factory=list, init=False)
     _wake: trio.Event = field(factory=trio.Event, init=False)
@@ -242,6 +242,8 @@ class ReplicatedLog:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
                 nursery.start_soon(self._vote)
+                if self.leader.held is not None:
+                    nursery.start_soon(self._release)
                 nursery.start_soon(self._tick)
                 self.step(leading.Tick())
                 task_status.started()
@@ -262,9 +264,11 @@ class ReplicatedLog:
 
     def step(self, event: leading.Event) -> None:
         """Have the leader decide, and carry out what it wants."""
-        alone = self.alone_since
+        alone, was_solo = self.alone_since, self.leader.solo_since is not None
         now = Monotonic(trio.current_time())
         self.leader, effects = leading.step(self.leader, event, now)
+        if was_solo and self.leader.solo_since is None:
+            self._solo_asked = False
         for effect in effects:
             self._carry_out(effect)
         if self.has_lease:
@@ -341,15 +345,24 @@ class ReplicatedLog:
             await self._wake.wait()
             self._wake = trio.Event()
             votes, self._votes = self._votes, []
-            while self._adds_voter(votes) and not await self.may_add_voter():
-                LOG.warning("a voter waits until another stream allows it", stream=self.stream)
-                await trio.sleep(SOLO_AGAIN_SECONDS)
+            if self._adds_voter(votes):
+                await self._allowed()
             allegiance = await read_allegiance(self._env.files, self._env.paths)
             if allegiance.promised > self.leader.epoch:
                 self._depose(allegiance.promised)
                 return
             self._votes = votes + self._votes
             self._count(len(votes))
+
+    async def _release(self) -> None:
+        """Let the change count that was found at the start and adds a voter, when it may."""
+        await self._allowed()
+        self.step(leading.Released())
+
+    async def _allowed(self) -> None:
+        while not await self.may_add_voter():
+            LOG.warning("a voter waits until another stream allows it", stream=self.stream)
+            await trio.sleep(SOLO_AGAIN_SECONDS)
 
     def _adds_voter(self, votes: Sequence[_Vote]) -> bool:
         sets = [vote.voters for vote in votes if vote.voters is not None]
@@ -492,6 +505,11 @@ def begin_leading(
     records: tuple[Record, ...],
     change: VoterChange | None = None,
 ) -> Leader:
-    """Begin to lead with the log that was found on the disk, maybe amid a change of the voters."""
+    """Begin to lead with the log that was found on the disk, maybe amid a change of the voters.
+
+    One that adds a voter is held: whether it may count, as far as it does not yet, is asked again.
+    """
     leader = Leader.begin(me, epoch, voters, base, records, Monotonic(trio.current_time()))
-    return leader if change is None else leader.amid(change)
+    if change is None:
+        return leader
+    return evolve(leader.amid(change), held=None if voters <= change.old else change.index)

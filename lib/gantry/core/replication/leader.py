@@ -90,6 +90,8 @@ class Leader:
     """The first record of this epoch: what comes before counts when this one does."""
     committed: Index = NOWHERE
     change: VoterChange | None = None
+    held: Index | None = None
+    """From this record on nothing counts before its owner has allowed it."""
     solo_since: Index | None = None
     """Since which record the master goes on alone, with one other voter that is silent."""
     solo_noted: Index | None = None
@@ -210,6 +212,11 @@ class SetVoters:
 
 
 @frozen
+class Released:
+    """What was held may count."""
+
+
+@frozen
 class SoloStored:
     """That the master goes on alone is on the disk."""
 
@@ -228,7 +235,7 @@ class Tick:
     """Time has passed."""
 
 
-Event = Flushed | Answered | Refused | Lost | SetVoters | SoloStored | Compacted | Tick
+Event = Flushed | Answered | Refused | Lost | SetVoters | Released | SoloStored | Compacted | Tick
 
 
 # --- effects -------------------------------------------------------------------------------------
@@ -294,6 +301,8 @@ def step(leader: Leader, event: Event, now: Monotonic) -> tuple[Leader, tuple[Ef
             leader = _lost(leader, voter)
         case SetVoters(voters, index):
             leader = _with_voters(leader, voters, index)
+        case Released():
+            leader = evolve(leader, held=None)
         case SoloStored(since):
             leader = evolve(leader, solo_since=since, solo_noted=since)
         case Compacted(through):
@@ -386,6 +395,8 @@ def follows(leader: Leader, voters: frozenset[NodeUuid]) -> bool:
 
 def _commit(leader: Leader) -> tuple[Leader, tuple[Effect, ...]]:
     through = _reached(leader)
+    if leader.held is not None:
+        through = min(through, Index(leader.held - 1))
     if leader.first_own is None or through < leader.first_own or not leader.has_lease:
         return leader, ()
     commits: tuple[Effect, ...] = ()
@@ -435,16 +446,17 @@ def _solo(leader: Leader) -> tuple[Effect, ...]:
 
 
 def _end_solo(leader: Leader) -> tuple[Leader, tuple[Effect, ...]]:
-    """End going on alone: the other voter has everything, or there are others to ask."""
+    """End going on alone, and forget it when another voter has everything, or nobody else votes."""
     if leader.lacking_since is None:
         return leader, ()
     caught_up = any(
         peer.match >= leader.end.index and leader.now - peer.answered < SOLO_SECONDS
         for peer in leader.peers.values()
     )
-    if not caught_up and len(leader.peers) == 1:
-        return leader, ()
-    return evolve(leader, solo_since=None, solo_noted=None), (EndSolo(),)
+    if caught_up or not leader.peers:
+        return evolve(leader, solo_since=None, solo_noted=None), (EndSolo(),)
+    # There may be others to ask by now, who lack as much.
+    return (leader if len(leader.peers) == 1 else evolve(leader, solo_since=None)), ()
 
 
 # --- what is sent --------------------------------------------------------------------------------

@@ -64,11 +64,15 @@ class Side:
     leader: Leader | None = None
     life: int = 0
     unflushed: list[Record] = field(factory=list)
+    uncounted: list[Record] = field(factory=list)
+    """On the disk, and the leader was not told yet."""
+    alone_since: tuple[Epoch, Index] | None = None
+    """What is noted on the disk about going on alone."""
 
     def crash(self) -> None:
         """Lose what is not on the disk."""
         self.leader = None
-        self.unflushed = []
+        self.unflushed, self.uncounted = [], []
 
     @property
     def settled(self) -> frozenset[NodeUuid] | None:
@@ -206,7 +210,9 @@ class World:
         """Return another set of voters that differs by one, if the leader may change it now."""
         side = voter.sides["config"]
         leader = side.leader
-        if not self.changes or leader is None or side.settled is None or side.unflushed:
+        if not self.changes or leader is None or side.settled is None:
+            return None
+        if side.unflushed or side.uncounted:
             return None
         if leader.first_own is None or leader.committed < leader.first_own:
             return None
@@ -220,10 +226,7 @@ class World:
 
     def queue_alone(self, voter: Voter) -> bool:
         """Whether the second stream's log may be nowhere else, as is noted on the disk."""
-        if len(self.streams) == 1:
-            return False
-        queue = voter.sides["queue"].leader
-        return queue is None or queue.lacking_since is not None
+        return len(self.streams) > 1 and voter.sides["queue"].alone_since is not None
 
     def write(
         self, voter: Voter, stream: Stream, voters: frozenset[NodeUuid] | None = None
@@ -231,7 +234,8 @@ class World:
         side = voter.sides[stream]
         leader = side.leader
         assert leader is not None
-        after = side.unflushed[-1].position if side.unflushed else leader.end.position
+        late = (*side.uncounted, *side.unflushed)
+        after = late[-1].position if late else leader.end.position
         before = LogEnd(leader.epoch, after.index, after.checksum)
         self.payloads += 1
         _, record = encode_record(after, leader.epoch, self.payloads)
@@ -255,12 +259,34 @@ class World:
             if voter.promised > leader.epoch:
                 voter.stand_down()
                 continue
-            voters = leader.voters
-            for record in records if stream == "config" else ():
-                if self.sets[record.checksum] != voters:
-                    voters = self.sets[record.checksum]
-                    self.step(voter, stream, leading.SetVoters(voters, record.index))
+            side.uncounted += records
+            self.count(voter, stream)
+
+    def count(self, voter: Voter, stream: Stream) -> None:
+        """Tell a leader what is on its disk, unless that adds a voter while the queue is alone."""
+        side = voter.sides[stream]
+        records, leader = tuple(side.uncounted), side.leader
+        assert leader is not None
+        sets = [self.sets[record.checksum] for record in records if stream == "config"]
+        if any(not each <= leader.voters for each in sets) and self.queue_alone(voter):
+            return
+        side.uncounted = []
+        voters = leader.voters
+        for record, changed in zip(records, sets, strict=False):
+            if changed != voters:
+                voters = changed
+                self.step(voter, stream, leading.SetVoters(voters, record.index))
+        if records:
             self.step(voter, stream, leading.Flushed(records))
+
+    def allow(self, voter: Voter) -> None:
+        """Let the first stream's owner look again whether the second one is alone."""
+        leader = voter.sides["config"].leader
+        if leader is not None and not self.queue_alone(voter):
+            if leader.held is not None:
+                self.step(voter, "config", leading.Released())
+            else:
+                self.count(voter, "config")
 
     # --- what two streams tell each other --------------------------------------------------------
 
@@ -336,6 +362,9 @@ class World:
         self.now += self.rng.choice([0.01, 0.3, 1.0, 4.0]) if seconds is None else seconds
         for voter, stream in self.reigning():
             self.step(voter, stream, leading.Tick())
+        for voter in self.voters.values():
+            if voter.up:
+                self.allow(voter)
 
     def crash(self) -> None:
         voter = self.rng.choice(list(self.voters.values()))
@@ -471,10 +500,15 @@ class World:
             records = disk.after(disk.base.index)
             leader = Leader.begin(voter.uuid, epoch, voters, disk.base, records, now)
             change = self.change_of(voter)
-            if change is not None:
-                leader = leader.amid(
-                    change if stream == "config" else VoterChange(None, change.old)
-                )
+            if change is not None and stream == "config":
+                held = None if voters <= change.old else change.index
+                leader = evolve(leader.amid(change), held=held)
+            elif change is not None:
+                leader = leader.amid(VoterChange(None, change.old))
+            if side.alone_since is not None and side.alone_since[0] == epoch:
+                leader = evolve(leader, solo_noted=side.alone_since[1])
+            else:
+                side.alone_since = None
             side.leader = leader
             self.step(voter, stream, leading.Tick())
             if disk.end.epoch != epoch:
@@ -500,14 +534,24 @@ class World:
                     voter.stand_down()
                     return
                 case leading.GoSolo(since):
-                    assert len(side.leader.voters) <= TWO, "three and more never go on alone"
-                    # The second stream's owner looks whether there are more voters by now.
-                    known = self.voters_after(voter) <= side.leader.electorate
-                    alone_since = since if known else None
+                    alone_since = self.noted(voter, side, since)
                 case leading.EndSolo():
-                    pass
+                    side.alone_since = None
         if alone_since is not None:
             self.step(voter, stream, leading.SoloStored(alone_since))
+
+    def noted(self, voter: Voter, side: Side, since: Index) -> Index | None:
+        """Note that a leader goes on alone, and return since when; ``None``: it may not."""
+        leader = side.leader
+        assert leader is not None
+        assert len(leader.voters) <= TWO, "three and more never go on alone"
+        side.alone_since = leader.epoch, since
+        # The second stream's owner looks whether there are more voters by now.
+        if self.voters_after(voter) <= leader.electorate:
+            return since
+        if leader.lacking_since is None:
+            side.alone_since = None
+        return None
 
     def committed_end(self, leader: Leader) -> LogEnd:
         """Return the end of what the leader's snapshot would hold."""

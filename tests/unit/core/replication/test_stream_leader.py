@@ -143,6 +143,35 @@ def test_two_voters_go_on_alone_after_ten_seconds_and_only_when_that_is_stored()
     assert driven.leader.solo_since is None
 
 
+def test_who_is_not_alone_any_more_remembers_it_until_somebody_has_everything() -> None:
+    driven, new = Driven(A, B), records(3)
+    driven.do(Flushed(new[:1]))
+    driven.now = 10.5
+    driven.do(Lost(B))
+    driven.do(SoloStored(Index(1)))
+    driven.do(SetVoters(frozenset({A, B, C}), Index(2)))
+    assert commits(driven.do(Flushed(new[1:]))) == []
+    assert not driven.leader.has_lease
+    assert driven.leader.lacking_since == 1
+    behind = driven.answer(B, new[0].position)
+    assert leading.EndSolo() not in behind
+    assert leading.EndSolo() in driven.answer(C, new[-1].position)
+    assert driven.leader.lacking_since is None
+
+
+def test_what_is_held_counts_only_when_it_is_released() -> None:
+    log = records(4)
+    driven = Driven(A, B, C, log=log)
+    change = VoterChange(Index(3), frozenset({A, B}))
+    driven.leader = evolve(driven.leader.amid(change), held=Index(3))
+    driven.do(Tick())
+    assert commits(driven.answer(C, log[-1].position)) == []
+    assert commits(driven.answer(B, log[-1].position)) == [2]
+    assert driven.leader.change is not None
+    assert commits(driven.do(leading.Released())) == [4]
+    assert driven.leader.change is None
+
+
 def test_three_voters_never_go_on_alone() -> None:
     driven = Driven(A, B, C)
     driven.now = 1000.0

@@ -179,6 +179,34 @@ async def test_a_voter_that_is_added_as_the_queue_goes_on_alone_does_not_count_y
         assert world.voters == before | {NODE3}
 
 
+async def test_nor_does_it_after_a_restart(autojump_clock: object) -> None:
+    files = master_files()
+    note = on_master(files).paths.data / "solo-queue.json"
+    async with stage(files) as world:
+        nodes = world.nodes
+        world.store.voter_changes.follow(world.voters)
+        assert isinstance(await world.commit(world.demotion(NODE3)), Committed)
+        world.store.voter_changes.follow(world.voters)
+        before = world.voters
+        await world.store.saver.save()
+        for node in nodes.values():
+            node.away = True
+        with trio.move_on_after(1):  # it is flushed, and has gone to nobody yet
+            await world.commit(world.demotion(NODE3, candidate=True))
+    for node in nodes.values():
+        node.away = False
+    files.put(note, b'{"epoch": 1, "since": 7}')
+    async with stage(files, nodes) as again:
+        await trio.sleep(60)
+        assert again.voters == before
+        assert again.store.log is not None
+        assert again.store.log.has_lease
+        assert again.store.log.settled_voters is None
+        await on_master(files).files.remove(note)
+        await trio.sleep(10)
+        assert again.voters == again.store.log.settled_voters == before | {NODE3}
+
+
 async def test_the_queue_does_not_go_on_alone_when_a_voter_is_being_added(
     autojump_clock: object,
 ) -> None:
