@@ -8,7 +8,9 @@ from pathlib import Path
 import trio
 from attrs import define, evolve, field
 from tests.unit.operations.twin_cluster import NOW, TwinCluster, TwinLink, TwinNodeLinks
+from typing_extensions import override
 
+from gantry.daemons.job.outbox import Outbox
 from gantry.daemons.job.process import JobServer
 from gantry.daemons.job.work import Work
 from gantry.protocols.codec import Json
@@ -19,6 +21,7 @@ from gantry.protocols.jobproc import (
     Assignment,
     BlockedBy,
     Ended,
+    Event,
     EventNumber,
     JobsWanted,
     Logged,
@@ -148,7 +151,7 @@ class JobBench:
         choice: Choice | None,
         pause_after: frozenset[int],
     ) -> None:
-        server = JobServer(assignment.job)
+        server = JobServer(assignment.job, PromptOutbox())
         await server.assign(assignment)
         nodes = TwinNodeLinks(self.cluster.nodes, self.cluster.wconfd)
         nodes.dead = {n.uuid for n in self.cluster.all() if n.name in self.dead}
@@ -160,6 +163,14 @@ class JobBench:
             nursery.start_soon(listener.listen)
             await work.do()
             nursery.cancel_scope.cancel()
+
+
+class PromptOutbox(Outbox):
+    """Tells every event at once, so that a process can be killed right after each."""
+
+    @override
+    def put(self, event: Event, *, lingers: bool = False) -> EventNumber:
+        return super().put(event)
 
 
 @define

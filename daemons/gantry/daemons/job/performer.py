@@ -212,7 +212,7 @@ class Performer:
 
     def say(self, text: str) -> None:
         """Add a line to the job's log."""
-        self.outbox.put(Logged(self.opcode, self.now(), "message", text))
+        self.outbox.put(Logged(self.opcode, self.now(), "message", text), lingers=True)
 
     async def _commit(self, key: Key, commit: Commit) -> Json:
         ticket = Ticket(key, self.attempt, self.epoch, digest_of(dump(commit)))

@@ -127,9 +127,9 @@ class Stepper:
         """Return how far the opcode has come, in all attempts."""
         return fold(self.journal.known, self.opcode)
 
-    async def record(self, record: StepRecord) -> EventNumber:
-        """Flush a record, which LuxiD hears of meanwhile."""
-        number = self.outbox.put(Recorded(record, self.performer.now()))
+    async def record(self, record: StepRecord, *, lingers: bool = False) -> EventNumber:
+        """Flush a record, which LuxiD hears of meanwhile; with the next event if it ``lingers``."""
+        number = self.outbox.put(Recorded(record, self.performer.now()), lingers=lingers)
         await self.journal.add(record)
         return number
 
@@ -229,8 +229,9 @@ class Stepper:
         begun_before = number in self.progress().started
         if isinstance(step.do, NodeCall):
             self.performer.say(f"* {step.name}")
-        announced = await self.record(Started(self.opcode, number, self.attempt))
-        if must_be_known(plan, number) or (changes(step.do) and not self._is_known):
+        waits = must_be_known(plan, number) or (changes(step.do) and not self._is_known)
+        announced = await self.record(Started(self.opcode, number, self.attempt), lingers=not waits)
+        if waits:
             await self.outbox.until_committed(announced)
             self._is_known = True
         try:

@@ -14,6 +14,7 @@ from tests.unit.operations.test_every_operation import FAILOVER, MIGRATE, NEW, c
 from tests.unit.operations.twin_cluster import TwinNode, TwinNodeLinks
 from trio.testing import wait_all_tasks_blocked
 
+from gantry.daemons.job.outbox import Outbox
 from gantry.daemons.job.process import JobServer
 from gantry.operations.test import delay
 from gantry.protocols.identity import DiskUuid, JobId, NodeUuid
@@ -41,8 +42,8 @@ class Hanging:
         servers: list[JobServer] = []
         links: list[TwinNodeLinks] = []
 
-        def serve(job: JobId) -> JobServer:
-            servers.append(JobServer(job))
+        def serve(job: JobId, outbox: Outbox) -> JobServer:
+            servers.append(JobServer(job, outbox))
             return servers[-1]
 
         class Links(TwinNodeLinks):
