@@ -78,6 +78,14 @@ def written_at_once(stream: trio.abc.Stream, data: bytes) -> bytes:
         raise trio.BrokenResourceError(str(error)) from error
 
 
+async def _close(stream: trio.abc.Stream) -> None:
+    """Close a stream; a socket is closed without waiting for a turn of the event loop."""
+    if isinstance(stream, trio.SocketStream):
+        stream.socket.close()
+    else:
+        await trio.aclose_forcefully(stream)
+
+
 @define
 class _Connection:
     """Frames in, frames out; sends are whole even if the sender is cancelled.
@@ -443,7 +451,7 @@ async def client(service: Service[S], stream: trio.abc.Stream) -> AsyncIterator[
             yield stub(service, caller.call)
             nursery.cancel_scope.cancel()
     finally:
-        await trio.aclose_forcefully(stream)
+        await _close(stream)
 
 
 @asynccontextmanager

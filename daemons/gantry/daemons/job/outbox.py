@@ -9,7 +9,7 @@ from attrs import define, field
 
 from gantry.protocols.jobproc import Event, EventNumber, Numbered
 
-LINGER_SECONDS: Final = 0.01
+LINGER_SECONDS: Final = 0.025
 """How long an event that is soon followed by another waits for it, so that LuxiD makes both
 durable at once. Nobody notices; a job that is told in pieces costs LuxiD twice as much."""
 

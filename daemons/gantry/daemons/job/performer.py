@@ -399,9 +399,12 @@ class Performer:
             else:
                 failures.extend(_failed(name, ran))
 
-        async with open_plain_nursery() as nursery:
-            for node in sorted(hooks.nodes):
-                nursery.start_soon(one, node)
+        if len(hooks.nodes) == 1:  # of most operations in a small cluster: it needs no task
+            await one(*hooks.nodes)
+        else:
+            async with open_plain_nursery() as nursery:
+                for node in sorted(hooks.nodes):
+                    nursery.start_soon(one, node)
         if failures and hooks.phase == "pre":
             raise HooksAbort(sorted(failures))
         for node_name, script, output in sorted(failures):

@@ -19,7 +19,6 @@ from gantry.protocols.records import came_to_nothing
 from gantry.protocols.steps import StepRecord, dump_record, load_record
 from gantry.runtime.environment import Environment
 from gantry.runtime.journal import AppendFailed, Durable, Failed, Journal
-from gantry.runtime.nursery import open_plain_nursery
 
 BEHIND_SECONDS: Final = 0.5
 """LuxiD makes a job's last record durable sooner than that; if it is away, this file does."""
@@ -30,6 +29,7 @@ class StepJournal:
     """The step records of a job, those of earlier attempts included."""
 
     _journal: Journal
+    _nursery: trio.Nursery
     known: list[StepRecord]
     is_whole: bool = True
     """Whether all that was begun is in it; a new master has only what was committed."""
@@ -37,24 +37,25 @@ class StepJournal:
     """What LuxiD did not know of earlier attempts when this one began."""
     _written: int = field(init=False)
     """How many of the known records are in the file, or in line for it."""
-    _noted: trio.Event = field(factory=trio.Event, init=False)
+    _is_due: bool = field(default=False, init=False)
+    """Whether a task waits for its time to write what was noted."""
 
     def __attrs_post_init__(self) -> None:
         self._written = len(self.known)
 
     def note(self, *records: StepRecord) -> None:
-        """Keep records for the next flush: that of :meth:`add`, or one of :meth:`write_behind`."""
+        """Keep records for the next flush: that of :meth:`add`, or one a moment later."""
         self.known.extend(records)
-        self._noted.set()
+        if not self._is_due:
+            self._is_due = True
+            self._nursery.start_soon(self._write_behind)
 
-    async def write_behind(self) -> None:
-        """Write what was noted if nothing else does, until cancelled."""
-        while True:
-            await self._noted.wait()
-            self._noted = trio.Event()
-            await trio.sleep(BEHIND_SECONDS)
-            if self._written < len(self.known):
-                await self._write()
+    async def _write_behind(self) -> None:
+        """Write what was noted if nothing else does."""
+        await trio.sleep(BEHIND_SECONDS)
+        self._is_due = False
+        if self._written < len(self.known):
+            await self._write()
 
     async def add(self, *records: StepRecord) -> None:
         """Make records durable, and all that were noted before.
@@ -80,25 +81,35 @@ class StepJournal:
 
 @asynccontextmanager
 async def opened(
-    env: Environment, job: JobId, epoch: Epoch, committed: Sequence[StepRecord]
+    env: Environment,
+    nursery: trio.Nursery,
+    job: JobId,
+    epoch: Epoch,
+    committed: Sequence[StepRecord],
 ) -> AsyncIterator[StepJournal]:
     """Open a job's journal and merge it with what LuxiD has committed of it.
+
+    Args:
+        env: the world.
+        nursery: where what was noted is written a moment later.
+        job: whose journal.
+        epoch: the present reign.
+        committed: the records that LuxiD knows.
 
     Raises:
         gantry.protocols.records.CorruptRecord: the file is damaged.
     """
     journal, found = await _open(env, job, epoch)
-    async with aclosing(journal), open_plain_nursery() as nursery:
+    async with aclosing(journal):
         unheard = [record for record in found if record not in committed]
-        opened_journal = StepJournal(journal, found, bool(found or not committed), unheard)
-        nursery.start_soon(opened_journal.write_behind)
+        whole = bool(found or not committed)
+        opened_journal = StepJournal(journal, nursery, found, whole, unheard)
         # What this file lacks was either under way when the process died, or the file was lost
         # with its disk or its master: then the queue's records are all there are.
         missing = [record for record in committed if record not in found]
         if missing:
             await opened_journal.add(*missing)
         yield opened_journal
-        nursery.cancel_scope.cancel()
 
 
 async def _open(env: Environment, job: JobId, epoch: Epoch) -> tuple[Journal, list[StepRecord]]:

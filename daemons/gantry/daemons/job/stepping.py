@@ -40,7 +40,6 @@ from gantry.protocols.steps import (
 )
 from gantry.runtime.gate import Gate
 from gantry.runtime.logs import Log
-from gantry.runtime.nursery import open_plain_nursery
 from gantry.runtime.stop import Stop
 
 UNDO_REFUSALS_MAX: Final = 3
@@ -102,6 +101,8 @@ class Stepper:
 
     opcode: int
     attempt: Attempt
+    nursery: trio.Nursery
+    """Where nodes are told to end a call in flight."""
     journal: StepJournal
     outbox: Outbox
     performer: Performer
@@ -309,11 +310,17 @@ class Stepper:
         if not self._may_be_broken_off(plan, step):
             return await self.performer.perform(number, step, redo=redo)
         results: list[Json] = []
-        async with open_plain_nursery() as nursery:
-            breaking = partial(self._break_off, plan, number, step, nursery.cancel_scope)
-            with suppress(Abandoned), self.cancelled.does(lambda: nursery.start_soon(breaking)):
+        performing, breaking = trio.CancelScope(), trio.CancelScope()
+        begin = partial(self._break_off, plan, number, step, performing, breaking)
+        try:
+            with (
+                performing,
+                suppress(Abandoned),
+                self.cancelled.does(lambda: self.nursery.start_soon(begin)),
+            ):
                 results.append(await self.performer.perform(number, step, redo=redo))
-            nursery.cancel_scope.cancel()
+        finally:
+            breaking.cancel()
         if not results:
             raise Cancelled
         return results[0]
@@ -330,7 +337,12 @@ class Stepper:
                 return False
 
     async def _break_off(
-        self, plan: Plan, number: int, step: Step, performing: trio.CancelScope
+        self,
+        plan: Plan,
+        number: int,
+        step: Step,
+        performing: trio.CancelScope,
+        breaking: trio.CancelScope,
     ) -> None:
         """Have nodes end a step's calls when the job is cancelled; their answers say how it went.
 
@@ -342,8 +354,10 @@ class Stepper:
         if isinstance(step.do, Delay):
             performing.cancel()
             return
-        with trio.move_on_after(UNDO_SECONDS_MAX) as patience, suppress(NodeAway):
+        with breaking, trio.move_on_after(UNDO_SECONDS_MAX) as patience, suppress(NodeAway):
             await self.performer.abandon(number, step.do)
+            return
+        if breaking.cancelled_caught:  # it is over, so there is nothing to break off
             return
         LOG.warning("not broken off", step=step.name, in_time=not patience.cancelled_caught)
         if step.name != plan.no_return:

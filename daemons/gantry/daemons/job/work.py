@@ -69,7 +69,9 @@ class Work:
             ServiceError: this attempt may not act any more.
         """
         job = self.assignment
-        async with step_journal.opened(self.env, job.job, job.epoch, job.records) as journal:
+        async with step_journal.opened(
+            self.env, self.nursery, job.job, job.epoch, job.records
+        ) as journal:
             for record in journal.unheard:  # so that they are known wherever the job goes on
                 if record.opcode >= job.finished:
                     self.server.outbox.put(Recorded(record))
@@ -157,6 +159,7 @@ class Work:
             stepper=Stepper(
                 opcode=number,
                 attempt=job.attempt,
+                nursery=self.nursery,
                 journal=journal,
                 outbox=server.outbox,
                 performer=performer,

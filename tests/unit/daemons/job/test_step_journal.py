@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import pytest
 import trio
 import trio.testing
 
-from gantry.daemons.job.step_journal import BEHIND_SECONDS, StepJournal, opened
+from gantry.daemons.job import step_journal
+from gantry.daemons.job.step_journal import BEHIND_SECONDS, StepJournal
 from gantry.protocols.identity import Attempt, Epoch, JobId
 from gantry.protocols.records import ORIGIN, CorruptRecord, first_line
 from gantry.protocols.steps import Done, Plan, Planned, Started, StepRecord, Undone
 from gantry.runtime.environment import Environment
 from gantry.runtime.journal import AppendFailed
+from gantry.runtime.nursery import open_plain_nursery
 from gantry.runtime.testing.environment import memory_environment
 from gantry.runtime.testing.files import MemoryFiles, Operation, PowerLost
 
@@ -34,6 +37,17 @@ def machine() -> tuple[MemoryFiles, Environment]:
     env = memory_environment("node1.gnt.test", files)
     files.put_folder(env.paths.queue)
     return files, env
+
+
+@asynccontextmanager
+async def opened(
+    env: Environment, job: JobId, epoch: Epoch, committed: Sequence[StepRecord]
+) -> AsyncIterator[StepJournal]:
+    """Be a job's process that has nothing but its journal."""
+    async with open_plain_nursery() as nursery:
+        async with step_journal.opened(env, nursery, job, epoch, committed) as journal:
+            yield journal
+        nursery.cancel_scope.cancel()
 
 
 async def found(env: Environment, committed: Sequence[StepRecord] = ()) -> list[StepRecord]:
