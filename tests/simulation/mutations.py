@@ -160,7 +160,7 @@ def _never(*_: object) -> bool:
 MUTATIONS: Final = (
     Mutation("jobs take no locks", ((LockTaker, "take", _nothing),), 2),
     Mutation("instances' locks are freed early", ((LockTaker, "take", _take_and_let_go),)),
-    Mutation("nothing is undone", ((Stepper, "backwards", _nothing_left),), 4),
+    Mutation("nothing is undone", ((Stepper, "backwards", _nothing_left),), 21),
     Mutation("disks are not removed", ((Disks, "remove", _nothing),), 4),
     Mutation(
         "journals are not flushed",
