@@ -338,6 +338,9 @@ class ReplicaService(Replicas):
         async with told(), self._node:
             if epoch != self._allegiance.promised:
                 raise StaleEpoch(epoch, self._allegiance.promised)
+            if not self._held and epoch != self._allegiance.reign:
+                # The files may be those of daemons of an earlier reign, which have not ended yet.
+                await self._stand_down()
             async with self._locks["config"], self._locks["queue"]:
                 for stream in STREAMS:
                     # Opening puts right what a crash has left between a snapshot and its log.

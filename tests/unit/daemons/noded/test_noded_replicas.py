@@ -295,3 +295,14 @@ async def test_an_old_master_stands_down_though_it_was_told_of_the_new_one_befor
         assert services.stops == 1
         await replicas.append_records("config", TWO, records[-1].position, (), Index(0))
         assert services.stops == 1
+
+
+async def test_who_is_promoted_again_begins_with_new_master_daemons(machines: Machines) -> None:
+    """Those of its earlier reign may run for a moment yet, and would be taken for the new ones."""
+    master, services = await machines.founded(), Stopping()
+    async with running(master, services), leading(master, master) as replicas:
+        for epoch, stops in ((TWO, 1), (Epoch(3), 2)):
+            await replicas.promise(epoch)
+            await replicas.start_master(epoch, None)
+            await replicas.start_master(epoch, None)  # whose answer was lost
+            assert services.stops == stops
