@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -10,6 +11,7 @@ import trio
 from attrs import define, field
 from typing_extensions import override
 
+from gantry.runtime.network import SILENT_SECONDS_MAX
 from gantry.runtime.testing.life import Life
 from gantry.runtime.testing.wires import Station, Wires
 
@@ -69,6 +71,8 @@ class _Pipe:
     """When the receiver hears that its sender has closed."""
     reset_at: float | None = field(default=None, init=False)
     """When the receiver hears that its sender does not know this connection any more."""
+    silent_at: float | None = field(default=None, init=False)
+    """When the receiver's kernel gives up a sender whose machine is silent."""
     last: float = field(default=0.0, init=False)
     news: trio.Event = field(factory=trio.Event, init=False)
     _until: trio.CancelScope | None = field(default=None, init=False)
@@ -126,7 +130,9 @@ class _Pipe:
         """Wait until there may be something new to know for the receiver."""
         moments = [self.closed_at, self.reset_at, self.chunks[0][0] if self.chunks else None]
         known = [moment for moment in moments if moment is not None]
-        if known and not self.wires.carries(self.source, self.target):
+        if self.silent_at is not None:
+            known.append(self.silent_at)
+        elif known and not self.wires.carries(self.source, self.target):
             await self.wires.change()
             return
         news, now = self.news, trio.current_time()
@@ -184,6 +190,9 @@ class MemoryStream(trio.abc.HalfCloseableStream):
             raise trio.ClosedResourceError("this end was closed")
         if self._incoming.is_heard(self._incoming.reset_at):
             raise trio.BrokenResourceError("connection reset by peer")
+        silent_at = self._incoming.silent_at
+        if silent_at is not None and silent_at <= trio.current_time():
+            raise trio.BrokenResourceError("connection timed out")
 
     @override
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
@@ -206,7 +215,8 @@ class MemoryStream(trio.abc.HalfCloseableStream):
                 raise trio.BrokenResourceError("broken pipe")
             if self._outgoing.size < BUFFER_BYTES:
                 return
-            await self._outgoing.news.wait()
+            with trio.move_on_at(self._incoming.silent_at or math.inf):
+                await self._outgoing.news.wait()
 
     @property
     def _peer_has_left(self) -> bool:
@@ -272,10 +282,12 @@ class MemoryStream(trio.abc.HalfCloseableStream):
             self._incoming.tell()
 
     def vanish(self) -> None:
-        """Lose this end with its machine: nobody is told."""
+        """Lose this end with its machine: nobody is told, but the other end's kernel notices."""
         if self.is_open:
             self.is_open, self.is_gone = False, True
             self._forget()
+            if self.is_between_machines:
+                self._outgoing.silent_at = trio.current_time() + SILENT_SECONDS_MAX
             self._incoming.tell()
             self._outgoing.tell()
 
