@@ -45,37 +45,49 @@ async def _check_confd(cluster: Cluster) -> None:
         if node.services.process("rconfd") is not None:
             with suppress(*NO_ANSWER, Gone):
                 places[name] = await place_of(cluster, name)
-    epoch, index = await _committed(cluster)
+    committed = await _committed(cluster)
+    if committed is None:
+        return
+    epoch, index = committed
     for name, place in places.items():
         # Of another epoch a new master may know already of whom people do not know yet.
         if place is not None and place.epoch == epoch and place.index > index:
             cluster.fail(f"RConfD of {name} answers from {place}, committed is {epoch}, {index}")
 
 
-async def _committed(cluster: Cluster) -> tuple[int, int]:
+async def _committed(cluster: Cluster) -> tuple[int, int] | None:
+    """Return what the master's WConfD knows to count; ``None``: it has not been told so far.
+
+    One that was started again has to hear from a majority first what of its journal counts.
+    """
     found: list[tuple[int, int]] = []
 
     async def ask(env: Environment) -> None:
         async with connect(WCONFD, env.network, env.paths.socket(SOCKET_NAME)) as wconfd:
             status = await wconfd.status()
-            found.append((status.epoch, status.index))
+            if status.ready:
+                found.append((status.epoch, status.index))
 
     await cluster.command(cluster.master, "check", ask)
-    return found[0]
+    return found[0] if found else None
 
 
 async def _jobs(luxi: Luxi) -> object:
-    return await luxi.query_jobs(None, ("id", "opstatus", "ops"))
+    return await luxi.query_jobs(None, ("id", "opstatus", "ops", "opsteps"))
 
 
 def _check_jobs(cluster: Cluster, rows: object) -> None:
-    """Say which two jobs change one instance at once: an opcode runs once it has its locks."""
+    """Say which two jobs change one instance at once: an opcode does once it has its plan.
+
+    It runs once it has its locks; but if its process dies before there is a plan, the next one
+    takes them anew, and the opcode goes on running by its status.
+    """
     assert isinstance(rows, list)
     at_work: dict[str, int] = {}
-    for job, statuses, ops in rows:
-        for status, op in zip(statuses, ops, strict=True):
+    for job, statuses, ops, plans in rows:
+        for status, op, plan in zip(statuses, ops, plans, strict=True):
             name = op.get("instance_name")
-            if status != "running" or name is None or op["OP_ID"] in SHARING:
+            if status != "running" or not plan or name is None or op["OP_ID"] in SHARING:
                 continue
             other = at_work.setdefault(name, job)
             if other != job:
