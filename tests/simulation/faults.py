@@ -367,7 +367,9 @@ class Faults:
         """
         name = chance.choice([name for name in self.cluster.nodes if name != self.cluster.master])
         node = self.cluster.nodes[name]
-        if not node.is_up or self.given_up:  # with two of them there may be no majority for ever
+        members = {*self.people.known.nodes}
+        left = members - self.given_up - {name}
+        if not node.is_up or 2 * len(left) <= len(members):  # no majority: they stay for long
             return False
         self.given_up.add(name)
         self.cluster.timeline.say(name, "is lost")
