@@ -291,7 +291,7 @@ class NotSpawned:
 
 @frozen
 class Reaped:
-    """A child of the fork server has ended; ``status`` as by ``os.waitstatus_to_exitcode``."""
+    """A child has ended badly; ``status`` as by ``os.waitstatus_to_exitcode``, and never 0."""
 
     job: JobId
     attempt: Attempt

@@ -1,6 +1,6 @@
 """The fork server: one thread, one loop, no event loop of trio's.
 
-It makes a process for each attempt of a job and tells every connected LuxiD when one has ended.
+It makes a process for each attempt of a job, and tells each LuxiD that is connected of bad ends.
 It owns nothing: if it dies, its children live on, and a new server is started; if LuxiD dies,
 the children live on too, and the next LuxiD finds them by their sockets.
 """
@@ -279,5 +279,5 @@ class ForkServer:
         request = child.request
         told = LOG.debug if code == 0 and self._clients else LOG.info
         told("reaped", job=request.job, attempt=request.attempt, pid=child.pid, status=code)
-        for client in [*self._clients]:
+        for client in [*self._clients] if code else []:  # LuxiD sees the end itself, not the cause
             self._send(client, Reaped(request.job, request.attempt, child.pid, code))

@@ -166,8 +166,7 @@ class ForkServerLink(Launcher):
             case NotSpawned():
                 answer = message
             case Reaped(job, attempt, pid, status):
-                told = LOG.info if status else LOG.debug
-                told("reaped", job=job, attempt=attempt, pid=pid, status=status)
+                LOG.info("reaped", job=job, attempt=attempt, pid=pid, status=status)
                 return
         asked = self._asked.get((message.job, message.attempt))
         if asked is not None and not asked.answer:

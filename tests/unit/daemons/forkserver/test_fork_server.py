@@ -177,8 +177,8 @@ def test_the_jobs_socket_names_the_job_as_its_peer(server: Server) -> None:
     assert struct.unpack("3i", peer)[0] == spawned.pid
 
 
-@pytest.mark.parametrize(("text", "status"), [("return", 0), ("exit 3", 70), ("raise it", 70)])
-def test_every_luxid_hears_how_a_child_ended(server: Server, text: str, status: int) -> None:
+@pytest.mark.parametrize(("text", "status"), [("exit 3", 70), ("raise it", 70)])
+def test_every_luxid_hears_how_a_child_ended_badly(server: Server, text: str, status: int) -> None:
     client, other, request = server.connect(), server.connect(), server.request(1)
     spawned = client.spawn(request)
     other.spawn(request)  # the same request again: the same child, and known to be connected
@@ -187,6 +187,15 @@ def test_every_luxid_hears_how_a_child_ended(server: Server, text: str, status: 
     assert client.receive() == expected
     assert other.receive() == expected
     assert not Path(request.socket).exists()
+
+
+def test_of_a_child_that_left_in_peace_nothing_is_said(server: Server) -> None:
+    client, first, second = server.connect(), server.request(1), server.request(1, attempt=2)
+    client.spawn(first)
+    command(first, "return")
+    select.select([client.pidfds[0]], [], [], PATIENCE_SECONDS)
+    client.send(second)  # before it is answered the first one is reaped
+    assert isinstance(client.receive(), Spawned)
 
 
 def test_a_killed_child_is_reaped_and_its_socket_refuses(server: Server) -> None:
@@ -210,7 +219,7 @@ def test_a_second_attempt_waits_for_the_end_of_the_first(server: Server) -> None
     refusal = client.receive()
     assert isinstance(refusal, NotSpawned)
     assert "attempt 1" in refusal.reason
-    command(first, "return")
+    command(first, "exit 3")
     assert isinstance(client.receive(), Reaped)
     client.spawn(second)
     assert orjson.loads(command(second, "describe"))["attempt"] == 2
@@ -259,8 +268,8 @@ def test_jobs_outlive_a_luxid_and_the_next_one_hears_of_them(server: Server) -> 
     first.socket.close()
     second = server.connect()
     assert second.spawn(request) == spawned
-    command(request, "return")
-    assert second.receive() == Reaped(JobId(1), Attempt(1), spawned.pid, 0)
+    command(request, "exit 3")
+    assert second.receive() == Reaped(JobId(1), Attempt(1), spawned.pid, 70)
 
 
 def test_nonsense_costs_the_connection_and_nothing_else(server: Server) -> None:
