@@ -72,6 +72,8 @@ class Membership:
     epoch: int
     """Of the configuration that says so; 0 if there is none."""
     serial: int
+    candidate_digest: str | None = None
+    """The SHA-1 digest of its certificate if it is a master candidate."""
 
 
 @frozen

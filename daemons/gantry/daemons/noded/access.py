@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 
 import trio
-from attrs import define
+from attrs import define, field
 
 from gantry.core.ssconf import CANDIDATE_CERTS, FILE_PREFIX, parse_candidate_certs
 from gantry.protocols.errors import Forbidden
@@ -37,6 +37,12 @@ async def _nothing_newer() -> None:
     await trio.lowlevel.checkpoint()
 
 
+async def _nobody(_: Certificate) -> bool:
+    """Stand in for others that could be asked."""
+    await trio.lowlevel.checkpoint()
+    return False
+
+
 @define
 class Access:
     """The rules as of the candidate list that the node has."""
@@ -52,10 +58,16 @@ class Access:
     and a master that dies in that moment must be replaceable."""
     look_again: Callable[[], Awaitable[None]] = _nothing_newer
     """Brings :attr:`replicated` up to date where others write the node's replica: on the master."""
+    ask_others: Callable[[Certificate], Awaitable[bool]] = _nobody
+    """Says whether those who are known here know of a newer candidate. Who was away while a node
+    became one, and the master, would refuse it, and so never hear that it is one."""
+    confirmed: dict[str, str] = field(factory=dict, init=False)
+    """What they have said since the last list came."""
 
     async def refresh(self, files: Files, paths: Paths) -> None:
         """Read the candidate list again."""
         path = paths.data / f"{FILE_PREFIX}{CANDIDATE_CERTS}"
+        self.confirmed.clear()
         try:
             text = (await files.read(path)).decode(errors="replace")
         except FileNotFoundError:
@@ -94,17 +106,23 @@ class Access:
         if refused is not None:
             await self.look_again()
             refused = self._refusal(peer, method)
+        if refused is not None and self.candidates and await self.ask_others(peer):
+            self.confirmed[peer.common_name] = peer.sha1
+            return None
         return refused
 
+    def knows(self, peer: Certificate) -> bool:
+        """Whether a certificate is that of a candidate as this node knows them."""
+        lists = (self.replicated, self.confirmed, self.candidates or {})
+        return any(each.get(peer.common_name) == peer.sha1 for each in lists)
+
     def _refusal(self, peer: Certificate, method: Method) -> Forbidden | None:
-        if self.replicated.get(peer.common_name) == peer.sha1:
+        if self.knows(peer):
             return None
         if not self.candidates:
             if peer.sha256 == self.own.sha256:
                 return None
             return Forbidden(method.name, "this node does not know the master candidates yet")
-        if self.candidates.get(peer.common_name) == peer.sha1:
-            return None
         return Forbidden(
             method.name,
             f"the certificate of node {peer.common_name or '(unnamed)'} is not that of a master "

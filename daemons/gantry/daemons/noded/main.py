@@ -109,6 +109,7 @@ async def _serve(
         async with trio.open_nursery() as calls:
             keyed = KeyedCalls(keys, calls)
             access = Access(own)
+            access.ask_others = partial(belonging.confirms, access)
             await access.refresh(env.files, env.paths)
             replicas = await ReplicaService.of(env, files, services, keyed.see_epoch, access)
             await replicas.retire()

@@ -122,7 +122,8 @@ class NodeService(NodeD):
     async def membership(self, node: NodeUuid) -> Membership:
         async with _told():
             told = await self._files.told()
-            return Membership(node in told.nodes, told.epoch, told.serial)
+            digest = (self._access.candidates or {}).get(node)
+            return Membership(node in told.nodes, told.epoch, told.serial, digest)
 
     @override
     async def info(self, hypervisors: tuple[str, ...]) -> NodeInfo:
