@@ -355,8 +355,8 @@ async def test_a_call_that_fails_leaves_all_or_nothing(
         bench = await prepared(tmp_path / f"{number}", before)
         bench.cluster.fate.at_do = bench.cluster.fate.dos + number
         failed = await bench.run(opcode)
-        if failed.statuses == {0: "success"}:  # of hooks, or where a failure is tolerated
-            assert any("WARNING" in str(line) for line in failed.log)
+        if failed.statuses == {0: "success"}:  # of hooks, where it is tolerated, or was tried again
+            assert any("WARNING" in str(line) or "again" in str(line) for line in failed.log)
         elif "nothing was undone" not in str(failed.results[0]):
             assert bench.cluster.picture() == begun, (number, failed.log, failed.results)
         assert bench.cluster.picture() in (begun, ended) or "nothing was" in str(failed.results)

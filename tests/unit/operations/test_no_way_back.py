@@ -93,6 +93,20 @@ async def test_a_node_that_was_never_asked_has_certainly_not_acted(
     assert runs_on(bench) == [configured_on(bench)] == ["node1.gnt.test"]
 
 
+async def test_what_a_node_refuses_for_a_moment_is_tried_again_where_nothing_may_be_undone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: object
+) -> None:
+    refusals = [StepFailed("no space left on device")] * 3
+
+    def mishap(_: TwinNode, method: str) -> Exception | None:
+        return refusals.pop() if method == "finish_migration" and refusals else None
+
+    bench, ran = await migrated(tmp_path, monkeypatch, mishap)
+    assert ran.statuses == {0: "success"}, ran.results
+    assert sum("no space left on device; trying again" in str(line) for line in ran.log) == 1
+    assert runs_on(bench) == [configured_on(bench)] == ["node2.gnt.test"]
+
+
 async def test_what_fails_after_the_point_of_no_return_is_not_undone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: object
 ) -> None:

@@ -54,6 +54,10 @@ UNDO_RETRY_SECONDS: Final = 2.0
 AWAY_SECONDS_MAX: Final = 300.0
 """How long a node is waited for where nothing may be undone: a machine has booted in this time."""
 
+REFUSED_SECONDS_MAX: Final = 60.0
+"""How long a step is tried again there that its node refuses: a disk that is full may be so for a
+moment only, and what is half done helps nobody."""
+
 AWAY_RETRY_SECONDS: Final = 1.0
 """Each attempt has some patience of its own."""
 
@@ -277,15 +281,18 @@ class Stepper:
     ) -> Json:
         """Perform a step; where there may be no way back, ask until it is known how it went.
 
+        There a step that fails is tried again for some time, too; a cancel changes nothing.
+
         Raises:
             NoWayBack: it failed, or that never became known, and nothing may be undone.
             Undecided: that is not known, and only a person may find out.
         """
-        patience = trio.current_time() + AWAY_SECONDS_MAX
+        began, told = trio.current_time(), ""
         while True:
             try:
                 return await self._interruptibly(plan, number, step, redo=redo)
             except GanetiError as error:
+                redo = not isinstance(error, NodeAway)
                 acted = isinstance(error, NodeAway) and (error.may_have_acted or begun_before)
                 if not acted:
                     self._answered.add(number)
@@ -294,11 +301,13 @@ class Stepper:
                 is_settled = step.name == plan.no_return and acted
                 if step.tolerate or not (is_settled or self.progress().past_return):
                     raise
-                over = trio.current_time() > patience or self.cancelled.is_set()
-                if over or not isinstance(error, NodeAway):
+                patience = REFUSED_SECONDS_MAX if redo else AWAY_SECONDS_MAX
+                if trio.current_time() - began > patience or step.kind == "once":
                     raise NoWayBack(f"{error}; {ONLY_FORWARD.format(plan.no_return)}") from error
-                self.performer.say(f"{error}; asking again")
-                begun_before = True
+                if told != str(error):
+                    told = str(error)
+                    self.performer.say(f"{told}; {'trying' if redo else 'asking'} again")
+                begun_before = begun_before or acted
             await trio.sleep(AWAY_RETRY_SECONDS)
 
     async def _interruptibly(self, plan: Plan, number: int, step: Step, *, redo: bool) -> Json:
