@@ -130,11 +130,14 @@ def first_line(start: Position) -> bytes:
 
 
 def came_to_nothing(data: bytes) -> bool:
-    """Whether a crash cut short the first line of a log that begins at the origin.
+    """Whether a crash left no first line of a log that begins at the origin, or cut it short.
 
-    So nothing in it was ever durable. Only for logs that are begun in place: one that was
-    replaced as a whole has its first line, or is damaged.
+    Its sector may be missing though later ones were written: the first flush was not over. So
+    nothing in it was ever durable. Only for logs that are begun in place: one that was replaced as
+    a whole has its first line, or is damaged.
     """
+    if not data[:SECTOR_BYTES].strip(b"\0"):
+        return True
     written = data.rstrip(b"\0")
     return b"\n" not in data and first_line(ORIGIN).startswith(written)
 

@@ -13,7 +13,7 @@ import trio.testing
 from gantry.daemons.job import step_journal
 from gantry.daemons.job.step_journal import BEHIND_SECONDS, StepJournal
 from gantry.protocols.identity import Attempt, Epoch, JobId
-from gantry.protocols.records import ORIGIN, CorruptRecord, first_line
+from gantry.protocols.records import ORIGIN, SECTOR_BYTES, CorruptRecord, first_line
 from gantry.protocols.steps import Done, Plan, Planned, Started, StepRecord, Undone
 from gantry.runtime.environment import Environment
 from gantry.runtime.journal import AppendFailed
@@ -164,4 +164,17 @@ async def test_a_journal_whose_beginning_is_damaged_is_not_begun_again() -> None
     path = env.paths.step_journal(JOB)
     files.put(path, b"x" + first_line(ORIGIN)[1:] + b"1 1 1 aa 1\n")
     with pytest.RaisesGroup(CorruptRecord, flatten_subgroups=True, allow_unwrapped=True):
+        await found(env)
+
+
+async def test_a_first_flush_of_which_the_first_sector_is_missing_came_to_nothing() -> None:
+    files, env = machine()
+    path = env.paths.step_journal(JOB)
+    async with opened(env, JOB, Epoch(1), ()) as journal:
+        await journal.add(*RECORDS[:2], Done(0, 0, "x" * 2 * SECTOR_BYTES))
+    whole = files.content(path)
+    files.put(path, bytes(SECTOR_BYTES) + whole[SECTOR_BYTES:])
+    assert await found(env) == []
+    files.put(path, b"?" * SECTOR_BYTES + whole[SECTOR_BYTES:])  # no disk does that by itself
+    with pytest.raises(CorruptRecord):
         await found(env)
