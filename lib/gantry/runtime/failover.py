@@ -175,8 +175,14 @@ class Promotion:
         return candidacy
 
     def _require(self, candidacy: Candidacy) -> None:
-        if not (candidacy.elected or self.forced):
-            self._refuse(candidacy.promises.keys(), candidacy.electorate)
+        if candidacy.elected or self.forced:
+            return
+        if candidacy.promises:
+            self._say(
+                f"{self._names(candidacy.promises)} promised already: the present master ends when "
+                "it hears of that. Give the command again until there is a master."
+            )
+        self._refuse(candidacy.promises.keys(), candidacy.electorate)
 
     def _refuse(self, heard: Collection[NodeUuid], voters: frozenset[NodeUuid]) -> NoReturn:
         raise PromotionRefused(

@@ -310,6 +310,8 @@ class Journal:
             for mark in self._marks
             if mark.position.index >= after
         ]
+        # Held open from here on: who removes the file meanwhile does not end its writer.
+        self._file = await self._files.append_to(self._path)
 
     async def _write_waiting(self) -> None:
         """Write and flush all that is in line, as one."""

@@ -171,6 +171,16 @@ async def test_a_failed_start_over_changes_nothing() -> None:
     assert await replayed(files) == ["a", "b", "c"]
 
 
+async def test_a_journal_whose_file_was_removed_goes_on_until_it_ends() -> None:
+    files = machine()
+    async with opened(files) as (journal, _):
+        await journal.append(["a"])
+        await journal.start_over(Index(1))
+        await files.remove(PATH)
+        assert await journal.append(["b"]) == (2,)
+    assert PATH not in files.paths()
+
+
 async def test_damage_is_not_started_over() -> None:
     files = machine()
     async with opened(files) as (journal, _):

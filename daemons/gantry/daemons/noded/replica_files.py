@@ -19,7 +19,6 @@ from gantry.protocols.codec import Json, dump, from_bytes, load, to_bytes
 from gantry.protocols.config_records import load_record as load_config_record
 from gantry.protocols.identity import Epoch
 from gantry.protocols.job_archive import ArchivedJob
-from gantry.protocols.noded import StepFailed
 from gantry.protocols.queue_records import StoredQueue, load_record
 from gantry.protocols.records import Index, Position, Record, decode_log
 from gantry.protocols.replication import NOTHING, LogEnd, Stream
@@ -235,10 +234,12 @@ class Looked:
 async def look(env: Environment, stream: Stream, promised: Epoch) -> Looked:
     """Read a stream whose files somebody else may be writing; nothing is changed.
 
-    Raises:
-        StepFailed: the files could not be read at one moment.
+    Where the log does not continue the snapshot in any of several looks, a crash came between a
+    new snapshot and the log after it: then the snapshot is all there is, as for who opens them.
     """
-    for _ in range(LOOKS_MAX):
+    looks = 0
+    while True:
+        looks += 1
         data = await _snapshot(env, stream)
         base = NOTHING if data is None else FORMS[stream].end(data)
         path = env.paths.data / FILES[stream][1]
@@ -248,7 +249,8 @@ async def look(env: Environment, stream: Stream, promised: Epoch) -> Looked:
         if base.position in [decoded.start, *(each.position for each in decoded.records)]:
             kept = Map({each.index: each for each in decoded.records if each.index > base.index})
             return Looked(Replica(promised, base, kept, base.position), data)
-    raise StepFailed(f"the log of stream {stream} on {env.node} does not continue its snapshot")
+        if looks == LOOKS_MAX:
+            return Looked(Replica(promised, base, Map(), base.position), data)
 
 
 def newest_serial(found: ReplicaFiles | Looked) -> tuple[Epoch, int] | None:

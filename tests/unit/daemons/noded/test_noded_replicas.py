@@ -41,6 +41,7 @@ from gantry.runtime.environment import Environment
 from gantry.runtime.http.client import HttpClient
 from gantry.runtime.http.service import http_call
 from gantry.runtime.membership import own_certificate
+from gantry.runtime.replica_log import ReplicaLog
 from gantry.runtime.testing.environment import memory_environment
 from gantry.runtime.testing.files import MemoryFiles
 from gantry.security.contexts import client_context
@@ -201,6 +202,23 @@ async def test_a_promise_is_kept_across_restarts_and_a_tail_is_saved_aside(
         assert (await replicas.replica_state("config")).end.position == new[-1].position
     (aside,) = node.paths.data.glob("config.log.aside-*")
     assert b"digest 2" in aside.read_bytes()
+
+
+async def test_a_crash_between_a_snapshot_and_its_log_does_not_silence_a_voter(
+    machines: Machines,
+) -> None:
+    master = await machines.founded()
+    async with running(master):
+        node = await machines.joined(2)
+    snapshot = snapshot_of(master)
+    async with running(node), leading(master, node) as replicas:
+        await replicas.install_snapshot("config", ONE, snapshot)
+    other = changes(Position(Index(50), snapshot.end.checksum), 2)
+    await ReplicaLog.open(node.files, node.paths.data / "other.log", other[0].position)
+    (node.paths.data / "other.log").replace(node.paths.data / "config.log")
+    async with running(node), leading(master, node) as replicas:
+        assert (await replicas.promise(TWO)).config == snapshot.end
+        assert (await replicas.replica_copy("config")).snapshot == snapshot
 
 
 async def test_records_that_were_changed_on_their_way_are_refused(machines: Machines) -> None:
