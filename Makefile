@@ -71,6 +71,10 @@ simulate: $(READY) ## break clusters in memory: SEEDS=100 from FIRST_SEED=1, eac
 simulate-mutations: $(READY) ## see how soon deliberate mistakes in the product are found, in at most SEEDS=200
 	@$(PYTHON) -m tests.simulation.hunt $(if $(SEEDS),--seeds $(SEEDS)) $(if $(JOBS),--jobs $(JOBS))
 
+.PHONY: simulate-points
+simulate-points: $(READY) ## crash at new points of steps and journals, or at all with ANEW=1
+	@$(PYTHON) -m tests.simulation.crashes $(if $(SEEDS),--seeds $(SEEDS)) $(if $(ANEW),--anew)
+
 .PHONY: fuzz
 fuzz: $(READY) ## look for hostile input at every door, or at DOOR=name, for MINUTES=10
 	@$(PYTHON) -c "import atheris" 2>/dev/null || $(PYTHON) -m pip install --quiet \

@@ -12,7 +12,7 @@ import trio
 from attrs import define, field
 from tests.simulation import programs as programs_
 from tests.simulation.fork_server import ForkServer, SimulatedLauncher
-from tests.simulation.points import Points, points_in
+from tests.simulation.points import Points, is_crashing, points_in
 from tests.simulation.services import MASTER_UNITS, NODE_UNITS, MasterUnits, Services
 from tests.simulation.wishes import Op
 from tests.simulation.world import LATENCY_SECONDS, Chance, Pulse, Timeline
@@ -144,7 +144,8 @@ class Cluster:
     # --- what is seen while it happens -----------------------------------------------------------
 
     def _killed(self, process: MemoryProcess) -> None:
-        self.points.hit.update(points_in(process))
+        if is_crashing(process):
+            self.points.hit.update(points_in(process))
 
     def _spawned(self, process: MemoryProcess, request: SpawnRequest) -> None:
         self.timeline.say(process.name, f"is made for attempt {request.attempt}")

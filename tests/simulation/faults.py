@@ -7,14 +7,16 @@ import random
 from collections import Counter
 from collections.abc import Awaitable
 from pathlib import Path
-from typing import Final, assert_never
+from typing import Final, Literal, assert_never
 
 import trio
 from attrs import define, field
+from tests.simulation.aiming import crash_at
 from tests.simulation.cluster import Cluster, Node
 from tests.simulation.interventions import Interventions
-from tests.simulation.people import People
+from tests.simulation.people import People, Told
 from tests.simulation.scenario import Fault, chance_of
+from tests.simulation.wishes import COMMAND, Op
 from tests.simulation.world import Doom
 
 from gantry.runtime.testing.files import Operation
@@ -39,10 +41,26 @@ LOST_SECONDS_MAX: Final = 240.0
 
 DARK_SECONDS: Final = (1.0, 40.0)
 CUT_SECONDS: Final = (1.0, 30.0)
+Intervention = Literal[
+    "cancel",
+    "priority",
+    "pause",
+    "queue pause",
+    "filter",
+    "drain",
+    "archive",
+    "failover",
+    "master replaced",
+    "lonely candidate",
+]
+"""What people do in the middle of it."""
+
 LONG_CUT_SECONDS: Final = (20.0, 45.0)
 """Longer than a lease, mostly longer than a promotion takes."""
 NOTICED_SECONDS: Final = (0.0, 10.0)
 """After this time people notice that a machine is cut off."""
+HOUNDED_MAX: Final = 60
+"""How often it is looked for a process of a job that is hounded."""
 ACKNOWLEDGED_SECONDS_MAX: Final = 10.0
 JUST_AFTER_SECONDS: Final = (0.0, 0.02)
 OUTAGE_SECONDS: Final = (1.0, 10.0)
@@ -95,6 +113,12 @@ class Faults:
                 return self._doom(self.cluster.master_node, "forkserver", chance)
             case "kill job":
                 return self._doom_job(chance)
+            case "kill at the bell":
+                return self._doom_at_the_bell(chance)
+            case "kill noded at the bell":
+                return self._kill_under_the_bell(chance)
+            case "hound a job":
+                return self._hound(chance)
             case "node dark":
                 return self._dark(self._any(chance), chance)
             case "master dark":
@@ -123,6 +147,13 @@ class Faults:
                 return self._script()
             case "node lost":
                 return self._lost(chance)
+            case "aimed crash":
+                return crash_at(fault.point, chance, self.cluster)
+            case _:
+                return self._by_people(fault.kind, chance)
+
+    def _by_people(self, kind: Intervention, chance: random.Random) -> Awaitable[bool]:  # noqa: C901 - likewise
+        match kind:
             case "cancel":
                 return self.interventions.cancel(chance)
             case "priority":
@@ -143,7 +174,7 @@ class Faults:
                 return self._replace(chance)
             case "lonely candidate":
                 return self._lonely(chance)
-        assert_never(fault.kind)
+        assert_never(kind)
 
     def _any(self, chance: random.Random) -> Node:
         return self.cluster.nodes[chance.choice([*self.cluster.nodes])]
@@ -171,6 +202,54 @@ class Faults:
                 return True
             await trio.sleep(WAIT_SECONDS)
         return False
+
+    async def _ring(self, node: Node, chance: random.Random) -> Told | None:
+        """Submit what must not be done twice, and wait until it has begun."""
+        op: Op = {"OP_ID": "OP_RESTRICTED_COMMAND", "nodes": [node.name], "command": COMMAND}
+        before = self.cluster.scripts.commands
+        told = await self.people.submit((op,), f"bell {chance.random()}")
+        for _ in range(WAITS_MAX):
+            if told is None or self.cluster.scripts.commands > before:
+                break
+            await trio.sleep(WAIT_SECONDS)
+        return told
+
+    async def _doom_at_the_bell(self, chance: random.Random) -> bool:
+        """Kill a job that has just done what must not be done twice, before it has said so."""
+        told, rung = await self._ring(self._any(chance), chance), self.cluster.scripts.rung
+        if told is None:
+            return False
+        with trio.move_on_after(ACKNOWLEDGED_SECONDS_MAX):
+            await rung.wait()
+        await trio.sleep(chance.uniform(*JUST_AFTER_SECONDS))
+        for process in [*self.cluster.master_node.machine.processes.values()]:
+            if process.program == f"job-{told.id}":
+                self._die(Doom(process, 0))
+                return True
+        return False
+
+    async def _kill_under_the_bell(self, chance: random.Random) -> bool:
+        """Kill a NodeD while it does what must not be done twice: nobody knows whether it has."""
+        node = self._any(chance)
+        told = await self._ring(node, chance)
+        process = node.services.process("noded")
+        if told is None or process is None:
+            return False
+        self._die(Doom(process, 0))
+        return True
+
+    async def _hound(self, chance: random.Random) -> bool:
+        """Kill one job's processes again and again, until it is undone or over."""
+        living = [told for told in self.people.jobs.values() if not told.is_over]
+        if not living:
+            return False
+        told, died = chance.choice(living), False
+        for _ in range(HOUNDED_MAX):
+            for process in [*self.cluster.master_node.machine.processes.values()]:
+                if process.program == f"job-{told.id}":
+                    died = await self._seal(process, chance) or died
+            await trio.sleep(WAIT_SECONDS)
+        return died
 
     async def _seal(self, process: MemoryProcess, chance: random.Random) -> bool:
         """Have a process die some steps from now; returns whether it has."""
@@ -271,7 +350,8 @@ class Faults:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._cut, to + back, chance, LONG_CUT_SECONDS)
             await trio.sleep(chance.uniform(*NOTICED_SECONDS))
-            await self.interventions.fail_over_to(name)
+            if not await self.interventions.fail_over_to(name):
+                await self.interventions.fail_over_again(chance)
         return True
 
     async def _cut(

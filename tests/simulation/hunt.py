@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -21,7 +22,7 @@ from attrs import frozen
 from tests.simulation import run as running
 from tests.simulation.checks import CHECKS
 from tests.simulation.cluster import Cluster
-from tests.simulation.mutations import MUTATIONS, Mutation
+from tests.simulation.mutations import MUTATIONS, UNNOTICED, Mutation
 from tests.simulation.scenario import SHORT_SECONDS, short
 
 SEEDS_MAX: Final = 200
@@ -31,6 +32,8 @@ SETTLE_SECONDS: Final = 60.0
 """A mistake is not waited for as long as something that may become right."""
 
 RESULTS: Final = Path("bench/results/mutations.md")
+
+EVERY: Final = (*MUTATIONS, *UNNOTICED)
 
 NAMES: Final = frozenset(check.__name__ for check in CHECKS)
 
@@ -127,22 +130,24 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--seeds", type=int, default=SEEDS_MAX)
     parser.add_argument("--jobs", type=int, default=multiprocessing.cpu_count())
-    parser.add_argument("--only", default="", help="part of a mistake's name")
+    parser.add_argument("--only", default="", help="a pattern for names of mistakes")
+    parser.add_argument("--unnoticed", action="store_true", help="those that were not caught yet")
     given = parser.parse_args(argv)
-    chosen = [each for each in MUTATIONS if given.only in each.name]
+    listed = UNNOTICED if given.unnoticed else MUTATIONS
+    chosen = [each for each in listed if re.search(given.only, each.name)]
     rows: list[Caught] = []
     with multiprocessing.get_context("fork").Pool(given.jobs, maxtasksperchild=1) as pool:
         work = partial(_numbered, given.first_seed, given.seeds)
-        for row in pool.imap(work, [MUTATIONS.index(each) for each in chosen]):
+        for row in pool.imap(work, [EVERY.index(each) for each in chosen]):
             rows.append(row)
             print(_line(row), flush=True)
-    if len(chosen) == len(MUTATIONS):
+    if len(chosen) == len(MUTATIONS) and not given.unnoticed:
         RESULTS.write_text(_table(rows, given.first_seed, given.seeds))
     return 0 if all(row.seeds for row in rows) else 1
 
 
 def _numbered(first: int, most: int, number: int) -> Caught:
-    return hunt(first, most, MUTATIONS[number])
+    return hunt(first, most, EVERY[number])
 
 
 def _line(row: Caught) -> str:

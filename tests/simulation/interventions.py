@@ -25,6 +25,9 @@ HOLD_SECONDS: Final = (1.0, 30.0)
 
 TRIES_MAX: Final = 100
 
+LEADS: Final = "is the master already"
+"""Why a node is not promoted that leads."""
+
 FILTERED: Final = ("OP_INSTANCE_CREATE", "OP_TEST_DELAY", "OP_TAGS_SET", "OP_INSTANCE_MIGRATE")
 
 
@@ -186,7 +189,11 @@ class Interventions:
             await self.cluster.command(name, "gnt-cluster", main)
         except PromotionRefused as error:
             say(f"refused: {error}")
-            return False
+            if LEADS not in str(error):
+                return False
+            # An earlier command has come about, though who gave it did not live to hear so.
+            self.cluster.master, self._has_failed = name, False
+            return True
         except (*NO_ANSWER, Gone) as error:
             say(f"did not come about: {error!r}")
             return False

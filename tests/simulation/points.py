@@ -2,7 +2,7 @@
 
 A process that dies does so while each of its tasks waits somewhere. Where they waited is counted,
 and compared with what the source says: every ``await``, ``async with`` and ``async for`` of the
-modules below. Points that are left over are reported; a hunter looks for them.
+modules below. ``make simulate-points`` (``crashes.py``) aims at those that are left over.
 """
 
 from __future__ import annotations
@@ -17,8 +17,11 @@ from typing import Final
 
 import trio
 from attrs import define, field, frozen
+from tests.simulation.services import MASTER_UNITS, NODE_UNITS
 
 from gantry.runtime.testing.machine import MemoryProcess
+
+UNITS: Final = frozenset({*NODE_UNITS, *MASTER_UNITS})
 
 STEPS: Final = (
     "gantry.daemons.job.opcode_run",
@@ -45,33 +48,44 @@ class Point:
     module: str
     line: int
     last_line: int = field(order=False)
+    name: str = field(order=False)
+    """The function, and which of its points this is: that lasts longer than a line's number."""
 
     def text(self) -> str:
         """Return the place for people."""
-        return f"{self.module.removeprefix('gantry.')}:{self.line}"
+        return f"{self.module.removeprefix('gantry.')} {self.name}"
 
 
 @cache
 def all_points() -> tuple[Point, ...]:
     """Return every point, in the order of the source."""
-    return tuple(point for module in (*STEPS, *JOURNALS) for point in sorted(_points_in(module)))
+    return tuple(point for module in (*STEPS, *JOURNALS) for point in _points_in(module))
 
 
-def _points_in(module: str) -> set[Point]:
-    tree = ast.parse(_source(module).read_text())
-    found: dict[int, Point] = {}
-    for node in ast.walk(tree):
-        match node:
-            case ast.Await():
-                last = node.end_lineno or node.lineno
-            case ast.AsyncWith() | ast.AsyncFor():
-                last = node.body[0].lineno - 1
-            case _:
-                continue
-        known = found.get(node.lineno)
-        last = last if known is None else max(last, known.last_line)
-        found[node.lineno] = Point(module, node.lineno, last)
-    return {*found.values()}
+def _points_in(module: str) -> Iterator[Point]:
+    """Yield the points of a module; several in one line are one."""
+
+    def within(node: ast.AST, function: str) -> Iterator[tuple[str, int, int]]:
+        for child in ast.iter_child_nodes(node):
+            match child:
+                case ast.Await():
+                    yield function, child.lineno, child.end_lineno or child.lineno
+                case ast.AsyncWith() | ast.AsyncFor():
+                    yield function, child.lineno, child.body[0].lineno - 1
+                case _:
+                    pass
+            name = function
+            if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                name = f"{function}.{child.name}".lstrip(".")
+            yield from within(child, name)
+
+    lasts: dict[tuple[str, int], int] = {}
+    for function, line, last in within(ast.parse(_source(module).read_text()), ""):
+        lasts[function, line] = max(last, lasts.get((function, line), 0))
+    numbers: Counter[str] = Counter()
+    for function, line in sorted(lasts, key=lambda each: each[1]):
+        numbers[function] += 1
+        yield Point(module, line, lasts[function, line], f"{function} #{numbers[function]}")
 
 
 def _source(module: str) -> Path:
@@ -99,6 +113,11 @@ def points_of(task: trio.lowlevel.Task) -> Iterator[Point]:
         lines = files.get(frame.f_code.co_filename)
         if lines is not None and line in lines:
             yield lines[line]
+
+
+def is_crashing(process: MemoryProcess) -> bool:
+    """Whether a process is one that has to survive its death: no command of a person's."""
+    return process.program in UNITS or process.program.startswith("job-")
 
 
 def points_in(process: MemoryProcess) -> Iterator[Point]:

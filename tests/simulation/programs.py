@@ -43,6 +43,8 @@ class Scripts:
     violations: list[str] = field(factory=list)
     commands: int = 0
     """How often a restricted command was run."""
+    rung: trio.Event = field(factory=trio.Event)
+    """Set with the end of the next one."""
     _at_work: set[str] = field(factory=set)
 
     async def run(self, run: Run) -> Finished:
@@ -66,6 +68,8 @@ class Scripts:
         """Do what must not be done twice."""
         self.commands += 1
         await trio.sleep(self.chance.uniform(*SCRIPT_SECONDS))
+        self.rung.set()
+        self.rung = trio.Event()
         return Finished(0, b"done\n")
 
 

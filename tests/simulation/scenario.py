@@ -17,6 +17,7 @@ Kind = Literal[
     "kill rconfd",
     "kill fork server",
     "kill job",
+    "kill at the bell",
     "node dark",
     "master dark",
     "all dark",
@@ -41,10 +42,15 @@ Kind = Literal[
     "failover",
     "master replaced",
     "lonely candidate",
+    "aimed crash",
+    "hound a job",
+    "kill noded at the bell",
 ]
 """What can go wrong, and what a person can do in the middle of it."""
 
-KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+AIMED: Final[frozenset[Kind]] = frozenset({"aimed crash", "hound a job", "kill noded at the bell"})
+KINDS: Final[tuple[Kind, ...]] = tuple(kind for kind in get_args(Kind) if kind not in AIMED)
+"""Those that are drawn; the others hit what those seldom do."""
 
 LARGE: Final[frozenset[Kind]] = frozenset({"node cut off", "master cut off"})
 """Each run has at least one of these; they always come about, other than a failover."""
@@ -79,7 +85,17 @@ SHORT_SECONDS: Final = 120.0
 SHORT_JOBS: Final = 50
 SHORT_FAULTS: Final = 8
 SHORT_INSTANCES: Final = 4
-SHORT_SURE: Final[tuple[Kind, ...]] = ("all dark", "master replaced", "kill job", "kill noded")
+AIMED_OTHERS: Final = 3
+AIMED_SURE: Final[tuple[Kind, ...]] = (
+    *("cancel", "cancel", "cancel", "script fails", "script fails", "script fails"),
+    *("kill at the bell", "kill noded at the bell", "kill noded at the bell"),
+    *("hound a job", "hound a job", "hound a job"),
+    *("node dark", "node dark", "disk error", "disk full", "pause", "connections reset"),
+)
+"""What makes jobs go where they seldom go."""
+SHORT_SURE: Final[tuple[Kind, ...]] = (
+    *("all dark", "master replaced", "kill job", "kill noded", "kill at the bell"),
+)
 
 
 @frozen
@@ -91,10 +107,13 @@ class Fault:
     kind: Kind
     seconds: float
     """When, from the moment when the cluster is up."""
+    point: str = ""
+    """What an aimed crash is aimed at."""
 
     def text(self) -> str:
         """Return the fault in one line."""
-        return f"{self.number}: {self.kind} at {self.seconds:.1f} s"
+        where = f" at {self.point}" if self.point else ""
+        return f"{self.number}: {self.kind}{where} at {self.seconds:.1f} s"
 
 
 @frozen
@@ -155,6 +174,19 @@ def short(seed: int) -> Scenario:
         for number, (kind, moment) in enumerate(zip(kinds, moments, strict=True))
     )
     return Scenario(seed, 3, SHORT_JOBS, faults, SHORT_SECONDS, instances=SHORT_INSTANCES)
+
+
+def aimed(seed: int, points: Sequence[str]) -> Scenario:
+    """Return a short run with a crash at each of some points, and what makes jobs go astray."""
+    chance = Chance(seed).source("aims")
+    kinds: list[tuple[Kind, str]] = [(kind, "") for kind in AIMED_SURE]
+    kinds += [(chance.choice(KINDS), "") for _ in range(AIMED_OTHERS)]
+    kinds += [("aimed crash", point) for point in points]
+    faults = [
+        Fault(number, kind, chance.uniform(0.0, BUSY_SHARE) * SHORT_SECONDS, point)
+        for number, (kind, point) in enumerate(kinds)
+    ]
+    return Scenario(seed, 3, SHORT_JOBS, tuple(faults), SHORT_SECONDS, spares=1)
 
 
 def quiet(seed: int, jobs: int = 20, nodes: int = 3) -> Scenario:

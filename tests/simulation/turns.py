@@ -50,8 +50,8 @@ class Turns(trio.abc.Clock):
 
     chance: random.Random
     count: int = field(default=0, init=False)
-    every_step: bool = False
-    """Whether a task stops at each checkpoint, since what happens there is of interest."""
+    watchers: int = 0
+    """How many take an interest in what happens at a checkpoint: then tasks stop at each."""
     _now: float = field(default=0.0, init=False)
     _looked_at: tuple[int, float] = field(default=(0, -1.0), init=False)
     """The turn, and the time then, when it was asked last whether somebody spins."""
@@ -128,7 +128,7 @@ class Turns(trio.abc.Clock):
         runner = self._runner
         return (
             self._alone
-            and not self.every_step
+            and not self.watchers
             and not runner.runq
             and runner.deadlines.next_deadline() > until
         )

@@ -364,6 +364,7 @@ WISHES: Final[Mapping[str, tuple[int, Callable[[Known], Op]]]] = {
     "create": (18, _create),
     "remove": (5, _remove),
     "start": (5, _simple("OP_INSTANCE_STARTUP")),
+    "start as a trial": (1, _simple("OP_INSTANCE_STARTUP", dry_run=True)),
     "stop": (5, _simple("OP_INSTANCE_SHUTDOWN")),
     "reboot": (3, _reboot),
     "rename": (2, _rename),

@@ -109,7 +109,7 @@ class Pulse(trio.abc.Instrument):
         """Let a process die some steps from now."""
         if not self._dooms:
             trio.lowlevel.add_instrument(self)
-            self.turns.every_step = True
+            self.turns.watchers += 1
         self._dooms.append(doom := Doom(process, steps))
         return doom
 
@@ -119,7 +119,7 @@ class Pulse(trio.abc.Instrument):
             self._dooms.remove(doom)
             if not self._dooms:
                 trio.lowlevel.remove_instrument(self)
-                self.turns.every_step = False
+                self.turns.watchers -= 1
 
     def spare_all(self) -> None:
         """Take all dooms back."""

@@ -1,0 +1,13 @@
+"""Points at which no crash can be tried here, each with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+UNREACHED: Final[Mapping[str, str]] = {
+    "daemons.job.opcode_run OpcodeRun.run #4": "an opcode that this version does not know; all "
+    "processes of a run are of one version",
+    "daemons.job.opcode_run OpcodeRun._carry_out #1": "a plan that another version has made",
+}
+"""By the point's name; ``test_points.py`` says that the list is no longer than needed."""
