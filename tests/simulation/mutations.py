@@ -190,15 +190,15 @@ async def _did_if_begun(stepper: Stepper, plan: Plan, number: int, step: Step) -
 
 MUTATIONS: Final = (
     Mutation("jobs take no locks", ((LockTaker, "take", _nothing),), 1),
-    Mutation("instances' locks are freed early", ((LockTaker, "take", _take_and_let_go),)),
-    Mutation("nothing is undone", ((Stepper, "backwards", _nothing_left),)),
+    Mutation("instances' locks are freed early", ((LockTaker, "take", _take_and_let_go),), 2),
+    Mutation("nothing is undone", ((Stepper, "backwards", _nothing_left),), 3),
     Mutation(
         "committed changes count as never made", ((Performer, "has_committed", _never_known),), 1
     ),
     Mutation("NodeD forgets its keys with its life", ((key_journal, "apply", _unchanged),), 3),
     Mutation("a call is done again under its key", ((calls, "admit", _admit_again),), 1),
     Mutation("disks are not removed", ((Disks, "remove", _nothing),), 1),
-    Mutation("instances are not stopped", ((Guests, "stop", _nothing),), 3),
+    Mutation("instances are not stopped", ((Guests, "stop", _nothing),)),
     Mutation(
         "journals are not flushed",
         (
