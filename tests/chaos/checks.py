@@ -316,6 +316,13 @@ def problems(seen: Seen) -> list[str]:
     return [f"{check.__name__}: {text}" for check in CHECKS for text in check(seen)]
 
 
+def _given_up(view: View | None) -> Iterator[str]:
+    """Name the jobs that have told a person to look after what they could not finish or undo."""
+    for job in () if view is None else view.jobs.values():
+        if NOTHING_UNDONE in str(job.results):
+            yield f"job {job.id} has given up: {job.results}"
+
+
 def settled(crowd: Crowd, client: Client, care: Callable[[View], object]) -> None:
     """Wait until nothing is wrong any more.
 
@@ -324,7 +331,7 @@ def settled(crowd: Crowd, client: Client, care: Callable[[View], object]) -> Non
     Raises:
         AssertionError: something stays wrong.
     """
-    deadline = time.monotonic() + SETTLE_SECONDS_MAX
+    deadline, view = time.monotonic() + SETTLE_SECONDS_MAX, None
     while True:
         try:
             view = look_at(crowd.cluster, client)
@@ -335,5 +342,5 @@ def settled(crowd: Crowd, client: Client, care: Callable[[View], object]) -> Non
             found = problems(Seen(view, crowd))
         if not found:
             return
-        assert time.monotonic() < deadline, "\n".join(found[:PROBLEMS_MAX])
+        assert time.monotonic() < deadline, "\n".join([*found[:PROBLEMS_MAX], *_given_up(view)])
         time.sleep(LOOK_SECONDS)  # files and answers of other processes have no event here
