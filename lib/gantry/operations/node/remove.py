@@ -1,8 +1,9 @@
 """OP_NODE_REMOVE: take a node without instances out of the cluster.
 
-The node drops its keys first, while the cluster still knows where it is; from then on there is
-only one way. A node that does not answer is removed all the same: its certificate is no longer
-listed then, and it keeps keys that open nothing but questions.
+A master candidate loses its vote first: that the other voters may refuse, or be waited for. Then the
+node drops its keys, while the cluster still knows where it is; from there on there is only one way.
+A node that does not answer is removed all the same: its certificate is no longer listed then, and
+it keeps keys that open nothing but questions.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from typing import Final
 
 from gantry.operations.hooks import Hooks, with_hooks
 from gantry.operations.lookup import find_node
+from gantry.operations.node.candidates import change_node
+from gantry.operations.node.roles import with_role
 from gantry.operations.operation import Operation, step, the_whole_cluster
 from gantry.operations.world import World
 from gantry.protocols.changes import AddNode, RemoveNode
@@ -41,14 +44,16 @@ async def plan(opcode: OpNodeRemove, world: World) -> Plan:
         raise OpPrereqError(
             f"node {node.name} still has the instances {', '.join(users)}; move or remove them"
         )
-    digest = part.cluster.candidate_certs.get(node.uuid)
+    regular = with_role(node, "regular") if node.master_candidate else node
     leave = call(node.uuid, lambda n, t: n.leave_cluster(t))
     back = NoUndo("the node has dropped its keys; it joins again with a token")
-    forget, remember = Commit(RemoveNode(node.uuid)), Commit(AddNode(node, digest))
-    steps = (
+    forget, remember = Commit(RemoveNode(node.uuid)), Commit(AddNode(regular))
+    steps = [
         step(LEAVE, "idempotent", leave, back, tolerate=True),
         step(f"remove node {node.name}", "idempotent", forget, remember),
-    )
+    ]
+    if regular != node:
+        steps.insert(0, await change_node(world, part.cluster, node, regular))
     others = tuple(NodeUuid(uuid) for uuid in part.nodes if uuid != node.uuid)
     hooks = Hooks(
         "node-remove",
@@ -57,8 +62,8 @@ async def plan(opcode: OpNodeRemove, world: World) -> Plan:
         others,
         {"OP_TARGET": node.name, "NODE_NAME": node.name},
     )
-    made = Plan(opcode.op_id(), OPERATION.version, steps, no_return=LEAVE)
+    made = Plan(opcode.op_id(), OPERATION.version, tuple(steps), no_return=LEAVE)
     return with_hooks(made, hooks, part)
 
 
-OPERATION: Final = Operation(OpNodeRemove, the_whole_cluster, plan)
+OPERATION: Final = Operation(OpNodeRemove, the_whole_cluster, plan, version=2)
