@@ -189,7 +189,8 @@ class Interventions:
             await self.cluster.command(name, "gnt-cluster", main)
         except PromotionRefused as error:
             say(f"refused: {error}")
-            if LEADS not in str(error):
+            leads = self.cluster.nodes[name].services.process("luxid") is not None
+            if LEADS not in str(error) or not leads:  # it may only not have heard of its end
                 return False
             # An earlier command has come about, though who gave it did not live to hear so.
             self.cluster.master, self._has_failed = name, False

@@ -102,6 +102,17 @@ class Promotion:
             START_SECONDS_MAX,
         )
 
+    async def is_over(self, epoch: Epoch) -> bool:
+        """Whether some voter knows that a reign is over of which this node knows no end.
+
+        An old master may have been away for so long that it never heard; and where a promotion
+        was broken off, nobody leads until the command is given again, maybe here.
+        """
+        states = await self._ask_all(
+            self._voters()[0], lambda r: r.replica_state("config"), FIRST_ASK_SECONDS_MAX
+        )
+        return any(state.promised > epoch for state in states.values())
+
     def _node(self, uuid: NodeUuid) -> Node:
         return self._newest.configuration.nodes[uuid]
 
@@ -392,12 +403,14 @@ async def fail_over(env: Environment, say: Say, *, forced: bool) -> None:
     if here is None or not here.master_candidate:
         raise PromotionRefused(f"{env.node} is no master candidate; give the command on one")
     allegiance = await read_allegiance(env.files, env.paths)
-    if configuration.cluster.master_node == here.uuid and allegiance.may_lead and not forced:
-        raise PromotionRefused(f"{env.node} is the master already")
+    is_master = configuration.cluster.master_node == here.uuid and allegiance.may_lead
 
     async def find(uuid: NodeUuid) -> Node:
         await trio.lowlevel.checkpoint()
         return configuration.nodes[uuid]
 
     async with NodeLinks.opened(env, find) as links:
-        await Promotion(env, links, say, newest, here.uuid, forced).run()
+        promotion = Promotion(env, links, say, newest, here.uuid, forced)
+        if is_master and not forced and not await promotion.is_over(allegiance.promised):
+            raise PromotionRefused(f"{env.node} is the master already")
+        await promotion.run()

@@ -34,12 +34,13 @@ MASTER, HERE, OTHER = "node1.gnt.test", "node2.gnt.test", "node3.gnt.test"
 class Voter(Node):
     """A voter that notes its promises."""
 
+    known: Epoch = ONE
     disk_full: bool = False
     pledged: list[Epoch] = field(factory=list)
 
     @override
     async def replica_state(self, stream: Stream) -> ReplicaState:
-        return ReplicaState(ONE, BASE, BASE.index)
+        return ReplicaState(self.known, BASE, BASE.index)
 
     @override
     async def promise(self, epoch: Epoch) -> Promised:
@@ -69,10 +70,10 @@ def voters(monkeypatch: pytest.MonkeyPatch) -> dict[str, Voter]:
     return voters
 
 
-async def promoted() -> str:
-    """Promote this node; return why that was refused."""
+async def promoted(name: str = HERE) -> str:
+    """Promote a node; return why that was refused."""
     files = MemoryFiles()
-    env = memory_environment(HERE, files)
+    env = memory_environment(name, files)
     files.put(env.paths.config, SAMPLE.read_bytes())
     with pytest.raises(PromotionRefused) as refused:
         await fail_over(env, lambda _: None, forced=False)
@@ -93,3 +94,16 @@ async def test_others_promise_nothing_to_a_candidate_that_can_not(
     voters[HERE].disk_full = True
     assert "mend that first" in await promoted()
     assert [voter.pledged for voter in voters.values()] == [[], [], []]
+
+
+async def test_who_leads_is_told_so(voters: dict[str, Voter]) -> None:
+    assert await promoted(MASTER) == "node1.gnt.test is the master already"
+    assert [voter.pledged for voter in voters.values()] == [[], [], []]
+
+
+async def test_an_old_master_that_never_heard_of_its_end_is_a_candidate_like_others(
+    voters: dict[str, Voter], autojump_clock: trio.testing.MockClock
+) -> None:
+    voters[OTHER].known = Epoch(2)
+    voters[MASTER].disk_full = True  # so that it ends there
+    assert "NodeD of node1.gnt.test does not promise" in await promoted(MASTER)

@@ -1,9 +1,9 @@
 """OP_NODE_REMOVE: take a node without instances out of the cluster.
 
-A master candidate loses its vote first: that the other voters may refuse, or be waited for. Then the
-node drops its keys, while the cluster still knows where it is; from there on there is only one way.
-A node that does not answer is removed all the same: its certificate is no longer listed then, and
-it keeps keys that open nothing but questions.
+A master candidate loses its vote first: that can be refused, or has to be waited for. Then the
+node drops its keys, while the cluster still knows where it is; from there on there is only one
+way. A node that does not answer is removed all the same: its certificate is no longer listed then,
+and it keeps keys that open nothing but questions.
 """
 
 from __future__ import annotations
