@@ -24,7 +24,7 @@ from gantry.protocols.luxi import Luxi
 from gantry.protocols.wconfd import NotDurable
 from gantry.runtime.journal import AppendFailed
 
-SETTLE_SECONDS_MAX: Final = 400.0
+SETTLE_SECONDS_MAX: Final = 1000.0
 """After everything is mended; jobs wait up to minutes for what does not answer."""
 
 LOOK_SECONDS: Final = 5.0

@@ -192,6 +192,7 @@ def run_seeded(seed: int, timeline: Timeline, main: Callable[[Pulse], Awaitable[
         try:
             trio.run(begin, clock=turns)
         except trio.TrioInternalError as error:
+            gc.freeze()  # its tasks are not over, and would complain if they were thrown away
             if isinstance(error.__cause__, Stuck):
                 raise error.__cause__ from None
             raise
