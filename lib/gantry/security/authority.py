@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from gantry.protocols.identity import ClusterUuid, NodeUuid
+from gantry.security.certificates import MALFORMED
 
 RandomBytes = Callable[[int], bytes]
 """A source of bytes good enough for keys: ``Environment.random.bytes``."""
@@ -77,7 +78,7 @@ class SigningRequest:
         key = serialization.load_pem_private_key(self.key_pem, None)
         try:
             theirs = x509.load_pem_x509_certificate(certificate_pem).public_key()
-        except (ValueError, UnsupportedAlgorithm) as error:
+        except (*MALFORMED, UnsupportedAlgorithm) as error:
             raise BadSigningRequest(f"the authority sent no certificate: {error}") from error
         if theirs != key.public_key():
             raise BadSigningRequest("the authority's certificate is for another key")
@@ -145,7 +146,7 @@ def sign_request(
     try:
         request = x509.load_pem_x509_csr(request_pem)
         key, sound = request.public_key(), request.is_signature_valid
-    except (ValueError, InvalidSignature, UnsupportedAlgorithm) as error:
+    except (*MALFORMED, InvalidSignature, UnsupportedAlgorithm) as error:
         raise BadSigningRequest(f"not a signing request: {error}") from error
     if not sound:
         raise BadSigningRequest("the signing request is not signed by its own key")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from datetime import datetime
-from typing import NewType
+from typing import Final, NewType
 
 from attrs import frozen
 from cryptography import x509
@@ -20,6 +20,10 @@ from gantry.protocols.identity import NodeUuid
 
 Fingerprint = NewType("Fingerprint", str)
 """``AA:BB:...``: the digest of a certificate's DER form, SHA-1 or SHA-256 by its length."""
+
+
+MALFORMED: Final = (ValueError, x509.InvalidVersion)
+"""What the library raises of bytes that are none of what they should be."""
 
 
 class BadCertificate(ValueError):
@@ -61,7 +65,7 @@ class Certificate:
         """
         try:
             return cls._of(x509.load_der_x509_certificate(der))
-        except ValueError as error:
+        except MALFORMED as error:
             raise BadCertificate(f"not a certificate in DER form: {error}") from error
 
     @classmethod
@@ -73,7 +77,7 @@ class Certificate:
         """
         try:
             return cls._of(x509.load_pem_x509_certificate(pem))
-        except ValueError as error:
+        except MALFORMED as error:
             raise BadCertificate(f"no certificate in the PEM text: {error}") from error
 
     @classmethod
