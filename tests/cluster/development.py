@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
@@ -23,6 +24,7 @@ T = TypeVar("T")
 UP_SECONDS_MAX = 300
 COMMAND_SECONDS_MAX = 120
 WAIT_SECONDS_MAX = 60
+ADDRESSES_SECONDS_MAX = 240
 
 
 class CommandFailed(AssertionError):
@@ -154,6 +156,19 @@ def up(folder: Path, *options: str) -> DevCluster:
     logs = [f"--- {path.name}\n{path.read_text()[-3000:]}" for path in _logs(folder)]
     down(folder)
     raise CommandFailed(f"no cluster came up:\n{ended.stderr}\n" + "\n".join(logs))
+
+
+def up_again(folder: Path, *options: str) -> None:
+    """Start a cluster that is stopped, as soon as no other test's has its addresses."""
+    deadline = time.monotonic() + ADDRESSES_SECONDS_MAX
+    while True:
+        ended = _devcluster("up", "--dir", str(folder), "--keep", *options)
+        if ended.returncode == 0:
+            return
+        is_taken = "is held by another cluster" in ended.stderr
+        if not is_taken or time.monotonic() > deadline:
+            raise CommandFailed(ended.stderr)
+        time.sleep(1.0)  # the other cluster is another process's
 
 
 def down(folder: Path) -> None:

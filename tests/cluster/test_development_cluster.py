@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.cluster.conftest import NewCluster
-from tests.cluster.development import DevCluster, down, up
+from tests.cluster.development import DevCluster, down, up_again
 
 from gantry.cli.devcluster.found import processes_of
 from gantry.cli.devcluster.main import main
@@ -122,7 +122,7 @@ def test_a_stopped_cluster_starts_again_with_its_files(new_cluster: NewCluster) 
     uuid = lone.run("gnt-node", "list", "--no-headers", "-o", "uuid")
     assert main(["down", "--dir", str(lone.folder), "--keep-files"]) == 0
     assert processes_of(lone.folder) == ()
-    up(lone.folder, "--nodes", "1", "--hypervisor", "fake")
+    up_again(lone.folder, "--nodes", "1", "--hypervisor", "fake")
     assert lone.run("gnt-node", "list", "--no-headers", "-o", "uuid") == uuid
 
 

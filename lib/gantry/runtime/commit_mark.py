@@ -9,6 +9,7 @@ its checksum betrays, being that of a record in the log. It never says more.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +17,7 @@ import trio
 from attrs import define, field, frozen
 
 from gantry.protocols.identity import Epoch
-from gantry.protocols.records import Checksum, Index, Position
+from gantry.protocols.records import Checksum, Index, Position, Record
 from gantry.protocols.replication import LogEnd
 from gantry.runtime.environment import Environment, Files
 from gantry.runtime.gate import Gate
@@ -67,6 +68,15 @@ async def read_mark(files: Files, path: Path) -> CommitMark | None:
     position = Position(Index(int(found[3])), Checksum(found[4].decode()))
     end = LogEnd(Epoch(int(found[2])), position.index, position.checksum)
     return CommitMark(found[1].decode(), end)
+
+
+def counted(mark: CommitMark | None, records: Iterable[Record]) -> Index:
+    """Return up to which of a log's records it is known that they count; 0: of none.
+
+    A mark that belongs to no record says nothing: its log was another one.
+    """
+    ends = {LogEnd(r.epoch, r.index, r.checksum): r.index for r in records}
+    return Index(0) if mark is None else ends.get(mark.end, Index(0))
 
 
 @define

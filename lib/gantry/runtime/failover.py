@@ -29,6 +29,7 @@ from gantry.protocols.replication import (
     Stream,
 )
 from gantry.runtime.allegiance import read_allegiance
+from gantry.runtime.commit_mark import CONFIG_MARK, read_mark
 from gantry.runtime.environment import Environment
 from gantry.runtime.newest_configuration import Newest, newest_of, read_newest
 from gantry.runtime.node_links import NodeLinks
@@ -264,7 +265,8 @@ class Promotion:
         )
         data = copy.snapshot.data
         value = data if isinstance(data, dict) else {}
-        self._newest = await self._env.offload(lambda: newest_of(value, copy.records))
+        mark = await read_mark(self._env.files, self._env.paths.data / CONFIG_MARK)
+        self._newest = await self._env.offload(lambda: newest_of(value, copy.records, mark))
         if self.me not in voters_of(self._newest.configuration):
             raise PromotionRefused(
                 f"{self._env.node} is no master candidate any more: the log of others says so; "

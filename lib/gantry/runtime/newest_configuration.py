@@ -19,6 +19,7 @@ from gantry.protocols.codec import Json, Malformed, from_bytes
 from gantry.protocols.identity import Epoch
 from gantry.protocols.objects.configuration import Configuration, load_configuration
 from gantry.protocols.records import Record, decode_log
+from gantry.runtime.commit_mark import CONFIG_MARK, CommitMark, counted, read_mark
 from gantry.runtime.environment import Environment
 
 CONFIG_LOG: Final = "config.log"
@@ -53,7 +54,8 @@ async def read_newest(env: Environment) -> Newest:
         logged = await env.files.read(log) if await env.files.exists(log) else b""
         looks += 1
         # A thread, because this takes as long as the cluster is large.
-        found = await env.offload(partial(_folded, raw, logged, str(log)))
+        mark = await read_mark(env.files, env.paths.data / CONFIG_MARK)
+        found = await env.offload(partial(_folded, raw, logged, str(log), mark))
         if found is not None:
             return found
         if looks == LOOKS_MAX:
@@ -61,7 +63,7 @@ async def read_newest(env: Environment) -> Newest:
             return await env.offload(partial(_alone, raw))
 
 
-def _folded(raw: bytes, logged: bytes, name: str) -> Newest | None:
+def _folded(raw: bytes, logged: bytes, name: str, mark: CommitMark | None) -> Newest | None:
     """Return what two files make, or ``None`` if they are not of one moment."""
     if not logged:
         return _alone(raw)
@@ -71,11 +73,13 @@ def _folded(raw: bytes, logged: bytes, name: str) -> Newest | None:
     if base.position not in [decoded.start, *(each.position for each in decoded.records)]:
         return None
     later = [each for each in decoded.records if each.index > base.index]
-    return newest_of(value, later)
+    return newest_of(value, later, mark)
 
 
-def newest_of(value: Mapping[str, Json], records: Sequence[Record]) -> Newest:
-    """Return what a snapshot and the records after it make.
+def newest_of(
+    value: Mapping[str, Json], records: Sequence[Record], mark: CommitMark | None = None
+) -> Newest:
+    """Return what a snapshot and the records after it make; the mark says which of them count.
 
     Raises:
         gantry.protocols.codec.Malformed: one of them is damaged.
@@ -85,7 +89,7 @@ def newest_of(value: Mapping[str, Json], records: Sequence[Record]) -> Newest:
     newest = load_configuration(fold(value, records))
     # Most of a large cluster says nothing about the voters.
     before = load_configuration({**value, "instances": {}, "disks": {}})
-    return Newest(newest, records[-1].epoch, last_change(before, records))
+    return Newest(newest, records[-1].epoch, last_change(before, records, counted(mark, records)))
 
 
 def _alone(raw: bytes) -> Newest:

@@ -50,7 +50,7 @@ from gantry.protocols.wconfd import (
     Snapshot,
 )
 from gantry.runtime.allegiance import Allegiance, read_allegiance
-from gantry.runtime.commit_mark import CONFIG_MARK, MarkKeeper
+from gantry.runtime.commit_mark import CONFIG_MARK, MarkKeeper, counted, read_mark
 from gantry.runtime.daemon import EXIT_NOT_MASTER, StartRefused
 from gantry.runtime.environment import Environment
 from gantry.runtime.journal import Durable, Failed, Journal
@@ -115,6 +115,8 @@ class ConfigStore:
     """The jobs whose keys are forgotten here, and no record has told it yet."""
     _found: tuple[Record, ...] = field(default=(), init=False)
     """The records that the journal held at the start."""
+    _counted: Index = field(default=Index(0), init=False)
+    """Up to which of them was known to count, before this start."""
 
     @classmethod
     async def open(cls, env: Environment) -> ConfigStore:
@@ -154,6 +156,7 @@ class ConfigStore:
         saver = ConfigSaver(env, journal, saved, lambda: Saved(store.durable, store._position))
         store = cls(env, journal, state, state, journal.end, saver, deltas, marks)
         store._found, store._allegiance = records, allegiance
+        store._counted = counted(await read_mark(env.files, env.paths.data / CONFIG_MARK), records)
         if records:
             saver.save_soon()
         return store
@@ -328,7 +331,7 @@ class ConfigStore:
         """Return the change of the voters that the journal holds, and that may not count yet."""
         if self._forced_voters() is not None:  # those who were asked before are asked no more
             return None
-        found = last_change(self.saver.saved.state.configuration, self._found)
+        found = last_change(self.saver.saved.state.configuration, self._found, self._counted)
         return None if found is None else VoterChange(found.index, found.old)
 
     def _is_here(self, node: Node) -> bool:

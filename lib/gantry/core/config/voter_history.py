@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from attrs import frozen
 
@@ -16,6 +17,8 @@ from gantry.protocols.objects.configuration import Configuration
 from gantry.protocols.records import Index, Record
 from gantry.protocols.wconfd import ObjectPut
 
+NOTHING: Final = Index(0)
+
 
 @frozen
 class SetChanged:
@@ -25,14 +28,17 @@ class SetChanged:
     old: frozenset[NodeUuid]
 
 
-def last_change(configuration: Configuration, records: Iterable[Record]) -> SetChanged | None:
-    """Return the last change of the voters.
+def last_change(
+    configuration: Configuration, records: Iterable[Record], counted: Index = NOTHING
+) -> SetChanged | None:
+    """Return the last change of the voters that may be uncommitted.
 
     No other one may be uncommitted, since each waits for the one before.
 
     Args:
         configuration: before the records; it is committed.
-        records: whose commitment is not known.
+        records: after it.
+        counted: up to which of them it is known that they are committed, too.
 
     Raises:
         gantry.protocols.codec.Malformed: a record is of an unknown form.
@@ -46,7 +52,7 @@ def last_change(configuration: Configuration, records: Iterable[Record]) -> SetC
         if change.key.job == NO_JOB and before - voters:
             found = None  # a reign that was begun without a majority: nobody else is asked
         elif change.key.job != NO_JOB and voters != before:
-            found = SetChanged(record.index, before)
+            found = SetChanged(record.index, before) if record.index > counted else None
         before = voters
     return found
 

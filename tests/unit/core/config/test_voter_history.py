@@ -41,6 +41,12 @@ def test_what_changes_no_voter_is_no_change() -> None:
     assert found(reign(), demotion(NODE3, candidate=True)) is None
 
 
+def test_a_change_that_is_known_to_count_is_none_that_may_not() -> None:
+    records = logged(demotion(NODE3))
+    assert last_change(sample(), records) is not None
+    assert last_change(sample(), records, records[-1].index) is None
+
+
 def test_only_the_last_change_may_be_uncommitted() -> None:
     assert found(demotion(NODE3)) == SetChanged(Index(1), ALL)
     assert found(demotion(NODE3), demotion(NODE2)) == SetChanged(Index(2), ALL - {NODE3})
