@@ -107,6 +107,19 @@ class DevCluster:
 
         return asked(self.layout, ask)
 
+    def knows_what_counts(self, node: str) -> bool:
+        """Whether a candidate has heard that its last change counts: of the voters, for example.
+
+        Until then it is not promoted without those who voted before; it is told within a second.
+        """
+        data = self.layout.node(node).root / "var/lib/ganeti"
+        if not (data / "config.log").exists() or not (data / "config.committed").exists():
+            return not (data / "config.log").exists()
+        *_, last, _ = (data / "config.log").read_text().split("\n")
+        mark = (data / "config.committed").read_text().split()
+        end = last.split(" ", 4)
+        return end[0] == "gantry-log" or mark[-1:] == end[3:4]
+
     def kill_all(self, node: str) -> None:
         """Kill every daemon of a node, and keep them from being started again."""
         name = self.layout.node(node).name
@@ -152,7 +165,11 @@ def up(folder: Path, *options: str) -> DevCluster:
     """Start a cluster; a failure shows everything that was said and logged."""
     ended = _devcluster("up", "--dir", str(folder), "--keep", *options)
     if ended.returncode == 0:
-        return DevCluster(folder)
+        cluster, deadline = DevCluster(folder), time.monotonic() + WAIT_SECONDS_MAX
+        while not all(cluster.knows_what_counts(node.name) for node in cluster.layout.nodes):
+            assert time.monotonic() < deadline, "a candidate does not hear what counts"
+            time.sleep(0.1)  # files of other processes have no event here
+        return cluster
     logs = [f"--- {path.name}\n{path.read_text()[-3000:]}" for path in _logs(folder)]
     down(folder)
     raise CommandFailed(f"no cluster came up:\n{ended.stderr}\n" + "\n".join(logs))
