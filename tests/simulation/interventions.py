@@ -18,7 +18,8 @@ from tests.simulation.people import NO_ANSWER, RETRY_SECONDS, People
 
 from gantry.protocols.luxi import Luxi
 from gantry.runtime.environment import Environment
-from gantry.runtime.failover import PromotionRefused, fail_over
+from gantry.runtime.failover import fail_over
+from gantry.runtime.promotion import PromotionRefused
 
 HOLD_SECONDS: Final = (1.0, 30.0)
 """How long jobs or the queue are held up."""

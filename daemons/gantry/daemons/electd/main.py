@@ -37,7 +37,8 @@ async def main(env: Environment) -> None:
     elections = Elections(
         office,
         here,
-        partial(fail_over, env, LOG.info, forced=False),
+        # Whoever can not be promoted gives the office back, so that others try.
+        partial(fail_over, env, LOG.info, forced=False, patience_seconds=0.0),
         Standing(env.node),
         settings.lease_seconds / LOOKS_PER_LEASE,
     )

@@ -16,7 +16,7 @@ from gantry.daemons.electd.etcd import EtcdFailed
 from gantry.daemons.electd.settings import Endpoint, Settings, read_settings
 from gantry.protocols.identity import Epoch
 from gantry.runtime.daemon import StartRefused
-from gantry.runtime.failover import PromotionRefused
+from gantry.runtime.promotion import PromotionRefused
 from gantry.runtime.testing.environment import memory_environment
 from gantry.runtime.testing.files import MemoryFiles
 
