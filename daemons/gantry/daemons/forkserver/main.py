@@ -16,6 +16,7 @@ from typing import Final, NoReturn
 
 from gantry.daemons.forkserver.child import Output
 from gantry.daemons.forkserver.gaps import fill_gaps
+from gantry.daemons.forkserver.pages import collapse
 from gantry.daemons.forkserver.preload import CannotPreload, preload
 from gantry.daemons.forkserver.server import ForkServer, Heartbeat
 from gantry.protocols.jobproc import FORK_SERVER_SOCKET
@@ -60,6 +61,7 @@ def serve(paths: Paths, job_main: str, readiness: NotifySocket) -> None:
     paths.sockets.mkdir(parents=True, exist_ok=True, mode=0o750)
     output = Output(Path(paths.logs / "job-processes.log"), OUTPUT_BYTES_MAX)
     filled = fill_gaps()
+    collapse()
     server = ForkServer(run_job, paths.socket(FORK_SERVER_SOCKET), output)
     server.run(ready=lambda: readiness.notify("READY=1"), alive=_heartbeat(readiness))
     readiness.notify("STOPPING=1")
