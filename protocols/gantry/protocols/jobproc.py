@@ -203,8 +203,8 @@ class ProcessStatus:
 class JobProcess(Protocol):
     """One job at work."""
 
-    async def assign(self, assignment: Assignment) -> None:
-        """Hand over the work; a repeat of the same (job, attempt) does nothing."""
+    async def assign(self, assignment: Assignment) -> tuple[Numbered, ...]:
+        """Hand over the work, and wait for the first events; a repeat only waits for events."""
 
     @raises(NotAssigned)
     async def assignment(self) -> tuple[JobId, Attempt]:

@@ -152,7 +152,7 @@ class JobBench:
         pause_after: frozenset[int],
     ) -> None:
         server = JobServer(assignment.job, PromptOutbox())
-        await server.assign(assignment)
+        server.take(assignment)
         nodes = TwinNodeLinks(self.cluster.nodes, self.cluster.wconfd)
         nodes.dead = {n.uuid for n in self.cluster.all() if n.name in self.dead}
         link = TwinLink(self.cluster.wconfd)

@@ -58,7 +58,12 @@ class JobServer:
             raise NotAssigned(self.job)
         return self._assignment
 
-    async def assign(self, assignment: Assignment) -> None:
+    async def assign(self, assignment: Assignment) -> tuple[Numbered, ...]:
+        """Take the work, and wait for what happens first."""
+        self.take(assignment)
+        return await self.outbox.after(EventNumber(0))
+
+    def take(self, assignment: Assignment) -> None:
         """Take the work; only the first assignment counts."""
         if self._assignment is None:
             self._assignment = assignment
@@ -72,7 +77,6 @@ class JobServer:
             self._assigned.set()
             if assignment.cancelled:
                 self.cancelled.set()
-        await trio.lowlevel.checkpoint_if_cancelled()  # a turn of the loop less for each job
 
     async def assignment(self) -> tuple[JobId, Attempt]:
         """Say what this process works on."""

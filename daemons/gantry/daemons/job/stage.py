@@ -33,7 +33,6 @@ from gantry.protocols.jobproc import (
     JOB_PROCESS,
     Assignment,
     Ended,
-    EventNumber,
     SpawnRequest,
 )
 from gantry.protocols.locks import Granted, LockOwner, LockRequest
@@ -155,14 +154,11 @@ def _configuration(now: float) -> Configuration:
 async def _conduct(env: Environment, spawn: SpawnRequest, opcode: dict[str, Json]) -> None:
     """Play LuxiD for one job."""
     async with connect(JOB_PROCESS, env.network, Path(spawn.socket)) as process:
-        await process.assign(_assignment(spawn, opcode))
-        after, is_over = EventNumber(0), False
-        while not is_over:
-            said = await process.events(after)
-            after = said[-1].number
-            is_over = any(isinstance(each.event, Ended) for each in said)
+        said = await process.assign(_assignment(spawn, opcode))
+        while not any(isinstance(each.event, Ended) for each in said):
+            said = await process.events(said[-1].number)
         with suppress(ConnectionLost):
-            await process.events(after)
+            await process.events(said[-1].number)
 
 
 def _assignment(spawn: SpawnRequest, opcode: dict[str, Json]) -> Assignment:

@@ -41,12 +41,13 @@ from gantry.daemons.luxid.mirror import Mirror
 from gantry.daemons.luxid.standing import warnings
 from gantry.daemons.luxid.store import QueueStore
 from gantry.protocols.errors import ConnectionLost, GenericError, ServiceError
-from gantry.protocols.identity import Attempt, JobId
+from gantry.protocols.identity import Attempt, Epoch, JobId
 from gantry.protocols.jobproc import (
     JOB_PROCESS,
     JobProcess,
     NotAssigned,
     NotSpawned,
+    Numbered,
     SpawnRequest,
     socket_name,
 )
@@ -392,40 +393,45 @@ class Supervisor:
         """Give a process its work and commit what it says, until it leaves."""
         job, attempt = attended.job, attended.attempt
         async with connect(JOB_PROCESS, self.env.network, self._path(job)) as remote:
+            at_work = await self._is_at_work(remote, attended)
+            epoch = await self.mirror.named()
+            attended.remote = remote  # from now on it hears of what changes
+            await self._repeat(remote, attended, at_work=at_work)
             entry = self._current(job, attempt)
             if entry is None:
                 return
-            told = await self._hand_over(remote, attended, entry)
-            attended.remote = remote
-            await self._repeat(remote, attended, told)
             after = entry.reported
-            while self._current(job, attempt) is not None:
+            if at_work:
                 said = await remote.events(after)
+            else:
+                said = await self._assign(remote, entry, epoch)
+            while True:
                 if said:
                     after = said[-1].number
                     self.at_work.hear(job, said)
                     await self._note(attended, Reported(job, attempt, said, self.store.now()))
+                if self._current(job, attempt) is None:
+                    break
+                said = await remote.events(after)
             with trio.move_on_after(LEAVE_SECONDS_MAX):
                 await remote.events(after)  # until it has heard that it may leave
 
-    async def _repeat(self, remote: JobProcess, attended: Attended, told: Entry | None) -> None:
+    async def _repeat(self, remote: JobProcess, attended: Attended, *, at_work: bool) -> None:
         """Say again what the process may have missed while there was no connection.
 
-        ``told`` is what it was handed just now; ``None`` if it had its work before.
+        What else there is to know a process that is not ``at_work`` learns with its work.
         """
         entry = self._current(attended.job, attended.attempt)
-        if told is None or not self._leased:
+        if at_work or not self._leased:
             await remote.set_lease(self._leased)
         if entry is None:
             return
-        if entry.cancel_wanted and (told is None or not told.cancel_wanted):
-            await remote.cancel()
-        if told is None or told.paused != entry.paused:
+        if at_work:
+            if entry.cancel_wanted:
+                await remote.cancel()
             await (remote.pause() if entry.paused else remote.resume())
-        level = entry.log_level
-        if level is not None and (told is None or told.log_level != level):
-            await remote.set_log_level(level)
-        if told is None or told.job.priority != entry.job.priority:
+            if entry.log_level is not None:
+                await remote.set_log_level(entry.log_level)
             await remote.set_priority(entry.job.priority)
         for key, outcomes in entry.wanted.items():
             await remote.submitted(key, outcomes)
@@ -433,21 +439,19 @@ class Supervisor:
             if isinstance(record, Decided):
                 await remote.decided(record)
 
-    async def _hand_over(
-        self, remote: JobProcess, attended: Attended, entry: Entry
-    ) -> Entry | None:
-        """Give a process its work and return what it was told; ``None`` if it has its work."""
+    async def _is_at_work(self, remote: JobProcess, attended: Attended) -> bool:
+        """Whether a process has its work."""
         known = None if attended.is_new else await _assigned(remote)
         attended.is_new = False
-        if known is None:
-            epoch = await self.mirror.named()
-            secrets = self.secrets.get(entry.id, ())
-            work = assignment(entry, epoch, secrets)
-            await remote.assign(evolve(work, warnings=warnings(self.store, self.mirror)))
-        elif known != (attended.job, attended.attempt) and attended.child is not None:
+        if known not in (None, (attended.job, attended.attempt)) and attended.child is not None:
             attended.child.kill()
             raise ConnectionLost(f"the process works on {known}")
-        return entry if known is None else None
+        return known is not None
+
+    async def _assign(self, remote: JobProcess, entry: Entry, epoch: Epoch) -> tuple[Numbered, ...]:
+        """Give a process its work and return what it says first."""
+        work = assignment(entry, epoch, self.secrets.get(entry.id, ()))
+        return await remote.assign(evolve(work, warnings=warnings(self.store, self.mirror)))
 
     async def _is_dead(self, job: JobId, child: Child) -> bool:
         if await self._refuses(job):

@@ -106,7 +106,7 @@ class Standing:
         self.env = JobBench(folder).environment()
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        await self.server.assign(self.assignment)
+        self.server.take(self.assignment)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._listen)
             task_status.started()

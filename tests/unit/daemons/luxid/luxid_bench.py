@@ -282,12 +282,13 @@ class ScriptedProcess:
 
     # --- what LuxiD calls
 
-    async def assign(self, assignment: Assignment) -> None:
+    async def assign(self, assignment: Assignment) -> tuple[Numbered, ...]:
         if self.work is None:
             self.work = assignment
             self.assigned.set()
             if assignment.cancelled:
                 self.cancelled.set()
+        return await self.events(EventNumber(0))
 
     async def assignment(self) -> tuple[JobId, Attempt]:
         if self.work is None:
