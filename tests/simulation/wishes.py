@@ -164,7 +164,7 @@ def _modify(known: Known) -> Op:
 
 
 def _delay(known: Known) -> Op:
-    nodes = known.chance.sample(known.nodes, known.chance.randint(0, 2))
+    nodes = known.chance.sample(known.nodes, min(known.chance.randint(0, 2), len(known.nodes)))
     return {
         "OP_ID": "OP_TEST_DELAY",
         "duration": round(known.chance.uniform(0.0, 20.0), 2),
