@@ -10,6 +10,7 @@ from attrs import define, evolve, field
 from tests.unit.operations.twin_cluster import NOW, TwinCluster, TwinLink, TwinNodeLinks
 from typing_extensions import override
 
+from gantry.core.queue.transitions import ALLOWED
 from gantry.daemons.job.outbox import Outbox
 from gantry.daemons.job.process import JobServer
 from gantry.daemons.job.work import Work
@@ -33,7 +34,7 @@ from gantry.protocols.jobproc import (
     Submitted,
     Waited,
 )
-from gantry.protocols.jobs import Choice
+from gantry.protocols.jobs import Choice, OpStatus
 from gantry.protocols.opcodes.opcode import Opcode
 from gantry.protocols.opcodes.rendering import dump_opcode
 from gantry.protocols.steps import Asked, Decided, Planned, StepRecord
@@ -46,7 +47,7 @@ from gantry.runtime.real import real_environment
 class Ran:
     """What came of a job."""
 
-    statuses: dict[int, str] = field(factory=dict)
+    statuses: dict[int, OpStatus] = field(factory=dict)
     results: dict[int, Json] = field(factory=dict)
     log: list[Json] = field(factory=list)
     records: list[StepRecord] = field(factory=list)
@@ -58,6 +59,26 @@ class Ran:
     """The end of the job; without one it is that of a job that has called no node."""
     killed: bool = False
     cancelled: bool = False
+    _told: list[tuple[int, OpcodeChanged]] = field(factory=list)
+    """The changes of statuses, each with how many records were told before it."""
+
+    def change(self, changed: OpcodeChanged) -> None:
+        """Take a status over as LuxiD does: what may not follow changes nothing."""
+        self._told.append((len(self.records), changed))
+        self._take(changed)
+
+    def _take(self, changed: OpcodeChanged) -> None:
+        if changed.status in ALLOWED[self.statuses.get(changed.opcode, "queued")]:
+            self.statuses[changed.opcode] = changed.status
+            self.results[changed.opcode] = changed.result
+
+    def forget(self, records: int) -> None:
+        """Know no more than what was told up to a record."""
+        self._told = [(before, changed) for before, changed in self._told if before < records]
+        del self.records[records:]
+        self.statuses, self.results = {}, {}
+        for _, changed in self._told:
+            self._take(changed)
 
     @property
     def steps(self) -> int:
@@ -101,6 +122,7 @@ class JobBench:
         then: Mode = "run",
         then_cancel: bool = False,
         remembered: int | None = None,
+        heard: int | None = None,
         choice: Choice | None = None,
     ) -> Ran:
         """Run a job; each of its processes that is killed is followed by another one.
@@ -115,6 +137,8 @@ class JobBench:
             then_cancel: whether that one is to cancel the job.
             remembered: the master dies with the process, and the next one knows of so many
                 records only.
+            heard: LuxiD dies with the process, and has heard of so many records only; the
+                process has written down all.
             choice: how a person answers whatever is asked.
         """
         job, self._next = JobId(self._next), self._next + 1
@@ -125,8 +149,10 @@ class JobBench:
             mode: Mode = "run" if death is not None or attempt == 1 else then
             finished = sum(status == "success" for status in ran.statuses.values())
             if remembered is not None and attempt > 1:
-                del ran.records[remembered:]
+                ran.forget(remembered)
                 self.environment().paths.step_journal(job).unlink(missing_ok=True)
+            if heard is not None and attempt > 1:
+                ran.forget(heard)
             known = tuple(r for r in ran.records if r.opcode >= finished)
             work = Assignment(
                 *(job, Attempt(attempt), Epoch(1), mode, wire, finished, known, 0, 0),
@@ -198,9 +224,8 @@ class Listener:
 
     async def _hear(self, numbered: Numbered) -> None:
         match numbered.event:
-            case OpcodeChanged(opcode=opcode, status=status, result=result):
-                self.ran.statuses[opcode] = status
-                self.ran.results[opcode] = result
+            case OpcodeChanged() as changed:
+                self.ran.change(changed)
             case Logged(payload=payload):
                 self.ran.log.append(payload)
                 if str(payload).startswith("paused before"):

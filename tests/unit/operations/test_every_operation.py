@@ -302,6 +302,28 @@ async def test_a_new_master_that_lacks_the_last_records_does_the_same(
         assert is_clean(bench)
 
 
+@pytest.mark.parametrize("then", ["run", "roll back"])
+@pytest.mark.parametrize("name", SCENARIOS)
+async def test_what_only_the_journal_knows_is_told_again(
+    name: str, then: Mode, tmp_path: Path, autojump_clock: object
+) -> None:
+    """LuxiD has died, too, and heard of nothing: not even that the opcode was begun."""
+    before, opcode = SCENARIOS[name]
+    whole = await prepared(tmp_path / "whole", before)
+    begun = whole.cluster.picture()
+    moments = len((await whole.run(opcode)).records)
+    ended = whole.cluster.picture()
+    for moment in range(1, moments + 1, 2):
+        bench = await prepared(tmp_path / f"{moment}", before)
+        again = await bench.run(opcode, kill_after=moment, then=then, heard=0)
+        if then == "run":
+            assert again.statuses == {0: "success"}, (moment, again.log, again.results)
+        assert again.statuses[0] in ("success", "error"), (moment, again.log)
+        wanted = ended if again.statuses[0] == "success" else begun
+        assert bench.cluster.picture() == wanted, (moment, again.log, again.results)
+        assert is_clean(bench)
+
+
 @pytest.mark.parametrize("name", SCENARIOS)
 async def test_three_deaths_leave_all_or_nothing(
     name: str, tmp_path: Path, autojump_clock: object

@@ -128,7 +128,7 @@ class OpcodeRun:
 
     async def _go_on(self, plan: Plan) -> bool:
         """Go on with a plan that another process has made, in the direction in which it went."""
-        self._enter("running")
+        self._enter_again()
         progress = self.stepper.progress()
         turned_back = progress.turned_back
         if turned_back is not None:
@@ -209,6 +209,7 @@ class OpcodeRun:
             return await self._finish("error", error)
         plan = progress.plan
         self._acting = True
+        self._enter_again()
         if progress.turned_back is not None:
             turned = progress.turned_back
             return await self._undo(plan, turned.status, turned.result)
@@ -234,6 +235,14 @@ class OpcodeRun:
     def _pass_through(self, status: OpcodeStatus) -> None:
         """Report a status that most jobs are in for a moment only."""
         self.outbox.put(OpcodeChanged(self.number, status, self.world.now()), lingers=True)
+
+    def _enter_again(self) -> None:
+        """Say how far the opcode was, for a LuxiD that died before it heard so.
+
+        It takes no status without those before it; what it has heard already changes nothing.
+        """
+        self._pass_through("waiting")
+        self._enter("running")
 
     def _enter(self, status: OpcodeStatus, result: Json = None) -> EventNumber:
         return self.outbox.put(OpcodeChanged(self.number, status, self.world.now(), result))
