@@ -65,7 +65,7 @@ async def _committed(cluster: Cluster) -> tuple[int, int] | None:
     async def ask(env: Environment) -> None:
         async with connect(WCONFD, env.network, env.paths.socket(SOCKET_NAME)) as wconfd:
             status = await wconfd.status()
-            if status.ready:
+            if status.confirmed:
                 found.append((status.epoch, status.index))
 
     await cluster.command(cluster.master, "check", ask)

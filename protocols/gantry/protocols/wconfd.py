@@ -257,6 +257,10 @@ class WConfdStatus:
     bytes_written: int
     locks: int
     ready: bool
+    """Whether locks are granted: LuxiD has named all unfinished jobs."""
+    confirmed: bool
+    """Whether the voters have confirmed what the journal held at the start: until then readers see
+    what the snapshot has, though more may count."""
 
 
 class WConfD(Protocol):

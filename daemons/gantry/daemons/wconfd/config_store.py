@@ -270,6 +270,11 @@ class ConfigStore:
 
     # --- replication -----------------------------------------------------------------------------
 
+    @property
+    def confirmed(self) -> bool:
+        """Whether it is known that what the journal held at the start counts."""
+        return self._recovering is None
+
     def replicate(self, ask: AskVoter) -> ReplicatedLog:
         """Let the voters decide what counts, from now on and of what the journal held.
 

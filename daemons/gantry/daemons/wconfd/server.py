@@ -57,6 +57,7 @@ class WConfDServer(WConfD):
             + self.config.saver.bytes_saved,
             locks=sum(len(owned) for owned in self.held.locks.allocation.owned.values()),
             ready=self.held.ready.is_set(),
+            confirmed=self.config.confirmed,
         )
 
     # --- the configuration -----------------------------------------------------------------------
