@@ -21,6 +21,7 @@ from tests.simulation.world import Doom
 
 from gantry.runtime.testing.files import Operation
 from gantry.runtime.testing.machine import MemoryProcess
+from gantry.runtime.testing.wires import Delay, Station
 
 TORN_SHARE: Final = 0.5
 LOST_SECTORS_SHARE: Final = 0.3
@@ -82,9 +83,12 @@ class Faults:
     interventions: Interventions = field(init=False)
     given_up: set[str] = field(factory=set)
     """Lost machines: they stay dark for now."""
+    _usual_delay: Delay = field(init=False)
+    """Of the network, when nothing is wrong with it."""
 
     def __attrs_post_init__(self) -> None:
         self.interventions = Interventions(self.cluster, self.people)
+        self._usual_delay = self.cluster.wires.delay
 
     async def run(self, faults: tuple[Fault, ...]) -> None:
         """Let faults happen at their moments; returns when the last one has begun."""
@@ -376,10 +380,15 @@ class Faults:
         return True
 
     async def _slow(self, chance: random.Random) -> bool:
-        wires, before = self.cluster.wires, self.cluster.wires.delay
-        wires.delay = lambda _from, _to: chance.uniform(*SLOW_SECONDS)
+        wires = self.cluster.wires
+
+        def slow(_from: Station, _to: Station) -> float:
+            return chance.uniform(*SLOW_SECONDS)
+
+        wires.delay = slow
         await trio.sleep(chance.uniform(*CUT_SECONDS))
-        wires.delay = before
+        if wires.delay is slow:  # else it has become slow in another way meanwhile
+            wires.delay = self._usual_delay
         return True
 
     async def _reset(self, node: Node) -> bool:

@@ -349,7 +349,8 @@ class ConfigStore:
             return
         self.durable = state if self._in_flight else self.head
         last = self._found[-1]
-        self._position, self.deltas = last.position, deltas
+        self._position = last.position
+        self.deltas.take_over(deltas)  # somebody may wait for them already
         self.saver.save_soon()
         self.mark()
         LOG.info("what the journal held counts", index=last.index)

@@ -42,6 +42,11 @@ class DeltaBuffer:
         self._news.set()
         self._news = trio.Event()
 
+    def take_over(self, later: DeltaBuffer) -> None:
+        """Add what another buffer of the same length has, which begins at this one's end."""
+        for delta in later._kept:
+            self.add(delta)
+
     async def after(self, since: Index) -> tuple[Delta, ...] | None:
         """Wait for deltas later than ``since``; ``None`` if they are not (all) there any more."""
         while since == self.newest:
