@@ -22,7 +22,7 @@ from gantry.operations.registry import OPERATIONS, operation
 from gantry.protocols import codec
 from gantry.protocols.errors import OpExecError
 from gantry.protocols.identity import NodeUuid, Ticket
-from gantry.protocols.jobproc import JOB_PROCESS, SpawnRequest
+from gantry.protocols.jobproc import JOB_PROCESS, Assignment, SpawnRequest
 from gantry.protocols.noded import NODED
 from gantry.protocols.objects.node import Node
 from gantry.protocols.opcodes.parsing import prepare_opcode
@@ -144,15 +144,32 @@ async def main(
             nursery.start_soon(wconfd.run)
             with trio.fail_after(ASSIGN_SECONDS_MAX):
                 assignment = await server.next_assignment()
-            find = partial(find_node, wconfd)
-            async with NodeLinks.opened(env, find) as nodes:
-                await Work(env, assignment, server, wconfd, nodes, nursery).do(leave)
+            try:
+                await _work(env, assignment, server, wconfd, leave)
+            except ENDS_ATTEMPT as error:
+                LOG.warning(
+                    "attempt ended", job=spawn.job, attempt=spawn.attempt, reason=str(error)
+                )
+                # While the socket still answers: a process whose socket refuses LuxiD kills.
+                await say_farewell(env, spawn)
             nursery.cancel_scope.cancel()
     except trio.TooSlowError:
         LOG.warning("no assignment", job=spawn.job, attempt=spawn.attempt)
-    except ENDS_ATTEMPT as error:
-        LOG.warning("attempt ended", job=spawn.job, attempt=spawn.attempt, reason=str(error))
-        await say_farewell(env, spawn)
+
+
+async def _work(
+    env: Environment,
+    assignment: Assignment,
+    server: JobServer,
+    wconfd: Link[WConfD],
+    leave: Callable[[], None],
+) -> None:
+    """Do the work, and end what goes on beside it."""
+    find = partial(find_node, wconfd)
+    async with open_plain_nursery() as nursery:
+        async with NodeLinks.opened(env, find) as nodes:
+            await Work(env, assignment, server, wconfd, nodes, nursery).do(leave)
+        nursery.cancel_scope.cancel()
 
 
 async def say_farewell(env: Environment, spawn: SpawnRequest) -> None:

@@ -74,7 +74,8 @@ DISK_RETRY_SECONDS: Final = 2.0
 """Between attempts to commit what a process said, while the journal can not be written."""
 
 ASK_AGAIN_SECONDS: Final = 1.0
-"""Before a job that waits for a person gets another process: it has time, and may die at once."""
+"""Before a job that waits for a person gets another process, or one whose last process left since
+nobody may act: it has time, and the next one may be gone at once."""
 
 _JOB_FILE: Final = re.compile(r"job-([1-9][0-9]*)(\.left)?")
 """The name of a job's socket, of its step journal, and of what a process leaves that goes."""
@@ -115,6 +116,8 @@ class Supervisor:
     at_work: AtWork
     secrets: dict[JobId, Secrets] = field(factory=dict, init=False, repr=False)
     _attended: dict[JobId, Attended] = field(factory=dict, init=False)
+    _left: set[JobId] = field(factory=set, init=False)
+    """Jobs whose last process left since nobody may act."""
     _over: list[JobId] = field(factory=list, init=False)
     """Jobs whose files are to be removed."""
     _some_over: trio.Event = field(factory=trio.Event, init=False)
@@ -221,6 +224,7 @@ class Supervisor:
     async def _release(self, job: JobId) -> None:
         """Free what a job held; a WConfD that is away frees it when it hears who still lives."""
         self.secrets.pop(job, None)
+        self._left.discard(job)
         try:
             await self.mirror.ask(lambda wconfd: wconfd.drop_job(job))
         except ConnectionLost:
@@ -297,7 +301,8 @@ class Supervisor:
         attended = self._attended[job] = Attended(job, attempt, is_new=True)
         await self.mirror.named()
         entry = self.store.head.entry(job)
-        if entry is not None and entry.waits_for_a_person:
+        if job in self._left or (entry is not None and entry.waits_for_a_person):
+            self._left.discard(job)
             await trio.sleep(ASK_AGAIN_SECONDS)
         made = await self._make(SpawnRequest(job, attempt, str(self._path(job))))
         if isinstance(made, NotSpawned):
@@ -476,6 +481,8 @@ class Supervisor:
         except (FileNotFoundError, ValueError):
             left = NO_ATTEMPT
         blameless = left == attempt
+        if blameless:
+            self._left.add(job)
         await self._note(attended, Died(job, attempt, self.store.now(), blameless=blameless))
 
     async def _see_off(self, child: Child) -> None:

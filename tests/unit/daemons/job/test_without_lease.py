@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -11,17 +12,28 @@ from tests.unit.operations.job_bench import JobBench
 from tests.unit.operations.twin_cluster import TwinLink, TwinNodeLinks, TwinWConfD
 from trio.testing import wait_all_tasks_blocked
 
+from gantry.daemons.job import main as job_main
 from gantry.daemons.job.main import say_farewell
 from gantry.daemons.job.process import JobServer
 from gantry.daemons.job.work import Work
-from gantry.protocols.errors import NoLease, ServiceError, StaleAttempt, StaleEpoch
+from gantry.protocols.errors import ConnectionLost, NoLease, ServiceError, StaleAttempt, StaleEpoch
 from gantry.protocols.identity import Attempt, Epoch, JobId
-from gantry.protocols.jobproc import Assignment, EventNumber, Numbered, Recorded, SpawnRequest
+from gantry.protocols.jobproc import (
+    JOB_PROCESS,
+    Assignment,
+    EventNumber,
+    Numbered,
+    Recorded,
+    SpawnRequest,
+)
 from gantry.protocols.opcodes.rendering import dump_opcode
 from gantry.protocols.opcodes.tags import OpTagsSet
 from gantry.protocols.opcodes.testing import OpTestDelay
 from gantry.protocols.steps import Done, StepRecord, TurnedBack
+from gantry.runtime.environment import Environment
 from gantry.runtime.nursery import open_plain_nursery
+from gantry.runtime.rpc import connect
+from gantry.runtime.testing.environment import memory_environment
 from gantry.runtime.testing.files import MemoryFiles
 
 TAGS = OpTagsSet(kind="instance", name="inst1.gnt.test", tags=("a",))
@@ -106,6 +118,34 @@ async def test_a_process_that_leaves_notes_which_it_was(tmp_path: Path) -> None:
     env, files = JobBench(tmp_path).environment(), MemoryFiles()
     await say_farewell(evolve(env, files=files), SpawnRequest(JobId(7), Attempt(3), "/job-7"))
     assert await files.read(env.paths.farewell(JobId(7))) == b"3"
+
+
+async def test_it_is_there_until_that_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """LuxiD kills a process whose socket refuses, and counts its death."""
+    files = MemoryFiles()
+    env = memory_environment("node1.gnt.test", files)
+    files.put_folder(env.paths.sockets)
+    socket, noted = env.paths.socket("job-7"), list[bool]()
+    job = Assignment(JobId(7), Attempt(3), Epoch(1), "run", (), 0, (), 0, 0)
+
+    async def refuse(*_: object) -> None:
+        raise NoLease
+
+    async def note(env: Environment, spawn: SpawnRequest) -> None:
+        async with connect(JOB_PROCESS, env.network, socket) as remote:
+            noted.append(await remote.assignment() == (spawn.job, spawn.attempt))
+
+    monkeypatch.setattr(Work, "do", refuse)
+    monkeypatch.setattr(job_main, "say_farewell", note)
+    listener = await env.network.listen_unix(socket, 0o600)
+    async with open_plain_nursery() as nursery:
+        nursery.start_soon(
+            job_main.main, env, listener, SpawnRequest(JobId(7), Attempt(3), str(socket))
+        )
+        async with connect(JOB_PROCESS, env.network, socket) as remote:
+            with suppress(ConnectionLost):  # it may be gone before it has answered
+                await remote.assign(job)
+    assert noted == [True]
 
 
 async def test_a_note_that_can_not_be_written_keeps_nobody(tmp_path: Path) -> None:

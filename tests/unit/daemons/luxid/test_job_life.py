@@ -231,7 +231,10 @@ async def test_that_there_is_a_process_is_written_with_what_it_says_first(tmp_pa
         await process.finish()
 
 
-async def test_a_process_that_leaves_for_the_lease_is_no_death(tmp_path: Path) -> None:
+async def test_a_process_that_leaves_for_the_lease_is_no_death(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "ASK_AGAIN_SECONDS", 0.001)
     async with bench(tmp_path) as world, world.running() as client:
         await client.call("SubmitJob", [delay()])
         for attempt in range(1, DEATHS_MAX + 3):
@@ -243,7 +246,27 @@ async def test_a_process_that_leaves_for_the_lease_is_no_death(tmp_path: Path) -
             process.child.kill()
 
 
-async def test_nor_is_it_if_luxid_is_away_at_the_time(tmp_path: Path) -> None:
+async def test_but_the_next_one_is_not_made_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may leave for the same reason: a lease can be away for long."""
+    monkeypatch.setattr(supervisor, "ASK_AGAIN_SECONDS", 3600.0)
+    async with bench(tmp_path) as world, world.running() as client:
+        await client.call("SubmitJob", [delay()])
+        process = await world.launcher.process(1)
+        await process.assigned.wait()
+        await leave(world, 1)
+        process.child.kill()
+        await process.child.over.wait()
+        await client.call("SubmitJob", [delay()])
+        await world.launcher.process(2)
+        assert (1, 2) not in world.launcher.processes
+
+
+async def test_nor_is_it_if_luxid_is_away_at_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "ASK_AGAIN_SECONDS", 0.001)
     async with bench(tmp_path) as world:
         await world.start_wconfd()
         async with world.luxid(), world.client() as client:
