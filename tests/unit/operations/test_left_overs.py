@@ -13,7 +13,7 @@ from tests.unit.operations.twin_cluster import TwinNodeLinks
 
 from gantry.protocols.objects.leftover import Leftover
 from gantry.protocols.objects.node import Node
-from gantry.protocols.opcodes.node import OpNodeCleanUp
+from gantry.protocols.opcodes.node import OpNodeCleanUp, OpNodeRemove
 from gantry.protocols.opcodes.opcode import Opcode
 from gantry.protocols.service import Method
 
@@ -26,7 +26,11 @@ def left_over(bench: JobBench) -> list[Leftover]:
 
 
 async def abandoned(
-    folder: Path, patch: pytest.MonkeyPatch, *opcodes: Opcode, at: str = "create_os"
+    folder: Path,
+    patch: pytest.MonkeyPatch,
+    *opcodes: Opcode,
+    at: str = "create_os",
+    node_name: str = NODE,
 ) -> tuple[JobBench, Ran]:
     """Have a node die for good at a call of the last job; by default while it installs."""
     bench = JobBench(folder)
@@ -40,7 +44,7 @@ async def abandoned(
         way = await real(links, node, seconds, *more)  # type: ignore[arg-type] # as it came
 
         async def called(name: str, method: Method, args: dict[str, object]) -> object:
-            if method.name == at and node.name == NODE:
+            if method.name == at and node.name == node_name:
                 died.set()
                 links.dead.add(node.uuid)
             return await way(name, method, args)
@@ -150,3 +154,20 @@ async def test_a_clean_node_has_nothing_to_clean_up(tmp_path: Path) -> None:
     ran = await bench.run(CLEAN_UP)
     assert ran.statuses == {0: "success"}
     assert ran.results == {0: []}
+
+
+async def test_a_node_that_is_removed_leaves_nothing_where_others_see_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: object
+) -> None:
+    """It never comes back to clean up, so another node does, before nobody knows of it any more."""
+    third = "node3.gnt.test"
+    new = create("sharedfile", pnode=third)
+    bench, _ = await abandoned(tmp_path, monkeypatch, new, node_name=third)
+    left = {each.args["disk"]["path"] for each in left_over(bench) if each.args}  # type: ignore[index] # a disk
+    assert left
+    assert left <= set(bench.cluster.shared)
+    bench.dead = {third}
+    removed = await bench.run(OpNodeRemove(node_name=third))
+    assert removed.statuses == {0: "success"}, removed.results
+    assert left.isdisjoint(bench.cluster.shared)
+    assert left_over(bench) == []
