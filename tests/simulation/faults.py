@@ -397,7 +397,7 @@ class Faults:
         streams = [*node.machine.sockets.streams.values()]
         between = [stream for stream in streams if stream.is_between_machines]
         for stream in between:
-            stream.sever()
+            stream.reset()
         return bool(between)
 
     async def _reset_clients(self) -> bool:
@@ -406,7 +406,7 @@ class Faults:
         streams = [*self.cluster.master_node.machine.sockets.streams.values()]
         theirs = [stream for stream in streams if stream.program == "client"]
         for stream in theirs:
-            stream.sever_peer()
+            stream.reset()
         return bool(theirs)
 
     # --- disks and clocks ------------------------------------------------------------------------

@@ -179,10 +179,11 @@ class MemoryStream(trio.abc.HalfCloseableStream):
         """Whose end this is."""
         return self._end_point.program
 
-    def sever_peer(self) -> None:
-        """Let the other end be gone, as if its process had hung up."""
-        if self.peer is not None:
-            self.peer.sever()
+    def reset(self) -> None:
+        """Break the connection for both ends, as a firewall does that forgets it."""
+        for pipe in (self._incoming, self._outgoing):  # each is heard of at its end
+            pipe.reset_at = trio.current_time()
+            pipe.tell()
 
     def _check(self) -> None:
         self._end_point.life.check()
