@@ -16,6 +16,7 @@ from tests.unit.operations.job_bench import JobBench
 from tests.unit.operations.twin_cluster import Mishap, TwinCluster
 
 from gantry.core.config.verify import verify
+from gantry.daemons.job.performer import CALLS_MAX
 from gantry.daemons.job.progress import changes, must_be_known
 from gantry.protocols.jobproc import Mode
 from gantry.protocols.opcodes.cluster import OpClusterSetParams
@@ -359,6 +360,30 @@ async def test_a_noded_that_dies_at_any_call_changes_nothing(
         again = await bench.run(opcode, choice="redo")
         assert again.statuses == {0: "success"}, (number, again.log, again.results)
         assert bench.cluster.picture() == ended, (number, again.log)
+        assert is_clean(bench)
+
+
+@pytest.mark.parametrize("times", [2, 1000])
+@pytest.mark.parametrize("name", ["add", "stop", "remove", "migrate"])
+async def test_a_call_that_takes_too_long_again_and_again_fails_in_the_end(
+    name: str, times: int, tmp_path: Path, autojump_clock: object
+) -> None:
+    before, opcode = SCENARIOS[name]
+    whole = await prepared(tmp_path / "whole", before)
+    begun = whole.cluster.picture()
+    whole.cluster.fate.dos = 0
+    await whole.run(opcode)
+    ended = whole.cluster.picture()
+    for number in range(1, whole.cluster.fate.dos + 1):
+        bench = await prepared(tmp_path / f"{number}", before)
+        fate = bench.cluster.fate
+        fate.mishap, fate.at_do, fate.times = "takes too long", fate.dos + number, times
+        again = await bench.run(opcode)
+        if again.statuses == {0: "success"}:
+            assert bench.cluster.picture() == ended, (number, again.log)
+        elif "nothing was undone" not in str(again.results[0]):
+            assert times > CALLS_MAX
+            assert bench.cluster.picture() == begun, (number, again.log, again.results)
         assert is_clean(bench)
 
 

@@ -154,8 +154,9 @@ class TwinWConfD:
         return tuple(verify(self.state))
 
 
-Mishap = Literal["fails", "interrupted before", "interrupted after"]
-"""The call fails; NodeD dies before it has acted; NodeD dies when it has acted."""
+Mishap = Literal["fails", "interrupted before", "interrupted after", "takes too long"]
+"""The call fails; NodeD dies before it has acted; NodeD dies when it has acted; the deadline passes
+when it has acted, for whoever asks again, too."""
 
 
 @define
@@ -167,6 +168,8 @@ class Fate:
     """At the how-manieth call from now that does something."""
     at_undo: int | None = None
     """At the how-manieth call that undoes something."""
+    times: int = 1
+    """How many calls in a row go wrong."""
     dos: int = 0
     undos: int = 0
 
@@ -174,9 +177,13 @@ class Fate:
         """Say what goes wrong at this call."""
         if key.undo:
             self.undos += 1
-            return self.mishap if self.undos == self.at_undo else None
+            return self._at(self.undos, self.at_undo)
         self.dos += 1
-        return self.mishap if self.dos == self.at_do else None
+        return self._at(self.dos, self.at_do)
+
+    def _at(self, count: int, first: int | None) -> Mishap | None:
+        wrong = first is not None and first <= count < first + self.times
+        return self.mishap if wrong else None
 
 
 @define
@@ -410,7 +417,7 @@ class TwinNode:
             raise
         if mishap is not None:
             self.interrupted.add(key)
-            if ticket.redo:  # who asks again is not told, but served
+            if ticket.redo and mishap != "takes too long":  # not told, but served
                 return await self.called(method, args)
             raise Interrupted(str(key))
         self.answers[key] = result

@@ -63,6 +63,9 @@ HOOKS_SECONDS_MAX: Final = 300.0
 ABANDON_SECONDS_MAX: Final = 60.0
 """What is broken off tidies up first; a node that takes longer is taken for dead."""
 
+CALLS_MAX: Final = 3
+"""A call that breaks off so often is one that its node can not end before the deadline."""
+
 LAST_ATTEMPT: Final = Attempt(2**31 - 1)
 """With which a job that is over is cleaned up after: none of its own is newer."""
 
@@ -235,19 +238,30 @@ class Performer:
         ticket = Ticket(key, self.attempt, self.epoch, digest_of([call.method, args]), redo=redo)
         if call.secrets is not None:
             args[call.secrets] = self._known_secrets()
-        try:
-            return await self._ask_node(call, args, ticket)
-        except Interrupted as error:
-            if step is not None and step.kind == "once":
-                raise Undecided(str(error)) from None
-            if step is not None and await self._has_happened(step.looks):
-                return None
-            if step is not None and key in self._abandoned:
-                raise Abandoned(step.name) from None
-        try:
-            return await self._ask_node(call, args, evolve(ticket, redo=True))
-        except NodeAway as error:
-            raise NodeAway(str(error), may_have_acted=True) from error
+        return await self._ask_again(call, args, ticket, step)
+
+    async def _ask_again(
+        self, call: NodeCall, args: Mapping[str, Json], ticket: Ticket, step: Step | None
+    ) -> Json:
+        """Make a call, and again if it broke off: the deadline may have passed, too."""
+        first, problem = ticket, ""
+        for _ in range(CALLS_MAX):
+            try:
+                return await self._ask_node(call, args, ticket)
+            except NodeAway as error:
+                if ticket is first:
+                    raise
+                raise NodeAway(str(error), may_have_acted=True) from error
+            except Interrupted as error:
+                problem = str(error)
+                if step is not None and step.kind == "once":
+                    raise Undecided(problem) from None
+                if step is not None and await self._has_happened(step.looks):
+                    return None
+                if step is not None and ticket.key in self._abandoned:
+                    raise Abandoned(step.name) from None
+            ticket = evolve(ticket, redo=True)
+        raise OpExecError(f"node {await self.nodes.name(call.node)}: {problem}")
 
     async def _has_happened(self, looks: Sequence[Look]) -> bool:
         """Look for signs that a checked step has happened.
@@ -338,12 +352,21 @@ class Performer:
     async def _clean_up(self, left: Key, call: NodeCall) -> Json:
         """Do what another job left undone, and let the node forget that job if that was all."""
         ticket = Ticket(left, LAST_ATTEMPT, self.epoch, digest_of([call.method, dict(call.args)]))
-        await self._ask_node(call, call.args, evolve(ticket, redo=True))
+        await self._ask_again(call, call.args, evolve(ticket, redo=True), None)
         selection = Selection(leftovers_of_nodes=(call.node,))
         part = await self.wconfd.call(lambda w: w.read(selection))
         if not any(each.job == left.job and each.key != left for each in part.leftovers.values()):
-            await self.nodes.ask(call.node, lambda n: n.forget_keys((left.job,)), LOOK_SECONDS_MAX)
+            await self._have_forgotten(call.node, left.job)
         return None
+
+    async def _have_forgotten(self, node: NodeUuid, job: JobId) -> None:
+        try:
+            await self.nodes.ask(node, lambda n: n.forget_keys((job,)), LOOK_SECONDS_MAX)
+        except ENDS_ATTEMPT:
+            raise
+        except (ServiceError, ConnectionLost) as error:
+            text = f"node {await self.nodes.name(node)}: {error}"
+            raise NodeAway(text, may_have_acted=True) from error
 
     async def note_leftover(
         self, number: int, call: NodeCall, about: NodeCall, problem: str, *, undo: bool = True
