@@ -19,7 +19,7 @@ COMMAND: Final = "ring-the-bell"
 MEMORY_MIB: Final = 128
 MEMORY_STEP_MIB: Final = 4
 """Memory is rounded up to multiples of it."""
-SPINDLES: Final = 100
+SPINDLES: Final = 25 * MEMORY_STEP_MIB
 """Above these each job that changes a setting has a value of its own, so that it is known later
 whose value is there."""
 
@@ -52,6 +52,11 @@ class Known:
         """Return a number that nobody has used."""
         self.count += 1
         return self.count
+
+    def spindles(self) -> int:
+        """Return a number of spindles that nobody has used, and that is no size of a memory."""
+        count = self.number()
+        return SPINDLES + count + (count - 1) // (MEMORY_STEP_MIB - 1)
 
     def node(self) -> str:
         """Choose a node."""
@@ -219,7 +224,7 @@ def _group_params(known: Known) -> Op:
     return {
         "OP_ID": "OP_GROUP_SET_PARAMS",
         "group_name": known.chance.choice(known.groups),
-        "ndparams": {"spindle_count": SPINDLES + known.number()},
+        "ndparams": {"spindle_count": known.spindles()},
     }
 
 
@@ -239,7 +244,7 @@ ROLES: Final[tuple[Op, ...]] = (
 
 
 def _role(known: Known) -> Op:
-    settings: Op = {"ndparams": {"spindle_count": SPINDLES + known.number()}}
+    settings: Op = {"ndparams": {"spindle_count": known.spindles()}}
     role = known.chance.choice((*ROLES, settings, settings))
     return {"OP_ID": "OP_NODE_SET_PARAMS", "node_name": known.node(), **role}
 
@@ -267,7 +272,7 @@ def _cluster_params(known: Known) -> Op:
         {"candidate_pool_size": known.chance.randint(3, 5)},
         {"max_running_jobs": known.chance.randint(3, 20)},
         {"default_iallocator": known.chance.choice((ALLOCATOR, ""))},
-        {"ndparams": {"spindle_count": SPINDLES + known.number()}},
+        {"ndparams": {"spindle_count": known.spindles()}},
         {"maintain_node_health": known.chance.random() < 0.5},
         {"mac_prefix": known.chance.choice(("aa:00:00", "aa:00:01"))},
     )
