@@ -6,6 +6,7 @@ instead of standing in line alone. The same tasks run in the same order for that
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 import time
@@ -155,6 +156,8 @@ def taking(turns: Turns) -> Iterator[None]:
     """Have trio ask ``turns`` for everything, until the end of the body."""
     run: Any = _run  # private to trio, all of it: the switch is the one that Hypothesis uses
     before = run._ALLOW_DETERMINISTIC_SCHEDULING, run._r, _traps.cancel_shielded_checkpoint
+    numbers = itertools.count()
+    run.id = lambda _: next(numbers)  # of deadlines at one moment that of the first comes first
     run._ALLOW_DETERMINISTIC_SCHEDULING, run._r = True, turns
     run.cancel_shielded_checkpoint = turns.checkpoint
     trio.lowlevel.cancel_shielded_checkpoint = turns.checkpoint
@@ -163,6 +166,7 @@ def taking(turns: Turns) -> Iterator[None]:
     finally:
         run._ALLOW_DETERMINISTIC_SCHEDULING, run._r, run.cancel_shielded_checkpoint = before
         trio.lowlevel.cancel_shielded_checkpoint = before[2]
+        del run.id
 
 
 def _where(task: trio.lowlevel.Task) -> str:

@@ -12,6 +12,7 @@ from attrs import define, field
 from typing_extensions import override
 
 from gantry.runtime.network import SILENT_SECONDS_MAX
+from gantry.runtime.testing.alarms import Alarm
 from gantry.runtime.testing.life import Life
 from gantry.runtime.testing.wires import Station, Wires
 
@@ -75,13 +76,14 @@ class _Pipe:
     """When the receiver's kernel gives up a sender whose machine is silent."""
     last: float = field(default=0.0, init=False)
     news: trio.Event = field(factory=trio.Event, init=False)
-    _until: trio.CancelScope | None = field(default=None, init=False)
+    _alarm: Alarm = field(factory=Alarm, init=False)
     """Ends the receiver's wait."""
 
     def tell(self) -> None:
         """Wake both ends."""
         self.news.set()
         self.news = trio.Event()
+        self._alarm.wake()
 
     def arrival(self) -> float:
         """Draw when something that is sent now arrives: nothing overtakes."""
@@ -94,8 +96,7 @@ class _Pipe:
         moment = self.arrival()
         self.chunks.append((moment, data))
         self.size += len(data)
-        if self._until is not None:
-            self._until.deadline = min(self._until.deadline, moment)
+        self._alarm.bring_forward(moment)
 
     def take(self, size: int) -> bytes:
         """Return what has arrived, up to a size."""
@@ -135,13 +136,9 @@ class _Pipe:
         elif known and not self.wires.carries(self.source, self.target):
             await self.wires.change()
             return
-        news, now = self.news, trio.current_time()
+        now = trio.current_time()
         later = [moment for moment in known if moment > now]
-        try:
-            with trio.move_on_at(min(later, default=float("inf"))) as self._until:
-                await news.wait()
-        finally:
-            self._until = None
+        await self._alarm.wait(min(later, default=math.inf))
 
 
 @define(eq=False)
