@@ -43,7 +43,12 @@ from gantry.runtime.testing.files import MemoryFiles
 LENGTH: Final = b"@LENGTH"
 """Stands in a head for the length of the body, so that a changed body is still a whole one."""
 
-HTTP: Final = ("runtime.http.connection", "runtime.http.heads", "runtime.http.messages")
+HTTP: Final = (
+    "runtime.http.connection",
+    "runtime.http.heads",
+    "runtime.http.messages",
+    "runtime.http.plain",
+)
 
 
 def request(method: str, path: str, body: bytes = b"", *headers: str) -> bytes:
@@ -280,7 +285,12 @@ DOORS: Final = (
     ),
     Door(
         "noded-answers",
-        ("runtime.http.exchange", "runtime.http.client", "runtime.http.service"),
+        (
+            "runtime.http.exchange",
+            "runtime.http.client",
+            "runtime.http.plain",
+            "runtime.http.service",
+        ),
         awaiting(_ask_noded),
         _noded_replies,
         (*DICTIONARY, END_OF_REPLY),

@@ -8,7 +8,6 @@ happens when something goes wrong. Two exceptions steer: :class:`Rejected` ends 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
-from email.utils import formatdate
 from typing import Final, TypeVar
 
 import h11
@@ -16,6 +15,7 @@ import trio
 from attrs import define, evolve, field, frozen
 
 from gantry.runtime.environment import Clock, Randomness
+from gantry.runtime.http.answers import BODILESS, headers_of, plain_answer
 from gantry.runtime.http.heads import Rejected, parsed_head
 from gantry.runtime.http.limits import RECEIVE_BYTES, WRITE_BYTES, Limits
 from gantry.runtime.http.messages import (
@@ -26,6 +26,7 @@ from gantry.runtime.http.messages import (
     error_response,
     phrase_of,
 )
+from gantry.runtime.http.plain import PlainHead, plain_request
 from gantry.runtime.logs import Log
 from gantry.security.certificates import Certificate
 
@@ -44,8 +45,6 @@ LINGER_BYTES_MAX: Final = 1024 * 1024
 way; so that much is read and thrown away first (RFC 9112 section 9.6)."""
 
 ERROR_ID_BYTES: Final = 6
-
-_BODILESS: Final = frozenset({204, 304})
 
 _UNREAD: Final = frozenset({h11.IDLE, h11.SEND_BODY, h11.ERROR})
 """The peer's states in which it may still be sending what we shall not read."""
@@ -113,6 +112,10 @@ class Connection:
     _h11: h11.Connection = field(init=False)
     _held: int = field(default=0, init=False)
     """Of :attr:`bodies`, for the request in hand."""
+    _plain: tuple[PlainHead, bytes] | None = field(default=None, init=False)
+    """The request in hand, if it came in its plain form."""
+    _first: bytes = field(default=b"", init=False, repr=False)
+    """The bytes with which it began."""
 
     def __attrs_post_init__(self) -> None:
         self._h11 = h11.Connection(h11.SERVER, self.options.limits.header_bytes)
@@ -138,11 +141,23 @@ class Connection:
                 if not data:
                     break
                 if data := data.lstrip(b"\r\n"):  # RFC 9112 section 2.2
-                    self._h11.receive_data(data)
+                    self._arrived(data)
                     self.idle = None
                     return True
         self.idle = None
         return False
+
+    def _arrived(self, data: bytes) -> None:
+        """Take the first bytes of a request: mostly it is whole, and h11 never hears of it.
+
+        Where a connection carries one request only, h11 has to end it anyway, and heads, which
+        may hold a password there, are not remembered.
+        """
+        may_be_plain = self.options.keep_alive and not self.options.cancel_on_disconnect
+        self._plain = plain_request(data) if may_be_plain else None
+        if self._plain is None:
+            self._h11.receive_data(data)
+        self._first = data
 
     async def _event(self) -> object:
         try:
@@ -179,19 +194,52 @@ class Connection:
         while isinstance(event := await self._event(), h11.Data):
             if len(body) + len(event.data) > limit:
                 raise Rejected(413, f"the body is larger than {limit} bytes")
-            self.bodies.take(len(event.data))
-            self._held += len(event.data)
+            self._hold(len(event.data))
             body += event.data
         return bytes(body)
 
     # --- one exchange ------------------------------------------------------------------------
 
     async def _whole_exchange(self) -> bool:
+        plain, self._plain = self._plain, None
         try:
+            request = None if plain is None else self._plain_request(*plain)
+            if request is not None:
+                return await self._plain_exchange(request)
+            if plain is not None:  # h11 says what is wrong with it, and what follows from that
+                self._h11.receive_data(self._first)
             return await self._exchange()
         finally:
             self.bodies.give_back(self._held)
             self._held = 0
+
+    def _plain_request(self, head: PlainHead, body: bytes) -> Request | None:
+        """Return a request that came in its plain form; ``None``: it may be refused."""
+        try:
+            request = parsed_head(head, self.options.limits, self.peer, self.peer_address)
+            if self._early_answer(request) is not None:
+                return None
+            self._hold(len(body))
+        except Rejected:
+            return None
+        return evolve(request, body=body)
+
+    async def _plain_exchange(self, request: Request) -> bool:
+        """Answer a request that came in its plain form; false if it was the last."""
+        response = await self._handled(request)
+        if not self.is_draining():
+            data = plain_answer(response, self.options.name, self.clock.now())
+            if data is not None:
+                await self._write(data)
+                return True
+        self._h11.receive_data(self._first)
+        while not isinstance(self._h11.next_event(), h11.EndOfMessage):
+            pass
+        return await self._answered(request, response, is_head=False)
+
+    def _hold(self, count: int) -> None:
+        self.bodies.take(count)
+        self._held += count
 
     async def _exchange(self) -> bool:
         """Answer one request; false if it was the connection's last."""
@@ -206,6 +254,12 @@ class Connection:
                 request = evolve(request, body=body)
         except Rejected as rejection:
             response, request = rejection.response, None
+        return await self._answered(request, response, is_head=is_head)
+
+    async def _answered(
+        self, request: Request | None, response: Response | None, *, is_head: bool
+    ) -> bool:
+        """Answer a request that h11 has read; false if it was the connection's last."""
         await self._answer(request, response, is_head=is_head)
         if self._h11.our_state is h11.DONE and self._h11.their_state is h11.DONE:
             self._h11.start_next_cycle()
@@ -296,7 +350,7 @@ class Connection:
             rendered = self._rendered(response)
         head = self._h11.send(rendered) or b""
         if isinstance(response.body, bytes):
-            body = b"" if is_head or response.status in _BODILESS else response.body
+            body = b"" if is_head or response.status in BODILESS else response.body
             data = (self._h11.send(h11.Data(data=body)) or b"") if body else b""
             await self._write(head + data + (self._h11.send(h11.EndOfMessage()) or b""))
         elif is_head:
@@ -330,13 +384,7 @@ class Connection:
             await _close_body(body)
 
     def _rendered(self, response: Response) -> h11.Response:
-        headers = [("date", formatdate(self.clock.now(), usegmt=True))]
-        headers += [("server", self.options.name)] if self.options.name else []
-        if response.content_type is not None and response.status not in _BODILESS:
-            headers.append(("content-type", response.content_type))
-        if isinstance(response.body, bytes) and response.status not in _BODILESS:
-            headers.append(("content-length", str(len(response.body))))
-        headers += response.headers
+        headers = headers_of(response, self.options.name, self.clock.now())
         last = self.is_draining() or not self.options.keep_alive
         if last or self._h11.their_state is not h11.DONE:
             headers.append(("connection", "close"))

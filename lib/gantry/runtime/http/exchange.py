@@ -12,6 +12,12 @@ from attrs import define, field, frozen
 
 from gantry.runtime.http.limits import RECEIVE_BYTES, WRITE_BYTES
 from gantry.runtime.http.messages import Headers, Reply
+from gantry.runtime.http.plain import (
+    HEAD_BYTES_MAX,
+    is_plain_field,
+    plain_reply,
+    request_head,
+)
 
 STREAM_ERRORS: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
 
@@ -102,10 +108,14 @@ class Wire:
             WireFailed: the connection broke, or the server broke the protocol.
         """
         self._answered = False
-        data = self._encoded(exchange.outgoing)
+        plain = plain_form(exchange.outgoing)
+        data = plain or self._encoded(exchange.outgoing)
         try:
             exchange.sending = True
-            if len(data) <= SEND_AT_ONCE_BYTES:
+            if plain is not None:
+                await self._send(plain)
+                reply = await self._plain_reply(exchange.outgoing, body_bytes_max)
+            elif len(data) <= SEND_AT_ONCE_BYTES:
                 await self._send(data)
                 reply = await self._reply(body_bytes_max)
             else:
@@ -138,6 +148,17 @@ class Wire:
         if outgoing.body:
             data += self._h11.send(h11.Data(data=outgoing.body)) or b""
         return data + (self._h11.send(h11.EndOfMessage()) or b"")
+
+    async def _plain_reply(self, outgoing: Outgoing, body_bytes_max: int) -> Reply:
+        """Read the reply to a request of which h11 has not heard: mostly it never will."""
+        data = bytes(await self.stream.receive_some(RECEIVE_BYTES))
+        self._answered = bool(data)
+        reply = plain_reply(data)
+        if reply is not None and len(reply.body) <= body_bytes_max:
+            return reply
+        self._encoded(outgoing)
+        self._h11.receive_data(data)
+        return await self._reply(body_bytes_max)
 
     async def _send(self, data: bytes) -> None:
         """Send; a server that stopped reading may have answered why, so failing is no news."""
@@ -203,3 +224,22 @@ class Wire:
         return WireFailed(
             str(cause or error) or "it broke", answered=self._answered, refused=refused
         )
+
+
+def plain_form(outgoing: Outgoing) -> bytes | None:
+    """Render a request in its plain form; ``None``: it has none, h11 shall look at it."""
+    body, fields = outgoing.body, [*outgoing.headers]
+    if body or outgoing.method != "GET":
+        fields.append(("content-length", str(len(body))))
+    # Each by itself: a line break in one must not make two of it.
+    if len(body) > SEND_AT_ONCE_BYTES or not all(is_plain_field(*each) for each in fields):
+        return None
+    start = f"{outgoing.method} {outgoing.target}"
+    if not start.isascii():
+        return None
+    lines = [f"{start} HTTP/1.1", *(f"{name}: {value}" for name, value in fields), "", ""]
+    head = "\r\n".join(lines).encode("ascii")
+    known = None if len(head) > HEAD_BYTES_MAX else request_head(head)
+    if known is None or b"%s %s" % (known.method, known.target) != start.encode("ascii"):
+        return None
+    return head + body

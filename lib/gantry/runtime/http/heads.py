@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import h11
+from collections.abc import Sequence
+from typing import Protocol
 
 from gantry.runtime.http.limits import Limits
 from gantry.runtime.http.messages import BadTarget, Request, Target, error_response
@@ -17,9 +18,27 @@ class Rejected(Exception):
         self.response = error_response(status, explain)
 
 
-def parsed_head(
-    head: h11.Request, limits: Limits, peer: Certificate | None, peer_address: str
-) -> Request:
+class Head(Protocol):
+    """What h11 tells of a request, or :mod:`gantry.runtime.http.plain`."""
+
+    @property
+    def method(self) -> bytes:
+        """In upper case, mostly."""
+
+    @property
+    def target(self) -> bytes:
+        """As it was sent."""
+
+    @property
+    def headers(self) -> Sequence[tuple[bytes, bytes]]:
+        """Names in lower case, and values."""
+
+    @property
+    def http_version(self) -> bytes:
+        """Such as ``1.1``."""
+
+
+def parsed_head(head: Head, limits: Limits, peer: Certificate | None, peer_address: str) -> Request:
     """Return the request without its body.
 
     Raises:
