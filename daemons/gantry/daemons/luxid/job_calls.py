@@ -89,8 +89,9 @@ class JobCalls(Calls):
         self.view()
         checked = await _checked(jobs)
         sending = sending_of(method, self.caller.user, self.caller.connection, jobs)
-        event = Submit(checked, self.parts.store.now(), sending, though_drained)
-        answer = await self.parts.store.do(event)
+        store = self.parts.store
+        event = Submit(checked, store.now(), sending, though_drained, store.old_through())
+        answer = await store.do(event)
         if isinstance(answer, Refused):
             raise answer.error
         if not isinstance(answer, Accepted):

@@ -16,6 +16,7 @@ from typing import Final
 import trio
 from attrs import define, field, frozen
 
+from gantry.core.queue.ages import Ages
 from gantry.core.queue.ended import ended_on_nodes
 from gantry.core.queue.fold import replay, replay_archiving
 from gantry.core.queue.happenings import Answer, Effect, Happening, Rules, Step, Tick
@@ -138,6 +139,7 @@ class QueueStore:
     """The records that the journal held at the start."""
     _stored: StoredQueue | None = field(default=None, init=False)
     """The snapshot as it was at the start, until the queue is replicated."""
+    _ages: Ages = field(factory=Ages, init=False)
     _recovering: Queue | None = field(default=None, init=False)
     """With the records found at the start, until the voters have confirmed them."""
     shown: Gate = field(factory=Gate, init=False)
@@ -280,6 +282,10 @@ class QueueStore:
     def now(self) -> Timestamp:
         """Return the present time in the form of job files."""
         return moment(self.env.clock.now())
+
+    def old_through(self) -> JobId:
+        """Return the last of the jobs that no submission of now repeats."""
+        return self._ages.look(trio.current_time(), self.head.serial)
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Write what is decided, until cancelled."""

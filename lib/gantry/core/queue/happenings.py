@@ -8,7 +8,7 @@ from attrs import field, frozen
 
 from gantry.core.queue.fold import replay
 from gantry.core.queue.job_filters import JobFilters
-from gantry.core.queue.state import Queue
+from gantry.core.queue.state import NO_JOB, Queue
 from gantry.core.queue.submission import (
     NewlyNumbered,
     Opcodes,
@@ -47,6 +47,8 @@ class Submit:
     at: Timestamp
     sending: Sending | None = None
     though_drained: bool = False
+    old_through: JobId = NO_JOB
+    """The last of the jobs that came too long ago to be what this repeats."""
 
 
 @frozen

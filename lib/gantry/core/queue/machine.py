@@ -108,7 +108,7 @@ def step(queue: Queue, event: Happening, rules: Rules) -> Step:  # noqa: C901, P
 
 def _submit(queue: Queue, event: Submit) -> Step:
     if event.sending is not None:
-        before = queue.sendings.find(event.sending.digest, event.at)
+        before = queue.sendings.find(event.sending.digest, event.old_through)
         if before is not None and before.connection != event.sending.connection:
             return Step(queue, answer=Accepted(before.jobs))
     if queue.drained and not event.though_drained:

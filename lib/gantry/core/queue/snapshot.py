@@ -21,7 +21,7 @@ from gantry.protocols.queue_records import (
 
 def take(queue: Queue) -> QueueSnapshot:
     """Return the queue as one record; :func:`restore` gives it back."""
-    sendings = (*queue.sendings.old.items(), *queue.sendings.young.items())
+    generations = (queue.sendings.old, queue.sendings.young)
     return QueueSnapshot(
         serial=queue.serial,
         drained=queue.drained,
@@ -30,7 +30,8 @@ def take(queue: Queue) -> QueueSnapshot:
         archived=tuple(queue.archived),
         sendings=tuple(
             StoredSending(Sending(digest, sent.connection), sent.jobs, sent.received)
-            for digest, sent in sorted(sendings, key=lambda item: item[1].received)
+            for generation in generations
+            for digest, sent in sorted(generation.items(), key=lambda item: item[1].jobs)
         ),
     )
 

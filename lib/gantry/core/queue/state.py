@@ -37,8 +37,10 @@ from gantry.protocols.steps import Asked, Decided, Holds, StepRecord, TurnedBack
 ARCHIVED_KEPT_MAX: Final = 10_000
 """Of how many archived jobs the final status is remembered, for jobs that depend on them."""
 
-SENDING_SECONDS: Final = 600
-"""For how long a repeated submission is recognised (compatibility contract: 10 minutes)."""
+GENERATION_SECONDS: Final = 600
+SENDINGS_MIN: Final = 1000
+"""A generation of recent submissions is so old, by the wall clock, and has so many of them at the
+least: the clock may be set."""
 
 NO_JOB: Final = JobId(0)
 NO_ATTEMPT: Final = Attempt(0)
@@ -176,15 +178,15 @@ class Sendings:
     young: Map[str, SentJobs] = field(factory=Map)
     old: Map[str, SentJobs] = field(factory=Map)
 
-    def find(self, digest: str, now: Timestamp) -> SentJobs | None:
-        """Return what an equal submission got, if that is not too long ago."""
+    def find(self, digest: str, old_through: JobId) -> SentJobs | None:
+        """Return what an equal submission got, unless its jobs came too long ago."""
         sent = self.young.get(digest) or self.old.get(digest)
-        return sent if sent and now[0] - sent.received[0] < SENDING_SECONDS else None
+        return sent if sent and sent.jobs[-1] > old_through else None
 
     def add(self, sending: Sending, jobs: tuple[JobId, ...], received: Timestamp) -> Sendings:
         """Return the submissions with one more; the oldest may go."""
         young, old, begun = self.young, self.old, self.begun
-        if received[0] - begun >= SENDING_SECONDS:
+        if abs(received[0] - begun) >= GENERATION_SECONDS and len(young) >= SENDINGS_MIN:
             young, old, begun = Map(), young, received[0]
         sent = SentJobs(jobs, received, sending.connection)
         return Sendings(begun, young.set(sending.digest, sent), old)

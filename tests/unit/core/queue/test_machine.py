@@ -37,7 +37,7 @@ from gantry.core.queue.happenings import (
 from gantry.core.queue.happenings import Started as Begun
 from gantry.core.queue.machine import step
 from gantry.core.queue.snapshot import restore, take
-from gantry.core.queue.state import Queue
+from gantry.core.queue.state import NO_JOB, SENDINGS_MIN, Queue, Sendings
 from gantry.core.queue.submission import check
 from gantry.protocols.errors import JobQueueFull
 from gantry.protocols.identity import Attempt, Epoch, JobId, Key
@@ -218,15 +218,37 @@ def test_a_repeated_submission_gets_the_first_answer() -> None:
     bench = Bench()
     jobs = (check([delay()], RULES.available),) * 2
 
-    def send(connection: str, at: tuple[int, int]) -> Step:
-        return bench.do(Submit(jobs, at, Sending("digest", connection)))
+    def send(connection: str, seconds: int = 0, old_through: int = 0) -> Step:
+        at, sending = (NOW[0] + seconds, 0), Sending("digest", connection)
+        return bench.do(Submit(jobs, at, sending, old_through=JobId(old_through)))
 
-    first = send("a", NOW)
-    again = send("b", (NOW[0] + 599, 0))
-    assert again.answer == first.answer == Accepted((JobId(1), JobId(2)))
-    assert again.records == ()
-    assert send("a", NOW).answer == Accepted((JobId(3), JobId(4)))
-    assert send("c", (NOW[0] + 601, 0)).answer == Accepted((JobId(5), JobId(6)))
+    first = send("a")
+    for seconds in (0, 599, 3600, -3600):  # the clock may be set meanwhile
+        again = send("b", seconds)
+        assert again.answer == first.answer == Accepted((JobId(1), JobId(2)))
+        assert again.records == ()
+    assert send("a").answer == Accepted((JobId(3), JobId(4)))
+    assert send("c", old_through=3).answer == Accepted((JobId(3), JobId(4)))
+    assert send("c", old_through=4).answer == Accepted((JobId(5), JobId(6)))
+
+
+def test_submissions_are_remembered_however_the_clock_is_set() -> None:
+    sendings = Sendings()
+    for number in range(1, SENDINGS_MIN):
+        at = (NOW[0] + 7200 * (-1) ** number, 0)
+        sendings = sendings.add(Sending(f"digest {number}", "a"), (JobId(number),), at)
+    found = [sendings.find(f"digest {n}", NO_JOB) for n in range(1, SENDINGS_MIN)]
+    assert [sent.jobs[0] for sent in found if sent] == [*range(1, SENDINGS_MIN)]
+
+
+def test_and_forgotten_when_they_are_many_and_long_ago() -> None:
+    sendings = Sendings()
+    for number in range(1, 3 * SENDINGS_MIN + 2):
+        at = (NOW[0] + number, 0)
+        sendings = sendings.add(Sending(f"digest {number}", "a"), (JobId(number),), at)
+    assert sendings.find("digest 1", NO_JOB) is None
+    assert sendings.find(f"digest {2 * SENDINGS_MIN + 1}", NO_JOB) is not None
+    assert len(sendings.old) + len(sendings.young) <= 2 * SENDINGS_MIN
 
 
 def test_a_job_that_depends_on_nothing_before_it_is_refused_alone() -> None:
