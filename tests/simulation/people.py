@@ -85,8 +85,8 @@ class People:
     known: Known
     jobs: dict[int, Told] = field(factory=dict)
     """The acknowledged jobs."""
-    unanswered: int = 0
-    """Submissions of which nobody knows what became."""
+    unanswered: list[Op] = field(factory=list)
+    """Opcodes of submissions of which nobody knows what became."""
     refused: int = 0
     redone: int = 0
     """How often people have said that a step is to be done again, at the most."""
@@ -176,7 +176,7 @@ class People:
             self.cluster.timeline.say("people", f"refused: {ops[0]['OP_ID']}: {error}"[:300])
             return None
         except NO_ANSWER as error:
-            self.unanswered += 1
+            self.unanswered.extend(ops)
             self.cluster.timeline.say("people", f"no answer: {ops[0]['OP_ID']}: {error!r}"[:200])
             return None
         assert isinstance(answer, int)

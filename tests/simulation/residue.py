@@ -123,11 +123,12 @@ def what_failed_took_nothing(view: View) -> Iterator[str]:
         for told, op, status in _done(view)
         if op["OP_ID"] in REMOVED and (status == "success" or told.again or told.archived)
     }
+    unknown = [*view.people.unanswered]
+    unknown += (op for t in view.people.jobs.values() if t.id not in view.jobs for op in t.ops)
     removed |= {
         (REMOVED[str(op["OP_ID"])][0], op[REMOVED[str(op["OP_ID"])][1]])
-        for told in view.people.jobs.values()
-        for op in told.ops
-        if told.id not in view.jobs and op["OP_ID"] in REMOVED
+        for op in unknown
+        if op["OP_ID"] in REMOVED
     }
     for told, op, status in _done(view):
         kind, parameter = MADE.get(str(op["OP_ID"]), ("", ""))
@@ -166,22 +167,21 @@ def every_acknowledged_setting_is_there(view: View) -> Iterator[str]:
 
     Of each object that is still there, had no other name, and was changed by one job only.
     """
+    asked = [*(op for told in view.people.jobs.values() for op in told.ops)]
+    asked += view.people.unanswered
     renamed = {
         op[parameter]
-        for told in view.people.jobs.values()
-        for op in told.ops
+        for op in asked
         if str(op["OP_ID"]).endswith("_RENAME")
         for parameter in (REMOVED[str(op["OP_ID"])][1], "new_name")
     }
     values, names = _settings(view.configuration), _names(view.configuration)
     names = {**names, "node": {each.name for each in view.configuration.nodes.values()}}
-    tried = Counter(
-        (op["OP_ID"], op.get(f"{kind}_name"))
-        for told in view.people.jobs.values()
-        for op in told.ops
-        for kind in names
-        if _own_setting(op) is not None and f"{kind}_name" in op
-    )
+    tried: dict[tuple[object, object], set[int | None]] = {}
+    for op in asked:
+        for kind in names:
+            if _own_setting(op) is not None and f"{kind}_name" in op:
+                tried.setdefault((op["OP_ID"], op[f"{kind}_name"]), set()).add(_own_setting(op))
     for told, op, status in _done(view):
         value = _own_setting(op)
         if status != "success" or value is None:
@@ -191,7 +191,7 @@ def every_acknowledged_setting_is_there(view: View) -> Iterator[str]:
             if (
                 name in there
                 and name not in renamed
-                and tried[op["OP_ID"], name] == 1
+                and tried[op["OP_ID"], name] == {value}
                 and value not in values
             ):
                 yield f"job {told.id} gave {kind} {name} the setting {value}, and it is gone"
