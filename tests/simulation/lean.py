@@ -8,7 +8,7 @@ What is unusual is left to trio's own, too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from math import inf
 from operator import attrgetter
@@ -266,6 +266,13 @@ def lean(current_time: Callable[[], float]) -> Iterator[None]:
         (Scope, "_cancel", cancel),
         (Scope, "deadline", property(DEADLINE.fget, set_deadline)),
     ]
+    with replaced(changed):
+        yield
+
+
+@contextmanager
+def replaced(changed: Sequence[tuple[Any, str, object]]) -> Iterator[None]:
+    """Have other attributes at some places, until the end of the body."""
     before = [(place, name, vars(place)[name]) for place, name, _ in changed]
     try:
         for place, name, ours in changed:

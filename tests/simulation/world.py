@@ -13,6 +13,7 @@ from typing import Final
 
 import trio
 from attrs import define, field, frozen
+from tests.simulation.bare_tls import bare_tls
 from tests.simulation.lean import lean
 from tests.simulation.turns import Stuck, Turns, taking
 from typing_extensions import override
@@ -189,7 +190,7 @@ def run_seeded(seed: int, timeline: Timeline, main: Callable[[Pulse], Awaitable[
         turns.begin()
         await main(pulse)
 
-    with taking(turns), lean(turns.current_time), _heard(timeline), _no_collector():
+    with taking(turns), lean(turns.current_time), bare_tls(), _heard(timeline), _no_collector():
         try:
             trio.run(begin, clock=turns)
         except trio.TrioInternalError as error:

@@ -11,6 +11,7 @@ replaceable. Wall-clock time is only ever read from :class:`Clock`.
 from __future__ import annotations
 
 import ssl
+from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -230,6 +231,18 @@ class Tls(Protocol):
 
     async def introduction(self) -> ssl.SSLContext:
         """Return the context of a client that verifies nothing; no secret may travel over it."""
+
+
+class PromptStream(trio.abc.HalfCloseableStream):
+    """A stream that takes some bytes without waiting, as a kernel's buffer does."""
+
+    @abstractmethod
+    def write_at_once(self, data: bytes) -> int:
+        """Write what fits into the buffer now; return how many bytes that were.
+
+        Raises:
+            trio.BrokenResourceError, trio.ClosedResourceError: nobody reads any more.
+        """
 
 
 class Network(Protocol):

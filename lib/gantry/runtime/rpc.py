@@ -39,7 +39,7 @@ from gantry.protocols.framing import (
     encode_frame_in_pieces,
 )
 from gantry.protocols.service import Hello, Method, Service, agree, hello, stub
-from gantry.runtime.environment import Network
+from gantry.runtime.environment import Network, PromptStream
 from gantry.runtime.logs import Log
 from gantry.runtime.nursery import open_plain_nursery
 
@@ -68,6 +68,8 @@ def written_at_once(stream: trio.abc.Stream, data: bytes) -> bytes:
     Raises:
         trio.BrokenResourceError, trio.ClosedResourceError: nobody reads any more.
     """
+    if isinstance(stream, PromptStream):
+        return data[stream.write_at_once(data) :]
     if not isinstance(stream, trio.SocketStream):
         return data
     try:

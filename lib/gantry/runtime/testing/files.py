@@ -233,7 +233,9 @@ class MemoryFiles(Files):
     @override
     async def list(self, path: Path) -> tuple[str, ...]:
         await self.pause()
-        return tuple(sorted(each.name for each in self._entries if each.parent == path != each))
+        start = f"{path}/".replace("//", "/")
+        below = [str(each)[len(start) :] for each in self._entries if str(each).startswith(start)]
+        return tuple(sorted(name for name in below if name and "/" not in name))
 
     @override
     async def exists(self, path: Path) -> bool:

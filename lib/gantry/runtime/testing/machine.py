@@ -102,11 +102,11 @@ class MemoryProcess:
     failure: BaseException | None = field(default=None, init=False)
     _tasks_of: trio.lowlevel.Task | None = field(default=None, init=False)
     """The task from which all others of the process come, while there are any."""
+    name: str = field(init=False)
+    """What a timeline calls it."""
 
-    @property
-    def name(self) -> str:
-        """What a timeline calls it."""
-        return f"{self.machine.name}/{self.program}[{self.pid}]"
+    def __attrs_post_init__(self) -> None:
+        self.name = f"{self.machine.name}/{self.program}[{self.pid}]"
 
     @property
     def root_task(self) -> trio.lowlevel.Task | None:

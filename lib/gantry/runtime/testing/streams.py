@@ -11,6 +11,7 @@ import trio
 from attrs import define, field
 from typing_extensions import override
 
+from gantry.runtime.environment import PromptStream
 from gantry.runtime.network import SILENT_SECONDS_MAX
 from gantry.runtime.testing.alarms import Alarm
 from gantry.runtime.testing.life import Life
@@ -142,7 +143,7 @@ class _Pipe:
 
 
 @define(eq=False)
-class MemoryStream(trio.abc.HalfCloseableStream):
+class MemoryStream(PromptStream):
     """One end of a connection. Made by :func:`connection`."""
 
     _incoming: _Pipe
@@ -206,11 +207,27 @@ class MemoryStream(trio.abc.HalfCloseableStream):
                 self._send(bytes(view[:CHUNK_BYTES]))
                 view = view[CHUNK_BYTES:]
 
+    @override
+    def write_at_once(self, data: bytes) -> int:
+        self._check_writable()
+        room = BUFFER_BYTES - self._outgoing.size
+        if room <= 0 or self._sending.is_busy:
+            return 0
+        if self._said_end:
+            raise trio.ClosedResourceError("this end has sent its end")
+        taken = data[:room]
+        self._end_point.watch(len(taken))
+        self._send(taken)
+        return len(taken)
+
+    def _check_writable(self) -> None:
+        self._check()
+        if self._peer_has_left:
+            raise trio.BrokenResourceError("broken pipe")
+
     async def _room(self) -> None:
         while True:
-            self._check()
-            if self._peer_has_left:
-                raise trio.BrokenResourceError("broken pipe")
+            self._check_writable()
             if self._outgoing.size < BUFFER_BYTES:
                 return
             with trio.move_on_at(self._incoming.silent_at or math.inf):

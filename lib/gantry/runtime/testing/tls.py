@@ -12,6 +12,7 @@ from __future__ import annotations
 import ssl
 import struct
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -28,6 +29,9 @@ _HEADER: Final = struct.Struct(">4scI")
 _MAGIC: Final = b"MTLS"
 _HELLO: Final = b"h"
 _ALERT: Final = b"a"
+
+CERTIFICATES_KEPT: Final = 256
+"""So many are remembered that were looked at: more than one cluster has."""
 
 UNKNOWN_AUTHORITY: Final = "TLSV1_ALERT_UNKNOWN_CA"
 EXPIRED: Final = "SSLV3_ALERT_CERTIFICATE_EXPIRED"
@@ -53,7 +57,6 @@ class MemoryContext:
     """Who must have signed the peer's certificate; ``None``: it is not looked at."""
     wanted: ClientCertificates
     """What a server wants of its clients."""
-    _signed: dict[bytes, bool] = field(factory=dict, init=False)
 
     def wrap_bio(
         self,
@@ -72,14 +75,13 @@ class MemoryContext:
         if not der:
             return REQUIRED
         shown = x509.load_der_x509_certificate(der)
-        if der not in self._signed:
-            self._signed[der] = _is_signed(shown, self.authority)
-        if not self._signed[der]:
+        if not _is_signed(shown, self.authority):
             return UNKNOWN_AUTHORITY
         now = datetime.fromtimestamp(self.clock.now(), UTC)
         return None if shown.not_valid_before_utc <= now <= shown.not_valid_after_utc else EXPIRED
 
 
+@lru_cache(CERTIFICATES_KEPT)
 def _is_signed(shown: x509.Certificate, authority: x509.Certificate) -> bool:
     try:
         shown.verify_directly_issued_by(authority)
@@ -135,6 +137,11 @@ class MemoryTlsObject:
         if self._incoming.eof:
             raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "EOF occurred in violation of protocol")
         raise ssl.SSLWantReadError
+
+    @property
+    def has_more(self) -> bool:
+        """Whether more came with the handshake than that."""
+        return bool(self._read)
 
     def read(self, size: int) -> bytes:
         """Return some of what has come."""
@@ -197,12 +204,17 @@ class MemoryTls(Tls):
         return context  # type: ignore[no-any-return] # in its place: trio uses wrap_bio alone
 
     async def _own(self, combined: Path) -> bytes:
-        pem = await self.files.read(combined)
-        try:
-            shown = x509.load_pem_x509_certificate(pem)
-            key = load_pem_private_key(pem, None)
-        except ValueError as error:
-            raise ssl.SSLError(1, f"[SSL] PEM lib: {error}") from error
-        if shown.public_key() != key.public_key():
-            raise ssl.SSLError(1, "[X509: KEY_VALUES_MISMATCH] key values mismatch")
-        return shown.public_bytes(Encoding.DER)
+        return _shown(await self.files.read(combined))
+
+
+@lru_cache(CERTIFICATES_KEPT)
+def _shown(pem: bytes) -> bytes:
+    """Return the certificate of a file that has its key, too, in DER form."""
+    try:
+        shown = x509.load_pem_x509_certificate(pem)
+        key = load_pem_private_key(pem, None)
+    except ValueError as error:
+        raise ssl.SSLError(1, f"[SSL] PEM lib: {error}") from error
+    if shown.public_key() != key.public_key():
+        raise ssl.SSLError(1, "[X509: KEY_VALUES_MISMATCH] key values mismatch")
+    return shown.public_bytes(Encoding.DER)
