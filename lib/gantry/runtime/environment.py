@@ -110,10 +110,18 @@ class Files(Protocol):
         half written, so it needs a check of its own.
         """
 
-    async def write_all(self, contents: Mapping[Path, bytes], mode: int = 0o640) -> None:
+    async def write_all(
+        self, contents: Mapping[Path, bytes], mode: int = 0o640, by_way_of: Path | None = None
+    ) -> None:
         """Replace the content of several files, each as :meth:`write` does, but cheaper.
 
         After an error or a crash some may have been replaced and others not.
+
+        Args:
+            contents: by path.
+            mode: of all.
+            by_way_of: the folder for temporary files, on the same file system: one where those of
+                killed writers are looked for; ``None``: beside each file.
         """
         for path, data in contents.items():
             await self.write(path, data, mode)

@@ -67,7 +67,10 @@ def write_durably(path: Path, data: bytes, mode: int, owners: Owners = nobody_el
 
 
 def write_all_durably(
-    contents: Mapping[Path, bytes], mode: int, owners: Owners = nobody_else
+    contents: Mapping[Path, bytes],
+    mode: int,
+    owners: Owners = nobody_else,
+    by_way_of: Path | None = None,
 ) -> None:
     """Replace files atomically and durably; blocking. A folder is flushed once for all its files.
 
@@ -76,15 +79,19 @@ def write_all_durably(
     moment before it takes the file's place: see :func:`remove_unfinished`.
     """
     with contextlib.ExitStack() as opened:
-        folders: dict[Path, int] = {}
+
+        def folder(path: Path) -> int:
+            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            opened.callback(os.close, fd)
+            return fd
+
+        way = None if by_way_of is None else folder(by_way_of)
+        folders = {path: folder(path) for path in dict.fromkeys(each.parent for each in contents)}
         for path, data in contents.items():
-            if path.parent not in folders:
-                flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-                folders[path.parent] = os.open(path.parent, flags)
-                opened.callback(os.close, folders[path.parent])
-            _replace(folders[path.parent], path.name, data, mode, owners(path))
-        for folder in folders.values():
-            os.fsync(folder)
+            place = folders[path.parent]
+            _replace(place if way is None else way, place, path.name, data, mode, owners(path))
+        for place in folders.values():
+            os.fsync(place)
 
 
 def remove_unfinished(root: Path) -> None:
@@ -100,14 +107,15 @@ def _temporary(name: str) -> str:
     return f".{name}.{os.getpid()}-{secrets.token_hex(4)}.new"
 
 
-def _replace(folder: int, name: str, data: bytes, mode: int, owner: Owner | None) -> None:
+def _replace(way: int, folder: int, name: str, data: bytes, mode: int, owner: Owner | None) -> None:
+    """Write a file in the folder ``way`` and move it to its place in ``folder``."""
     temporary = _temporary(name)
     try:
-        _write_new(folder, temporary, data, mode, owner)
-        os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+        _write_new(way, temporary, data, mode, owner)
+        os.rename(temporary, name, src_dir_fd=way, dst_dir_fd=folder)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary, dir_fd=folder)
+            os.unlink(temporary, dir_fd=way)
         raise
 
 
@@ -288,8 +296,10 @@ class RealFiles(Files):
         await self._run(lambda: _overwrite(path, data, mode, self._owners(path)))
 
     @override
-    async def write_all(self, contents: Mapping[Path, bytes], mode: int = 0o640) -> None:
-        await self._run(lambda: write_all_durably(contents, mode, self._owners))
+    async def write_all(
+        self, contents: Mapping[Path, bytes], mode: int = 0o640, by_way_of: Path | None = None
+    ) -> None:
+        await self._run(lambda: write_all_durably(contents, mode, self._owners, by_way_of))
 
     @override
     async def append_to(self, path: Path, mode: int = 0o640) -> AppendFile:

@@ -101,7 +101,8 @@ async def read_course(env: Environment, job: JobId) -> JobCourse | None:
 async def _write(env: Environment, placed: dict[Path, bytes]) -> None:
     for folder in {path.parent for path in placed}:
         await env.files.make_folder(folder)
-    await env.files.write_all(placed)
+    # Daemons that start do not look through the archive, which may be large.
+    await env.files.write_all(placed, by_way_of=env.paths.queue)
 
 
 # --- files that come from elsewhere --------------------------------------------------------------

@@ -165,6 +165,9 @@ async def test_several_files_are_written_and_removed(place: Place) -> None:
     contents = {folder / "a": b"one", folder / "sub" / "b": b"two"}
     await files.write_all(contents)
     assert {path: await files.read(path) for path in contents} == contents
+    await files.write_all({folder / "sub" / "b": b"three"}, by_way_of=folder)
+    assert await files.read(folder / "sub" / "b") == b"three"
+    assert await files.list(folder) == ("a", "sub")
     await files.remove_all((*contents, folder / "never"))
     assert await files.list(folder / "sub") == ()
     with pytest.raises(FileNotFoundError):

@@ -6,7 +6,13 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
+from gantry.protocols.identity import JobId
+from gantry.protocols.job_archive import ArchivedFile
 from gantry.runtime.files import remove_unfinished
+from gantry.runtime.job_archive import archived_path, course_path, write_archived
+from gantry.runtime.real import real_environment
 
 
 def dead_pid() -> int:
@@ -39,3 +45,27 @@ def test_only_what_dead_writers_left_is_removed(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_not_there_has_nothing_in_it(tmp_path: Path) -> None:
     remove_unfinished(tmp_path / "nothing")
+
+
+async def test_what_is_archived_is_looked_for_although_the_archive_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A daemon that starts does not look through a hundred thousand old files."""
+    env = real_environment(variables={"GANETI_ROOTDIR": str(tmp_path)})
+    temporary: list[Path] = []
+    rename = os.rename
+
+    def noted(old: str, new: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+        temporary.append(Path(f"/proc/self/fd/{src_dir_fd}").readlink() / old)
+        rename(old, new, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+
+    monkeypatch.setattr(os, "rename", noted)
+    await write_archived(env, [ArchivedFile(JobId(7), "{}", "{}")])
+    assert archived_path(env, JobId(7)).exists()
+    assert course_path(env, JobId(7)).exists()
+    assert len(temporary) == 2
+    for path in temporary:
+        left = path.with_name(path.name.replace(f".{os.getpid()}-", f".{dead_pid()}-"))
+        left.write_text("")
+        remove_unfinished(env.paths.data)
+        assert not left.exists()
