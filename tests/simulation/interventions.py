@@ -127,6 +127,8 @@ class Interventions:
             return True
 
         happened = await self.people.ask(f"filter: {action} {predicates}", add) is not None
+        if not happened:
+            self.people.late_filters.append(uuid)
         await trio.sleep(chance.uniform(*HOLD_SECONDS))
         await self._insist("remove the filter", remove)
         return happened

@@ -87,6 +87,8 @@ class People:
     """The acknowledged jobs."""
     unanswered: list[Op] = field(factory=list)
     """Opcodes of submissions of which nobody knows what became."""
+    late_filters: list[str] = field(factory=list)
+    """Filters that may come about after somebody has tried to remove them."""
     refused: int = 0
     redone: int = 0
     """How often people have said that a step is to be done again, at the most."""

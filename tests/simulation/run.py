@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 import trio
@@ -150,7 +152,7 @@ async def _settle(cluster: Cluster, people: People, outcome: Outcome) -> None:
         while found:
             await trio.sleep(LOOK_SECONDS)
             try:
-                await cluster.luxi(_open_queue)
+                await cluster.luxi(partial(_open_queue, people.late_filters))
                 if after is None and await _all_over(cluster, people):
                     after = await _put_right(cluster, people)
                 found = problems(await look_at(cluster, people, after))
@@ -161,8 +163,14 @@ async def _settle(cluster: Cluster, people: People, outcome: Outcome) -> None:
     outcome.failures += found
 
 
-async def _open_queue(luxi: Luxi) -> object:
+async def _open_queue(filters: Sequence[str], luxi: Luxi) -> object:
     """Let jobs in again, in case that whoever closed the queue was not heard when done."""
+    if filters:
+        rows = await luxi.query_filters(None, ("uuid",))
+        assert isinstance(rows, list)
+        for uuid in filters:
+            if [uuid] in rows:
+                await luxi.delete_filter(uuid)
     await luxi.set_queue_pause(False)
     return await luxi.set_drain_flag(False)
 
