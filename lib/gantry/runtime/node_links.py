@@ -18,7 +18,7 @@ import trio
 from attrs import define, field
 
 from gantry.protocols.codec import Json
-from gantry.protocols.errors import ConnectionLost, Unreachable
+from gantry.protocols.errors import ConnectionLost, OpExecError, Unreachable
 from gantry.protocols.identity import NodeUuid
 from gantry.protocols.job_archive import JOB_ARCHIVE, JobArchive
 from gantry.protocols.noded import NODED, PORT, SOCKET_NAME, NodeD
@@ -77,9 +77,15 @@ class NodeLinks:
         """Take note of nodes that were read: they need not be looked up."""
         self._known.update((node.uuid, node) for node in nodes)
 
-    async def name(self, node: NodeUuid) -> str:
-        """Return a node's name."""
-        return (await self._node(node)).name
+    def name(self, node: NodeUuid) -> str:
+        """Return the name of a node that is known, such as one that was called.
+
+        Raises:
+            OpExecError: it never was, since it is no node of the cluster any more.
+        """
+        if node not in self._known:
+            raise OpExecError(f"there is no node {node}")
+        return self._known[node].name
 
     async def ask(
         self, node: NodeUuid, question: Callable[[NodeD], Awaitable[T]], deadline_seconds: float

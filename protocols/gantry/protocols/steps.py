@@ -158,8 +158,6 @@ class Plan:
     """If there are any, the opcode's result is a list of these steps' results."""
     no_return: StepName | None = None
     """Once this step is done the plan is only carried on, never undone."""
-    after_death: Literal["go on", "roll back"] = "go on"
-    """What a process does that comes after one that died on the way."""
 
 
 # --- the step journal of an opcode ------------------------------------------------------------

@@ -11,10 +11,9 @@ import pytest
 from tests.unit.operations.job_bench import JobBench, Ran
 
 from gantry.operations.test import delay
-from gantry.protocols.codec import Json
 from gantry.protocols.jobs import Choice
 from gantry.protocols.opcodes.testing import OpTestDelay
-from gantry.protocols.steps import Asked, Kind, Plan, Planned, Started
+from gantry.protocols.steps import Asked, Kind, Plan, Planned
 
 DELAY = OpTestDelay(duration=0.0, on_master=False, on_nodes=("node2.gnt.test", "node3.gnt.test"))
 """Two steps, each a call to a node."""
@@ -42,10 +41,6 @@ def planning(
 
 def asked(ran: Ran) -> list[int | None]:
     return [record.step for record in ran.records if isinstance(record, Asked)]
-
-
-def begun(ran: Ran) -> list[int]:
-    return [record.step for record in ran.records if isinstance(record, Started)]
 
 
 @pytest.mark.parametrize(
@@ -122,14 +117,3 @@ async def test_a_plan_of_an_unknown_operation_can_be_undone(
     assert ran.statuses == {0: "error"}, ran.results
     assert "this version does not know OP_TEST_DELAY" in str(ran.results[0])
     assert asked(ran) == [None]
-
-
-async def test_a_plan_may_say_that_it_is_not_carried_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bench = JobBench(tmp_path)
-    ran = await dies_and_finds(bench, monkeypatch, None, after_death="roll back")
-    result: Json = ran.results[0]
-    assert ran.statuses == {0: "error"}
-    assert "the job process died in attempt 1" in str(result)
-    assert begun(ran) == [0]

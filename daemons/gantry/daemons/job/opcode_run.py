@@ -76,11 +76,9 @@ class OpcodeRun:
         if self.stepper.attempt > FIRST_ATTEMPT:
             await self.locks.adopt()
         if progress.plan is not None:
-            if progress.plan.after_death == "roll back":
-                return await self.roll_back(died_text(self.stepper.attempt))
             return await self._go_on(progress.plan)
         if isinstance(self.intent, GanetiError):
-            return await self._finish("error", self.intent.encoded)
+            return self._fail("error", self.intent.encoded)
         return await self._begin(self.intent)
 
     async def _begin(self, intent: Intent) -> bool:
@@ -90,11 +88,11 @@ class OpcodeRun:
         try:
             plan = await self._prepare(intent)
         except Cancelled:
-            return await self._finish("canceled", CANCELLED_TEXT)
+            return self._fail("canceled", CANCELLED_TEXT)
         except GanetiError as error:
-            return await self._finish("error", error.encoded)
+            return self._fail("error", error.encoded)
         except Malformed as error:
-            return await self._finish("error", OpPrereqError(str(error)).encoded)
+            return self._fail("error", OpPrereqError(str(error)).encoded)
         if intent.opcode.dry_run:
             return await self._show(plan)
         return await self._carry_out(plan)
@@ -124,7 +122,7 @@ class OpcodeRun:
         self.world.say(*(f"would do: {step.name}" for step in plan.steps))
         shown = Shown(self.number, outline(plan), self.locks.held)
         self.outbox.put(shown, lingers=True)
-        return await self._finish("success", None)
+        return await self._succeed(None)
 
     async def _go_on(self, plan: Plan) -> bool:
         """Go on with a plan that another process has made, in the direction in which it went."""
@@ -165,10 +163,10 @@ class OpcodeRun:
         except Cancelled:
             return await self._undo(plan, "canceled", CANCELLED_TEXT)
         except NoWayBack as error:
-            return await self._finish("error", OpExecError(str(error)).encoded)
+            return self._fail("error", OpExecError(str(error)).encoded)
         except GanetiError as error:
             return await self._undo(plan, "error", error.encoded)
-        return await self._finish("success", self._result(plan))
+        return await self._succeed(self._result(plan))
 
     def _result(self, plan: Plan) -> Json:
         results = self.stepper.performer.results
@@ -184,14 +182,14 @@ class OpcodeRun:
         text = f"aborted by decision, after it was asked: {asked}"
         if self.stepper.progress().past_return:
             text = f"{text}; {ONLY_FORWARD.format(plan.no_return)}"
-            return await self._finish("error", OpExecError(text).encoded)
+            return self._fail("error", OpExecError(text).encoded)
         return await self._undo(plan, "error", OpExecError(text).encoded)
 
     async def _undo(self, plan: Plan, status: Literal["canceled", "error"], result: Json) -> bool:
         if plan.steps and self.stepper.progress().turned_back is None:
             await self.stepper.record(TurnedBack(self.number, status, result))
         leftovers = await self.stepper.backwards(plan)
-        return await self._finish(status, _with_leftovers(result, leftovers))
+        return self._fail(status, _with_leftovers(result, leftovers))
 
     async def roll_back(self, text: str) -> bool:
         """Undo what a dead process began, or carry on where there is no way back.
@@ -206,7 +204,7 @@ class OpcodeRun:
         error = OpExecError(text).encoded
         await self.locks.adopt()
         if progress.plan is None:
-            return await self._finish("error", error)
+            return self._fail("error", error)
         plan = progress.plan
         self._acting = True
         self._enter_again()
@@ -224,11 +222,11 @@ class OpcodeRun:
         except Aborted as aborted:
             return await self._abort(plan, str(aborted))
         except NoWayBack as failure:
-            return await self._finish("error", OpExecError(str(failure)).encoded)
+            return self._fail("error", OpExecError(str(failure)).encoded)
         except GanetiError as failure:
             LOG.warning("could not carry on", opcode=self.number, reason=str(failure))
             return await self._undo(plan, "error", error)
-        return await self._finish("success", self._result(plan))
+        return await self._succeed(self._result(plan))
 
     # --- statuses --------------------------------------------------------------------------------
 
@@ -247,17 +245,22 @@ class OpcodeRun:
     def _enter(self, status: OpcodeStatus, result: Json = None) -> EventNumber:
         return self.outbox.put(OpcodeChanged(self.number, status, self.world.now(), result))
 
-    async def _finish(self, status: OpcodeStatus, result: Json) -> bool:
-        """Report the final status; the locks go only when that is durable.
+    async def _succeed(self, result: Json) -> bool:
+        """Report that the opcode has succeeded; its locks go only when that is durable.
 
-        If the job ends with this opcode, that is LuxiD's: it frees all that the job held as soon
-        as the job's end is durable, which is told together with the opcode's.
+        Those of the job's last opcode are LuxiD's: it frees all that the job held as soon as the
+        job's end is durable, which is told together with the opcode's.
         """
-        ended, succeeded = self._enter(status, result), status == "success"
-        if succeeded and not self.is_last:
+        ended = self._enter("success", result)
+        if not self.is_last:
             await self.outbox.until_committed(ended)
             await self.locks.release()
-        return succeeded
+        return True
+
+    def _fail(self, status: Literal["canceled", "error"], result: Json) -> bool:
+        """Report how the opcode has failed: the job ends with it, and LuxiD frees what it held."""
+        self._enter(status, result)
+        return False
 
 
 def _with_leftovers(result: Json, leftovers: list[str]) -> Json:

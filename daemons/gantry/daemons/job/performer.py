@@ -180,7 +180,7 @@ class Performer:
             except ENDS_ATTEMPT:
                 raise
             except (ServiceError, ConnectionLost) as error:
-                text = f"node {await self.nodes.name(node)}: {error}"
+                text = f"node {self.nodes.name(node)}: {error}"
                 raise NodeAway(text, may_have_acted=True) from error
 
         async with open_plain_nursery() as nursery:
@@ -261,7 +261,7 @@ class Performer:
                 if step is not None and ticket.key in self._abandoned:
                     raise Abandoned(step.name) from None
             ticket = evolve(ticket, redo=True)
-        raise OpExecError(f"node {await self.nodes.name(call.node)}: {problem}")
+        raise OpExecError(f"node {self.nodes.name(call.node)}: {problem}")
 
     async def _has_happened(self, looks: Sequence[Look]) -> bool:
         """Look for signs that a checked step has happened.
@@ -290,7 +290,7 @@ class Performer:
         except ENDS_ATTEMPT:
             raise
         except (ServiceError, ConnectionLost) as error:
-            text = f"node {await self.nodes.name(look.node)}: {error}"
+            text = f"node {self.nodes.name(look.node)}: {error}"
             raise NodeAway(text, may_have_acted=True) from error
         return any(
             each.name == look.instance
@@ -344,10 +344,10 @@ class Performer:
             return None
         except ConnectionLost as error:
             acted = not isinstance(error, Unreachable)
-            text = f"node {await self.nodes.name(call.node)}: {error}"
+            text = f"node {self.nodes.name(call.node)}: {error}"
             raise NodeAway(text, may_have_acted=acted) from error
         except ServiceError as error:
-            raise OpExecError(f"node {await self.nodes.name(call.node)}: {error}") from error
+            raise OpExecError(f"node {self.nodes.name(call.node)}: {error}") from error
 
     async def _clean_up(self, left: Key, call: NodeCall) -> Json:
         """Do what another job left undone, and let the node forget that job if that was all."""
@@ -365,7 +365,7 @@ class Performer:
         except ENDS_ATTEMPT:
             raise
         except (ServiceError, ConnectionLost) as error:
-            text = f"node {await self.nodes.name(node)}: {error}"
+            text = f"node {self.nodes.name(node)}: {error}"
             raise NodeAway(text, may_have_acted=True) from error
 
     async def note_leftover(
@@ -381,7 +381,7 @@ class Performer:
             return True
         key, now = self.key(number, undo=undo), self.now()
         try:
-            kind, name = subject_of(about) or ("node", await self.nodes.name(call.node))
+            kind, name = subject_of(about) or ("node", self.nodes.name(call.node))
             leftover = Leftover(
                 node=call.node,
                 object_kind=kind,
@@ -408,7 +408,6 @@ class Performer:
         failures: list[list[str]] = []
 
         async def one(node: NodeUuid) -> None:
-            name = await self.nodes.name(node)
             try:
                 ran = await self.nodes.ask(
                     node,
@@ -418,9 +417,10 @@ class Performer:
             except ENDS_ATTEMPT:
                 raise
             except (ServiceError, ConnectionLost) as error:
+                name = self.nodes.name(node)
                 self.say(f"WARNING: hooks on node {name} did not run: {error}")
             else:
-                failures.extend(_failed(name, ran))
+                failures.extend(_failed(self.nodes.name(node), ran))
 
         if len(hooks.nodes) == 1:  # of most operations in a small cluster: it needs no task
             await one(*hooks.nodes)

@@ -100,6 +100,18 @@ async def test_a_call_in_flight_is_broken_off_and_undone(
     assert not any(node.begun for node in bench.cluster.all())
 
 
+async def test_a_call_that_was_interrupted_is_broken_off_when_it_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = JobBench(tmp_path)
+    bench.cluster.fate.mishap, bench.cluster.fate.at_do = "interrupted before", 1
+    with monkeypatch.context() as patched:
+        call = Hanging(patched, "delay")
+        ran = await bench.run(DELAY)
+    assert ran.statuses == {0: "canceled"}, ran.results
+    assert call.begun == call.ended == 1
+
+
 async def test_past_the_point_of_no_return_nothing_is_broken_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

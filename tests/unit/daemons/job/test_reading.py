@@ -72,7 +72,7 @@ async def test_what_may_have_changed_is_read_again_and_then_stands(
 
 async def test_a_node_that_was_read_is_not_looked_up(world: JobWorld) -> None:
     for node in (await world.read(NODES)).nodes.values():
-        assert await world.nodes.name(node.uuid) == node.name
+        assert world.nodes.name(node.uuid) == node.name
 
 
 async def test_that_nothing_is_left_over_is_known_from_any_part(world: JobWorld) -> None:
