@@ -6,10 +6,10 @@ import random
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import trio
-from attrs import define, field
+from attrs import define, field, frozen
 from tests.simulation import programs as programs_
 from tests.simulation.fork_server import ForkServer, SimulatedLauncher
 from tests.simulation.points import Points, is_crashing, points_in
@@ -25,6 +25,7 @@ from gantry.protocols.codec import Json
 from gantry.protocols.jobproc import SpawnRequest
 from gantry.protocols.luxi import SOCKET_NAME, Luxi
 from gantry.runtime.environment import Environment
+from gantry.runtime.files import in_place
 from gantry.runtime.founding import found_cluster
 from gantry.runtime.joining import issue_token, join_cluster
 from gantry.runtime.luxi_client import LuxiClient
@@ -32,6 +33,8 @@ from gantry.runtime.testing.files import MemoryFiles, no_pause
 from gantry.runtime.testing.machine import PATHS, Machine, Main, MemoryProcess
 from gantry.runtime.testing.network import Sockets
 from gantry.runtime.testing.wires import Station, Wires
+
+T = TypeVar("T")
 
 NAME: Final = "cluster.gantry.test"
 SHARED: Final = Path("/srv/ganeti/shared-file-storage")
@@ -41,7 +44,9 @@ FINAL: Final = ("success", "error", "canceled")
 DISK_SECONDS: Final = (0.0002, 0.004)
 """What an operation that reaches the disk takes."""
 
-SLOW: Final = frozenset({"write", "sync", "truncate", "rename", "open", "link", "remove", "folder"})
+WRITES: Final = frozenset(
+    {"write", "sync", "truncate", "rename", "open", "link", "remove", "folder"}
+)
 
 COMMAND_SECONDS_MAX: Final = 180.0
 """A person gives up after this time."""
@@ -54,6 +59,22 @@ class Gone(Exception):
 def node_name(number: int) -> str:
     """Return a node's name; the first one founds the cluster."""
     return f"node{number}.gantry.test"
+
+
+@frozen
+class Slow:
+    """How slow a part of a machine's disks is."""
+
+    seconds: tuple[float, float]
+    """What an operation takes."""
+    folder: Path = Path("/")
+    """What is in it is slow."""
+
+
+async def aside(work: Callable[[], T], /) -> T:
+    """Do work as a thread would: whoever waits for it gets a turn later."""
+    await trio.lowlevel.checkpoint()
+    return work()
 
 
 @define(eq=False)
@@ -86,6 +107,8 @@ class Cluster:
     nursery: trio.Nursery
     spares: int = 0
     """How many machines more there are, which are no nodes at first."""
+    works_aside: bool = False
+    """Whether longer work of a daemon is done by a thread, so that others get a turn meanwhile."""
     wires: Wires = field(factory=Wires)
     nodes: dict[str, Node] = field(factory=dict)
     master: str = node_name(1)
@@ -97,6 +120,8 @@ class Cluster:
     """Daemons that failed by themselves."""
     points: Points = field(factory=Points)
     """Where processes waited that were killed."""
+    slow: dict[str, Slow] = field(factory=dict)
+    """Machines of which a part of the disks is slow just now."""
     _disks: random.Random = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -121,7 +146,8 @@ class Cluster:
             {SHARED: self.shared},
             note=self.timeline.note,
             killed=self._killed,
-            disk_watch=self._disk,
+            disk_watch=partial(self._disk, name),
+            offload=aside if self.works_aside else in_place,
             sockets_of=self._sockets_of,
         )
         programs_.install(machine.disk)
@@ -132,8 +158,12 @@ class Cluster:
         services.mains = _mains(services, fork_server, self._disks)
         self.nodes[name] = Node(machine, services, fork_server)
 
-    async def _disk(self, operation: str, path: Path) -> None:
-        if operation in SLOW:
+    async def _disk(self, name: str, operation: str, path: Path) -> None:
+        slow = self.slow.get(name)
+        if slow is not None and slow.folder in path.parents:
+            with trio.CancelScope(shield=True):  # a system call can not be broken off
+                await trio.sleep(self._disks.uniform(*slow.seconds))
+        elif operation in WRITES:
             await self.pulse.turns.sleep(self._disks.uniform(*DISK_SECONDS))
         else:
             await trio.lowlevel.checkpoint()

@@ -21,14 +21,17 @@ from attrs import define, field
 from tests.simulation.points import all_points
 from tests.simulation.run import Outcome, simulate
 from tests.simulation.scenario import SHORT_SECONDS, aimed
+from tests.simulation.trails import LARGER, SITUATIONS
 from tests.simulation.unreached import UNREACHED
 
+from gantry.core.replication import leader
+from gantry.daemons.luxid import store
 from gantry.daemons.noded import key_journal, replica_files, replicas
-from gantry.daemons.wconfd import lock_store
+from gantry.daemons.wconfd import config_saver, lock_store
 
 SEEDS_MAX: Final = 200
 
-AIMS: Final = 36
+AIMS: Final = 24
 """How many crashes are aimed in one run: it has to come to its end between them."""
 
 LOWERED: Final = (
@@ -36,6 +39,9 @@ LOWERED: Final = (
     (replicas, "QUEUE_LOG_BYTES", 16 * 1024),
     (replica_files, "LOG_BYTES_KEPT", 8192),
     (lock_store, "JOURNAL_BYTES_MAX", 4096),
+    (config_saver, "JOURNAL_BYTES_KEPT", 4096),
+    (store, "COMPACT_BYTES", 16 * 1024),
+    (leader, "TAIL_RECORDS", 16),
 )
 """Bounds that a short run does not come to."""
 
@@ -116,7 +122,9 @@ def crashed(seed: int, points: Sequence[str]) -> Outcome:
     with ExitStack() as stack:
         for module, name, bound in LOWERED:
             stack.enter_context(patch.object(module, name, bound))
-        return simulate(aimed(seed, points))
+        wanted = [SITUATIONS[point] for point in points if point in SITUATIONS]
+        nodes = max((LARGER.get(each, 3) for each in wanted), default=3)
+        return simulate(aimed(seed, points, SITUATIONS, nodes))
 
 
 def _run(survey: Survey, seed: int, points: Sequence[str]) -> int:

@@ -6,19 +6,23 @@ import errno
 import random
 from collections import Counter
 from collections.abc import Awaitable
+from contextlib import suppress
 from pathlib import Path
-from typing import Final, Literal, assert_never
+from typing import Final, Literal
 
 import trio
 from attrs import define, field
-from tests.simulation.aiming import crash_at
-from tests.simulation.cluster import Cluster, Node
+from tests.simulation.aiming import SECONDS_MAX, Deed, Sights
+from tests.simulation.cluster import Cluster, Node, Slow
 from tests.simulation.interventions import Interventions
 from tests.simulation.people import People, Told
-from tests.simulation.scenario import Fault, chance_of
+from tests.simulation.scenario import Fault, Situation, chance_of
+from tests.simulation.situations import Situations
+from tests.simulation.trails import SITUATIONS, TRAILS
 from tests.simulation.wishes import COMMAND, Op
 from tests.simulation.world import Doom
 
+from gantry.protocols.noded import StepFailed
 from gantry.runtime.testing.files import Operation
 from gantry.runtime.testing.machine import MemoryProcess
 from gantry.runtime.testing.wires import Delay, Station
@@ -39,6 +43,9 @@ DOOM_SECONDS_MAX: Final = 20.0
 
 LOST_SECONDS_MAX: Final = 240.0
 """So long a lost machine stays away if nobody can be told that it is."""
+
+Link = tuple[str, str]
+"""The way from one machine to another, by their names."""
 
 DARK_SECONDS: Final = (1.0, 40.0)
 CUT_SECONDS: Final = (1.0, 30.0)
@@ -69,6 +76,11 @@ FULL_SECONDS: Final = (1.0, 15.0)
 SLOW_SECONDS: Final = (0.05, 1.5)
 CLOCK_SECONDS: Final = 3600.0
 DISK_ERRORS_MAX: Final = 4
+RARE_SECONDS_MAX: Final = 150.0
+"""So long it is waited for a process that comes to a point for which much has to happen before."""
+STALL: Final = Slow((0.5, 2.0))
+STALL_SECONDS: Final = 8.0
+RESTARTED_AFTER_SECONDS: Final = 3.0
 
 
 @define(eq=False)
@@ -81,6 +93,9 @@ class Faults:
     happened: Counter[str] = field(factory=Counter)
     """What really happened, by kind."""
     interventions: Interventions = field(init=False)
+    situations: Situations = field(init=False)
+    sights: Sights = field(init=False)
+    _deeds: random.Random = field(init=False)
     given_up: set[str] = field(factory=set)
     """Lost machines: they stay dark for now."""
     _usual_delay: Delay = field(init=False)
@@ -89,6 +104,9 @@ class Faults:
     def __attrs_post_init__(self) -> None:
         self.interventions = Interventions(self.cluster, self.people)
         self._usual_delay = self.cluster.wires.delay
+        self._deeds = chance_of(self.people.scenario, "deeds")
+        self.sights = Sights(self.cluster.pulse.turns, self._strike)
+        self.situations = Situations(self)
 
     async def run(self, faults: tuple[Fault, ...]) -> None:
         """Let faults happen at their moments; returns when the last one has begun."""
@@ -152,11 +170,11 @@ class Faults:
             case "node lost":
                 return self._lost(chance)
             case "aimed crash":
-                return crash_at(fault.point, chance, self.cluster)
+                return self._crash(fault.point, chance)
             case _:
                 return self._by_people(fault.kind, chance)
 
-    def _by_people(self, kind: Intervention, chance: random.Random) -> Awaitable[bool]:  # noqa: C901 - likewise
+    def _by_people(self, kind: Intervention | Situation, chance: random.Random) -> Awaitable[bool]:  # noqa: C901 - likewise
         match kind:
             case "cancel":
                 return self.interventions.cancel(chance)
@@ -178,10 +196,17 @@ class Faults:
                 return self._replace(chance)
             case "lonely candidate":
                 return self._lonely(chance)
-        assert_never(kind)
+            case _:
+                return self.situations.come_about(kind, chance)
 
     def _any(self, chance: random.Random) -> Node:
         return self.cluster.nodes[chance.choice([*self.cluster.nodes])]
+
+    async def _crash(self, point: str, chance: random.Random) -> bool:
+        """Have a process die at a point that it comes to by itself, or not."""
+        before, is_rare = TRAILS.get(point, ()), point in SITUATIONS
+        seconds = RARE_SECONDS_MAX if is_rare else SECONDS_MAX
+        return await self.sights.crash_at(point, before, chance, seconds)
 
     # --- processes -------------------------------------------------------------------------------
 
@@ -270,6 +295,47 @@ class Faults:
             self.cluster.timeline.say(doom.process.name, "is killed")
             doom.process.kill()
 
+    def _strike(self, deed: Deed, point: str, process: MemoryProcess) -> None:
+        """Do something to a process or to its machine at once, amid what it does."""
+        node = self.cluster.nodes[process.machine.station.name]
+        if deed != "watch":
+            self.cluster.timeline.say(process.name, f"{deed} at {point}")
+        match deed:
+            case "watch":
+                pass
+            case "kill":
+                process.kill()
+            case "fail":
+                self._fail_next(node)
+            case "stall":
+                self.nursery.start_soon(self.stall, node)
+            case "stall and restart":
+                self.nursery.start_soon(self.stall, node)
+                self.nursery.start_soon(self._restart, node, process.program)
+            case "dark":
+                self.switch_off(node, self._deeds)
+                self.nursery.start_soon(self._back, node)
+            case "reset":
+                self.break_connections(node)
+
+    async def stall(self, node: Node, slow: Slow = STALL, seconds: float = STALL_SECONDS) -> None:
+        """Have a part of a machine's disks be slow for a while."""
+        self.cluster.slow[node.name] = slow
+        await trio.sleep(seconds)
+        self.cluster.slow.pop(node.name, None)
+
+    async def _restart(self, node: Node, unit: str) -> None:
+        """Restart a daemon in good order, as an upgrade does."""
+        await trio.sleep(RESTARTED_AFTER_SECONDS)
+        if node.services.process(unit) is not None:
+            await node.services.stop(unit)
+            with suppress(StepFailed):
+                await node.services.start(unit)
+
+    async def _back(self, node: Node) -> None:
+        await trio.sleep(self._deeds.uniform(*OUTAGE_SECONDS))
+        self.power_on(node)
+
     # --- machines and links ----------------------------------------------------------------------
 
     async def _dark(self, node: Node, chance: random.Random) -> bool:
@@ -278,12 +344,12 @@ class Faults:
         if not node.is_up:
             return False
         self.cluster.timeline.say(node.name, f"goes dark for {seconds:.1f} s")
-        self._switch_off(node, chance)
+        self.switch_off(node, chance)
         await trio.sleep(seconds)
         self.power_on(node)
         return True
 
-    def _switch_off(self, node: Node, chance: random.Random) -> None:
+    def switch_off(self, node: Node, chance: random.Random) -> None:
         """Take the power away: what was not flushed is cut short, or has holes too."""
         node.services.lose_power()
         torn = chance.random() < TORN_SHARE
@@ -310,7 +376,7 @@ class Faults:
         self.cluster.timeline.say("power", "all machines go dark")
         dark = [node for node in self.cluster.nodes.values() if node.is_up]
         for node in dark:
-            self._switch_off(node, chance)
+            self.switch_off(node, chance)
 
         async def back(node: Node) -> None:
             await trio.sleep(seconds[node.name])
@@ -328,10 +394,10 @@ class Faults:
 
     async def _cut_off(self, node: Node, chance: random.Random) -> bool:
         """Cut a machine off from all others, both ways or one way only."""
-        to, back = self._links(node)
+        to, back = self.links(node)
         return await self._cut(chance.choice((to, back, to + back, to + back)), chance)
 
-    def _links(self, node: Node) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    def links(self, node: Node) -> tuple[list[Link], list[Link]]:
         """Return the ways from a machine to all others, and those back."""
         others = [name for name in self.cluster.nodes if name != node.name]
         return [(node.name, other) for other in others], [(other, node.name) for other in others]
@@ -350,7 +416,7 @@ class Faults:
 
     async def _cut_and_promote(self, node: Node, name: str, chance: random.Random) -> bool:
         """Cut a machine off both ways; meanwhile a node is told to be the master."""
-        to, back = self._links(node)
+        to, back = self.links(node)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._cut, to + back, chance, LONG_CUT_SECONDS)
             await trio.sleep(chance.uniform(*NOTICED_SECONDS))
@@ -360,15 +426,19 @@ class Faults:
 
     async def _cut(
         self,
-        links: list[tuple[str, str]],
+        links: list[Link],
         chance: random.Random,
         between: tuple[float, float] = CUT_SECONDS,
     ) -> bool:
+        await self.cut(links, chance.uniform(*between))
+        return True
+
+    async def cut(self, links: list[Link], seconds: float) -> None:
+        """Cut some ways for a while."""
         stations = [
             (self.cluster.nodes[a].machine.station, self.cluster.nodes[b].machine.station)
             for a, b in links
         ]
-        seconds = chance.uniform(*between)
         shown = ", ".join(f"{a.partition('.')[0]}>{b.partition('.')[0]}" for a, b in links)
         self.cluster.timeline.say("network", f"cut for {seconds:.1f} s: {shown}")
         for source, target in stations:
@@ -377,7 +447,6 @@ class Faults:
         for source, target in stations:
             self.cluster.wires.mend(source, target)
         self.cluster.timeline.say("network", f"mended: {shown}")
-        return True
 
     async def _slow(self, chance: random.Random) -> bool:
         wires = self.cluster.wires
@@ -392,8 +461,11 @@ class Faults:
         return True
 
     async def _reset(self, node: Node) -> bool:
-        """Break all connections of a machine, as a firewall that restarts does."""
         await trio.lowlevel.checkpoint()
+        return self.break_connections(node)
+
+    def break_connections(self, node: Node) -> bool:
+        """Break all connections of a machine, as a firewall that restarts does."""
         streams = [*node.machine.sockets.streams.values()]
         between = [stream for stream in streams if stream.is_between_machines]
         for stream in between:
@@ -425,7 +497,12 @@ class Faults:
 
     async def _disk_errors(self, node: Node, chance: random.Random) -> bool:
         await trio.lowlevel.checkpoint()
-        files, left = node.machine.disk, chance.randint(1, DISK_ERRORS_MAX)
+        self._fail_next(node, chance.randint(1, DISK_ERRORS_MAX))
+        return True
+
+    def _fail_next(self, node: Node, left: int = 1) -> None:
+        """Have the next operations of a machine's disk fail."""
+        files = node.machine.disk
 
         def broken(_operation: Operation, path: Path) -> OSError | None:
             nonlocal left
@@ -435,7 +512,6 @@ class Faults:
             return OSError(errno.EIO, "input/output error", str(path))
 
         files.fault = broken
-        return True
 
     async def _clock(self, node: Node, chance: random.Random) -> bool:
         await trio.lowlevel.checkpoint()
@@ -462,7 +538,7 @@ class Faults:
             return False
         self.given_up.add(name)
         self.cluster.timeline.say(name, "is lost")
-        self._switch_off(node, chance)
+        self.switch_off(node, chance)
         with trio.move_on_after(LOST_SECONDS_MAX):
             await self.people.give_up(name)
         self.given_up.discard(name)

@@ -43,6 +43,8 @@ class Scripts:
     violations: list[str] = field(factory=list)
     commands: int = 0
     """How often a restricted command was run."""
+    command_seconds: float | None = None
+    """What one takes that begins now, if that is not to be drawn."""
     rung: trio.Event = field(factory=trio.Event)
     """Set with the end of the next one."""
     _at_work: set[str] = field(factory=set)
@@ -67,7 +69,8 @@ class Scripts:
     async def run_command(self, _: Run) -> Finished:
         """Do what must not be done twice."""
         self.commands += 1
-        await trio.sleep(self.chance.uniform(*SCRIPT_SECONDS))
+        seconds = self.chance.uniform(*SCRIPT_SECONDS)
+        await trio.sleep(self.command_seconds or seconds)
         self.rung.set()
         self.rung = trio.Event()
         return Finished(0, b"done\n")

@@ -76,7 +76,9 @@ def simulate(scenario: Scenario, *, keep_every_effect: bool = False) -> Outcome:
     async def main(pulse: Pulse) -> None:
         async with trio.open_nursery() as nursery:
             chance = Chance(scenario.seed)
-            cluster = Cluster(scenario.nodes, chance, timeline, pulse, nursery, scenario.spares)
+            cluster = Cluster(
+                scenario.nodes, chance, timeline, pulse, nursery, scenario.spares, scenario.aside
+            )
             await _live(cluster, outcome)
             await cluster.end()
             nursery.cancel_scope.cancel()
@@ -140,6 +142,7 @@ async def _mend(cluster: Cluster, faults: Faults) -> None:
         node.machine.clock.ahead_seconds = 0.0
     cluster.pulse.spare_all()
     cluster.scripts.failing = 0
+    cluster.slow.clear()
     await trio.sleep(LOOK_SECONDS)
     await faults.interventions.fail_over_again(chance_of(faults.people.scenario, "mending"))
 

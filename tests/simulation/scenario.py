@@ -4,13 +4,31 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal, get_args
 
 from attrs import evolve, frozen
 from tests.simulation.world import Chance
 
-Kind = Literal[
+Situation = Literal[
+    "node forsaken",
+    "rehearsal",
+    "removal hounded",
+    "migration refused",
+    "source lost",
+    "target refuses",
+    "lease lost",
+    "seen afterwards",
+    "forgotten at work",
+    "undone elsewhere",
+    "there and back",
+    "left behind",
+    "rush",
+    "two halves",
+]
+"""What people and machines do so that jobs and replicas go where they seldom go."""
+
+Usual = Literal[
     "kill luxid",
     "kill wconfd",
     "kill noded",
@@ -46,10 +64,11 @@ Kind = Literal[
     "hound a job",
     "kill noded at the bell",
 ]
+Kind = Usual | Situation
 """What can go wrong, and what a person can do in the middle of it."""
 
 AIMED: Final[frozenset[Kind]] = frozenset({"aimed crash", "hound a job", "kill noded at the bell"})
-KINDS: Final[tuple[Kind, ...]] = tuple(kind for kind in get_args(Kind) if kind not in AIMED)
+KINDS: Final[tuple[Kind, ...]] = tuple(kind for kind in get_args(Usual) if kind not in AIMED)
 """Those that are drawn; the others hit what those seldom do."""
 
 LARGE: Final[frozenset[Kind]] = frozenset({"node cut off", "master cut off"})
@@ -130,6 +149,8 @@ class Scenario:
     """Machines that are no nodes at first."""
     instances: int = INSTANCES
     """How many instances people have at the most: few of them are wanted by many jobs at once."""
+    aside: bool = False
+    """Whether daemons do longer work in threads."""
 
     @property
     def busy_seconds(self) -> float:
@@ -176,17 +197,28 @@ def short(seed: int) -> Scenario:
     return Scenario(seed, 3, SHORT_JOBS, faults, SHORT_SECONDS, instances=SHORT_INSTANCES)
 
 
-def aimed(seed: int, points: Sequence[str]) -> Scenario:
-    """Return a short run with a crash at each of some points, and what makes jobs go astray."""
+def aimed(
+    seed: int, points: Sequence[str], situations: Mapping[str, Situation], nodes: int = 3
+) -> Scenario:
+    """Return a short run with a crash at each of some points, and what makes jobs go astray.
+
+    Args:
+        seed: what everything is drawn from.
+        points: where processes are to die.
+        situations: what has to be done for that, by the point.
+        nodes: how many there are.
+    """
     chance = Chance(seed).source("aims")
     kinds: list[tuple[Kind, str]] = [(kind, "") for kind in AIMED_SURE]
     kinds += [(chance.choice(KINDS), "") for _ in range(AIMED_OTHERS)]
     kinds += [("aimed crash", point) for point in points]
-    faults = [
-        Fault(number, kind, chance.uniform(0.0, BUSY_SHARE) * SHORT_SECONDS, point)
-        for number, (kind, point) in enumerate(kinds)
-    ]
-    return Scenario(seed, 3, SHORT_JOBS, tuple(faults), SHORT_SECONDS, spares=1)
+    faults: list[Fault] = []
+    for kind, point in kinds:
+        moment = chance.uniform(0.0, BUSY_SHARE) * SHORT_SECONDS
+        if point in situations:
+            faults.append(Fault(len(faults), situations[point], moment))
+        faults.append(Fault(len(faults), kind, moment, point))
+    return Scenario(seed, nodes, SHORT_JOBS, tuple(faults), SHORT_SECONDS, spares=1, aside=True)
 
 
 def quiet(seed: int, jobs: int = 20, nodes: int = 3) -> Scenario:

@@ -6,10 +6,6 @@ from collections.abc import Mapping
 from typing import Final
 
 UNREACHED: Final[Mapping[str, str]] = {
-    "daemons.job.opcode_run OpcodeRun.run #4": "an opcode that this version does not know; all "
-    "processes of a run are of one version",
-    "daemons.job.performer Performer._ask_again #3": "a call that has broken off three times: its "
-    "deadline, of minutes, has to pass twice in a row",
     "daemons.job.opcode_run OpcodeRun._carry_out #1": "a plan that another version has made",
 }
 """By the point's name; ``test_points.py`` says that the list is no longer than needed."""

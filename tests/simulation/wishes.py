@@ -23,6 +23,9 @@ SPINDLES: Final = 25 * MEMORY_STEP_MIB
 """Above these each job that changes a setting has a value of its own, so that it is known later
 whose value is there."""
 
+APART: Final = "apart"
+"""How the names of instances begin that are left alone."""
+
 TEMPLATES: Final = ("file", "sharedfile", "sharedfile", "diskless")
 
 
@@ -74,7 +77,8 @@ class Known:
         networks: Sequence[str],
     ) -> None:
         """Learn what there is."""
-        self.nodes, self.instances = [*nodes], dict(instances)
+        self.nodes = [*nodes]
+        self.instances = {n: each for n, each in instances.items() if not n.startswith(APART)}
         self.groups = ["default", *(name for name in groups if name != "default")]
         self.networks = [*networks]
 

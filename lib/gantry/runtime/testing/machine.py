@@ -17,7 +17,7 @@ import trio
 from attrs import define, field
 from typing_extensions import override
 
-from gantry.runtime.environment import Clock, Environment, Options, Randomness, Readiness
+from gantry.runtime.environment import Clock, Environment, Options, Randomness, Readiness, Run
 from gantry.runtime.files import in_place
 from gantry.runtime.nursery import only
 from gantry.runtime.paths import Paths
@@ -209,6 +209,7 @@ class Machine:
     """Told of each process that is about to be killed, while its tasks still wait."""
     disk_watch: Callable[[str, Path], Awaitable[None]] = _at_once
     sockets_of: Callable[[Station], Sockets] | None = None
+    offload: Run = in_place
     processes: dict[int, MemoryProcess] = field(factory=dict, init=False)
     sockets: Sockets = field(init=False)
     mounts: Mounts = field(init=False)
@@ -272,7 +273,7 @@ class Machine:
             ),
             tls=MemoryTls(files, self.clock),
             processes=MemoryProcesses(self, self.mounts.at, self.programs, life),
-            offload=in_place,
+            offload=self.offload,
             readiness=_Announced(process),
             options=Options(),
         )

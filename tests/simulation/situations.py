@@ -1,0 +1,436 @@
+"""What people and machines do so that jobs and replicas go where they seldom go.
+
+Each situation returns whether it came about. Others may break in upon it: then it did not.
+"""
+
+from __future__ import annotations
+
+import errno
+import random
+from collections.abc import Awaitable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, assert_never
+
+import trio
+import trio.lowlevel
+from attrs import define
+from tests.simulation.aiming import Deed, Move, Where, step_of, stepper_of
+from tests.simulation.checks import FAKES
+from tests.simulation.cluster import Cluster, Node, Slow
+from tests.simulation.people import People, Told
+from tests.simulation.scenario import Situation
+from tests.simulation.wishes import APART, COMMAND, Op
+
+from gantry.protocols.luxi import Luxi
+from gantry.runtime.testing.files import Operation
+from gantry.runtime.testing.machine import MemoryProcess
+
+if TYPE_CHECKING:
+    from tests.simulation.faults import Faults
+
+CALLS: Final = "daemons.job.performer Performer._call_once #1"
+DOES: Final = "daemons.job.stepping Stepper._do #3"
+ANNOUNCES: Final = "daemons.job.stepping Stepper._do #2"
+ACTS: Final = "daemons.noded.calls KeyedCalls._run #3"
+
+MOMENT_SECONDS: Final = 1.0
+HEARD_SECONDS: Final = 0.02
+"""So soon a machine knows that a connection was reset, and does not try again yet."""
+
+READY_SECONDS_MAX: Final = 40.0
+"""How long it is waited for a job that prepares a situation."""
+
+DEATHS: Final = 3
+"""After so many a job is rolled back."""
+
+FORSAKEN_SECONDS: Final = 80.0
+"""Longer than it takes until a node counts as away, and what was done there as left behind."""
+
+REFUSING_SECONDS: Final = 75.0
+"""Longer than a step is tried again that a node refuses."""
+
+LOST_SECONDS: Final = 30.0
+CUT_SECONDS: Final = 25.0
+LONG_SECONDS: Final = 90.0
+"""What a command or a start takes that is to be at work while its job is over."""
+
+JOBS: Final = 25
+RUSH_SECONDS: Final = 0.1
+"""Between two of them, if there is a rush."""
+
+
+@define(eq=False)
+class Situations:
+    """Brings them about."""
+
+    faults: Faults
+
+    @property
+    def cluster(self) -> Cluster:
+        """The cluster."""
+        return self.faults.cluster
+
+    @property
+    def people(self) -> People:
+        """The people."""
+        return self.faults.people
+
+    def come_about(self, kind: Situation, chance: random.Random) -> Awaitable[bool]:  # noqa: C901, PLR0912 - one line for each kind
+        """Let one come about."""
+        match kind:
+            case "node forsaken":
+                return self._forsaken(chance)
+            case "rehearsal":
+                return self._rehearsal()
+            case "removal hounded":
+                return self._removal_hounded(chance)
+            case "migration refused":
+                return self._migration_refused(chance)
+            case "source lost":
+                return self._source_lost(chance)
+            case "target refuses":
+                return self._target_refuses(chance)
+            case "lease lost":
+                return self._lease_lost()
+            case "seen afterwards":
+                return self._seen_afterwards(chance)
+            case "forgotten at work":
+                return self._forgotten(chance)
+            case "undone elsewhere":
+                return self._undone_elsewhere(chance)
+            case "there and back":
+                return self._there_and_back(chance)
+            case "left behind":
+                return self._left_behind(chance)
+            case "rush":
+                return self._rush()
+            case "two halves":
+                return self._two_halves()
+        assert_never(kind)
+
+    # --- what they have in common ----------------------------------------------------------------
+
+    def _others(self, chance: random.Random) -> list[Node]:
+        """Return the nodes that are up and no masters, in any order."""
+        members = [self.cluster.nodes[name] for name in self.people.known.nodes]
+        others = [n for n in members if n.is_up and n.name != self.cluster.master]
+        return chance.sample(others, len(others))
+
+    async def _submit(self, *ops: Op) -> Told | None:
+        mark = f"{ops[0]['OP_ID']} {self.people.known.fresh('situation')}"
+        return await self.people.submit(ops, mark)
+
+    async def _at(
+        self, told: Told | None, name: str, point: str = CALLS, deed: Deed = "watch"
+    ) -> bool:
+        """Wait until a job's process is at a point in a step, and do something to it there."""
+        if told is None:
+            return False
+        where = _in_step(f"job-{told.id}", name)
+        found = self.faults.sights.follow(
+            Move(deed, point, where=where), seconds_max=READY_SECONDS_MAX
+        )
+        return await found is not None
+
+    async def _running_on(self, node: Node) -> str | None:
+        """Have a new instance run on a node."""
+        made = self._creation(node)
+        told = await self._submit(made)
+        if told is None:
+            return None
+        with trio.move_on_after(READY_SECONDS_MAX):
+            await told.over.wait()
+        done = told.is_over and told.statuses[-1] == "success"
+        return str(made["instance_name"]) if done else None
+
+    def _creation(self, node: Node) -> Op:
+        name = f"{self.people.known.fresh(APART)}.gantry.test"
+        return {
+            "OP_ID": "OP_INSTANCE_CREATE",
+            "instance_name": name,
+            "mode": "create",
+            "disks": [{"size": 128}],
+            "nics": [],
+            "disk_template": "sharedfile",
+            "os_type": "noop",
+            "pnode": node.name,
+            "start": True,
+            "name_check": False,
+            "ip_check": False,
+            "ignore_ipolicy": True,
+        }
+
+    def _tagging(self) -> Op:
+        tags = [self.people.known.fresh("tag")]
+        return {"OP_ID": "OP_TAGS_SET", "kind": "cluster", "name": None, "tags": [*tags]}
+
+    async def _migrating(self, chance: random.Random) -> tuple[Told | None, Node, Node] | None:
+        """Have a new instance, and a job that migrates it."""
+        others = self._others(chance)
+        source, target = others[0], [*others, self.cluster.master_node][1]
+        name = await self._running_on(source)
+        if name is None:
+            return None
+        moving: Op = {"OP_ID": "OP_INSTANCE_MIGRATE", "instance_name": name}
+        return await self._submit({**moving, "target_node": target.name}), source, target
+
+    async def _dark(self, node: Node, chance: random.Random, seconds: float) -> None:
+        """Take a machine's power away; returns when it is back."""
+        self.cluster.timeline.say(node.name, f"goes dark for {seconds:.1f} s")
+        self.faults.switch_off(node, chance)
+        await trio.sleep(seconds)
+        self.faults.power_on(node)
+
+    # --- what is left behind ---------------------------------------------------------------------
+
+    async def _forsaken(self, chance: random.Random) -> bool:
+        """Lose a node amid an installation, for longer than it is tried to undo that."""
+        node, *_ = self._others(chance)
+        step = chance.choice(("create disk", "run the create script"))
+        if not await self._at(await self._submit(self._creation(node)), step):
+            return False
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._dark, node, chance, FORSAKEN_SECONDS + chance.uniform(0, 9))
+            await trio.sleep(FORSAKEN_SECONDS)
+            elsewhere: Op = {"OP_ID": "OP_TEST_DELAY", "duration": 0.1, "on_master": False}
+            await self._submit({**elsewhere, "on_nodes": [self.cluster.master]})
+        await self._submit({**elsewhere, "on_nodes": [self.cluster.master]})
+        await self._submit({"OP_ID": "OP_NODE_CLEAN_UP", "node_name": node.name})
+        return True
+
+    async def _rehearsal(self) -> bool:
+        """Ask what a change would be, and make another one in the same job."""
+        trial: Op = {"OP_ID": "OP_TEST_DELAY", "duration": 0.1, "dry_run": True}
+        return await self._submit(trial, self._tagging()) is not None
+
+    # --- where there is no way back --------------------------------------------------------------
+
+    async def _removal_hounded(self, chance: random.Random) -> bool:
+        """Kill the processes of a job that can only be carried on, until it is rolled back."""
+        node, *_ = self._others(chance)
+        name = await self._running_on(node)
+        if name is None:
+            return False
+        removal: Op = {"OP_ID": "OP_INSTANCE_REMOVE", "instance_name": name}
+        told = await self._submit(removal, self._tagging())
+        if told is None:
+            return False
+        where = _past_return(f"job-{told.id}")
+        for _ in range(DEATHS):
+            if await self.faults.sights.follow(Move("kill", DOES, where=where)) is None:
+                return False
+        return True
+
+    async def _migration_refused(self, chance: random.Random) -> bool:
+        """Kill the processes of a job that is about to migrate; then the source refuses to."""
+        migrating = await self._migrating(chance)
+        if migrating is None:
+            return False
+        told, source, _ = migrating
+        for _ in range(DEATHS):
+            if not await self._at(told, "migrate", ANNOUNCES, "kill"):
+                return False
+        await self._full(source, CUT_SECONDS)
+        return True
+
+    async def _source_lost(self, chance: random.Random) -> bool:
+        """Lose the node from which an instance has just been migrated."""
+        migrating = await self._migrating(chance)
+        if migrating is None or not await self._at(migrating[0], "finish on the target"):
+            return False
+        await self._dark(migrating[1], chance, FORSAKEN_SECONDS)
+        return True
+
+    async def _target_refuses(self, chance: random.Random) -> bool:
+        """Fill the disk of the node to which an instance has just been migrated."""
+        migrating = await self._migrating(chance)
+        if migrating is None or not await self._at(migrating[0], "note the new primary", DOES):
+            return False
+        await self._full(migrating[2], REFUSING_SECONDS)
+        return True
+
+    async def _full(self, node: Node, seconds: float) -> None:
+        """Have no space on a disk for a while."""
+
+        def full(operation: Operation, path: Path) -> OSError | None:
+            if operation in ("write", "append", "open", "folder"):
+                return OSError(errno.ENOSPC, "no space left on device", str(path))
+            return None
+
+        self.cluster.timeline.say(node.name, f"has no space for {seconds:.1f} s")
+        files = node.machine.disk
+        files.fault = full
+        await trio.sleep(seconds)
+        files.fault = None
+
+    # --- what nobody hears of --------------------------------------------------------------------
+
+    async def _lease_lost(self) -> bool:
+        """Cut the master off while a job of many small steps runs."""
+        steps: Op = {"OP_ID": "OP_TEST_DELAY", "duration": 0.3, "repeat": 60, "on_master": True}
+        if not await self._at(await self._submit(steps), "delay", DOES):
+            return False
+        to, back = self.faults.links(self.cluster.master_node)
+        await self.faults.cut(to + back, CUT_SECONDS)
+        return True
+
+    async def _seen_afterwards(self, chance: random.Random) -> bool:
+        """Kill a NodeD amid a step of which it can be seen whether it has happened."""
+        if chance.random() < 0.5:
+            migrating = await self._migrating(chance)
+            if migrating is None:
+                return False
+            told, node, name = migrating[0], migrating[1], "migrate"
+        else:
+            node, *_ = self._others(chance)
+            instance = await self._running_on(node)
+            reboot: Op = {"OP_ID": "OP_INSTANCE_REBOOT", "reboot_type": "hard"}
+            if instance is None:
+                return False
+            told = await self._submit({**reboot, "instance_name": instance})
+            name = "reboot instance"
+        if not await self._at(told, name):
+            return False
+
+        def there(process: MemoryProcess, _: trio.lowlevel.Task) -> bool:
+            return process.program == "noded" and process.machine is node.machine
+
+        return await self.faults.sights.follow(Move("kill", ACTS, where=there)) is not None
+
+    async def _forgotten(self, chance: random.Random) -> bool:
+        """Have a person say that a command is done which is still at work on a node cut off."""
+        node, *_ = self._others(chance)
+        scripts = self.cluster.scripts
+        scripts.command_seconds = LONG_SECONDS
+        before = scripts.commands
+        op: Op = {"OP_ID": "OP_RESTRICTED_COMMAND", "nodes": [node.name], "command": COMMAND}
+        told = await self._submit(op)
+        with trio.move_on_after(READY_SECONDS_MAX):
+            while scripts.commands == before:  # noqa: ASYNC110 - as people look again and again
+                await trio.sleep(MOMENT_SECONDS)
+        scripts.command_seconds = None
+        if told is None or scripts.commands == before:
+            return False
+        self.faults.break_connections(node)
+        await trio.sleep(HEARD_SECONDS)
+        async with trio.open_nursery() as nursery:
+            master = self.cluster.master
+            both = [(master, node.name), (node.name, master)]
+            nursery.start_soon(self.faults.cut, both, 2 * CUT_SECONDS)
+            with trio.move_on_after(LONG_SECONDS):
+                while not told.is_over:
+                    await self.people.ask("is it done?", partial(_skip, told.id))
+                    await trio.sleep(MOMENT_SECONDS)
+        return told.is_over
+
+    async def _undone_elsewhere(self, chance: random.Random) -> bool:
+        """Cancel a job amid the start of an instance, and make another node the master."""
+        master = self.cluster.master_node
+        node, heir, *_ = self._others(chance)
+        told = await self._submit(self._creation(node))
+        if told is None or not await self._at(told, "run the create script"):
+            return False
+        async with trio.open_nursery() as nursery:
+            slow = Slow((LOST_SECONDS, LONG_SECONDS), FAKES)
+            nursery.start_soon(self.faults.stall, node, slow, LONG_SECONDS)
+            if not await self._at(told, "start instance"):
+                return False
+            await trio.sleep(MOMENT_SECONDS)
+            both = [(master.name, node.name), (node.name, master.name)]
+            nursery.start_soon(self.faults.cut, both, LONG_SECONDS)
+            await self.people.ask(f"cancel job {told.id}", partial(_cancel, told.id))
+            nursery.start_soon(self._dark, master, chance, LONG_SECONDS)
+            if not await self.faults.interventions.fail_over_to(heir.name):
+                await self.faults.interventions.fail_over_again(chance)
+        return True
+
+    # --- masters and replicas --------------------------------------------------------------------
+
+    async def _there_and_back(self, chance: random.Random) -> bool:
+        """Make another node the master and then the old one again, while a job stands still."""
+        first = self.cluster.master
+        second, *_ = self._others(chance)
+        steps: Op = {"OP_ID": "OP_TEST_DELAY", "duration": 0.3, "repeat": 40, "on_master": True}
+        told = await self._submit(steps)
+        if told is None or not await self._at(told, "delay", DOES):
+            return False
+        await self.people.ask(f"pause job {told.id}", partial(_pause, told.id))
+        led = [await self.faults.interventions.fail_over_to(name) for name in (second.name, first)]
+        await self.people.ask(f"let job {told.id} go on", partial(_resume, told.id))
+        return all(led)
+
+    async def _left_behind(self, chance: random.Random) -> bool:
+        """Have much happen while a node is dark."""
+        node, *_ = self._others(chance)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._dark, node, chance, LOST_SECONDS)
+            for _ in range(JOBS):
+                await self._submit(self._tagging(), self._tagging())
+        return True
+
+    async def _rush(self) -> bool:
+        """Want much at once, so that there is always something that waits to be written."""
+        async with trio.open_nursery() as nursery:
+            nodes = [*self.people.known.nodes]
+            delay: Op = {"OP_ID": "OP_TEST_DELAY", "duration": RUSH_SECONDS, "on_master": False}
+            for _ in range(JOBS):
+                waiting: Op = {**delay, "on_nodes": [*nodes], "no_locks": True, "repeat": 2}
+                nursery.start_soon(self._submit, self._tagging(), waiting)
+                await trio.sleep(RUSH_SECONDS)
+        return True
+
+    async def _two_halves(self) -> bool:
+        """Cut the master off with one other node, and have the rest go on without them."""
+        names = [name for name in self.people.known.nodes if self.cluster.nodes[name].is_up]
+        here = [self.cluster.master, next(n for n in names if n != self.cluster.master)]
+        there = [name for name in names if name not in here]
+        between = [(a, b) for a in here for b in there]
+        between += [(b, a) for a, b in between]
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.faults.cut, between, LOST_SECONDS)
+            await self._submit(self._tagging())
+            return await self.faults.interventions.fail_over_to(there[0])
+
+
+def _in_step(program: str, name: str) -> Where:
+    """Return whether a task of a program is at a step of a name."""
+
+    def there(process: MemoryProcess, task: trio.lowlevel.Task) -> bool:
+        if process.program != program:
+            return False
+        step = step_of(task)
+        return step is not None and step.name.startswith(name)
+
+    return there
+
+
+def _past_return(program: str) -> Where:
+    """Return whether a task of a job carries on a plan that can not be undone any more."""
+
+    def there(process: MemoryProcess, task: trio.lowlevel.Task) -> bool:
+        if process.program != program:
+            return False
+        stepper = stepper_of(task)
+        return stepper is not None and stepper.progress().past_return
+
+    return there
+
+
+async def _skip(job: int, luxi: Luxi) -> object:
+    for asking, _, _ in await luxi.query_questions():
+        if asking == job:
+            await luxi.decide_job(job, "skip")
+    return True
+
+
+async def _cancel(job: int, luxi: Luxi) -> object:
+    return await luxi.cancel_job(job, kill=False)
+
+
+async def _pause(job: int, luxi: Luxi) -> object:
+    return await luxi.pause_job(job)
+
+
+async def _resume(job: int, luxi: Luxi) -> object:
+    return await luxi.resume_job(job)
