@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 import random
 from collections import Counter
 from collections.abc import Awaitable
-from contextlib import suppress
-from pathlib import Path
 from typing import Final, Literal
 
 import trio
 from attrs import define, field
-from tests.simulation.aiming import SECONDS_MAX, Deed, Sights
-from tests.simulation.cluster import Cluster, Node, Slow
+from tests.simulation.aiming import SECONDS_MAX, Sights
+from tests.simulation.breakage import OUTAGE_SECONDS, Breakage, Way
+from tests.simulation.cluster import Cluster, Node
 from tests.simulation.interventions import Interventions
 from tests.simulation.people import People, Told
 from tests.simulation.scenario import Fault, Situation, chance_of
@@ -22,14 +20,8 @@ from tests.simulation.trails import SITUATIONS, TRAILS
 from tests.simulation.wishes import COMMAND, Op
 from tests.simulation.world import Doom
 
-from gantry.protocols.noded import StepFailed
-from gantry.runtime.testing.files import Operation
 from gantry.runtime.testing.machine import MemoryProcess
 from gantry.runtime.testing.wires import Delay, Station
-
-TORN_SHARE: Final = 0.5
-LOST_SECTORS_SHARE: Final = 0.3
-"""How much of what was not flushed is zeros after a machine went dark; and how often."""
 
 STEPS_MAX: Final = 400
 """How many steps of its tasks a doomed process has left at the most: so it dies anywhere."""
@@ -43,9 +35,6 @@ DOOM_SECONDS_MAX: Final = 20.0
 
 LOST_SECONDS_MAX: Final = 240.0
 """So long a lost machine stays away if nobody can be told that it is."""
-
-Link = tuple[str, str]
-"""The way from one machine to another, by their names."""
 
 DARK_SECONDS: Final = (1.0, 40.0)
 CUT_SECONDS: Final = (1.0, 30.0)
@@ -71,16 +60,12 @@ HOUNDED_MAX: Final = 60
 """How often it is looked for a process of a job that is hounded."""
 ACKNOWLEDGED_SECONDS_MAX: Final = 10.0
 JUST_AFTER_SECONDS: Final = (0.0, 0.02)
-OUTAGE_SECONDS: Final = (1.0, 10.0)
 FULL_SECONDS: Final = (1.0, 15.0)
 SLOW_SECONDS: Final = (0.05, 1.5)
 CLOCK_SECONDS: Final = 3600.0
 DISK_ERRORS_MAX: Final = 4
 RARE_SECONDS_MAX: Final = 150.0
 """So long it is waited for a process that comes to a point for which much has to happen before."""
-STALL: Final = Slow((0.5, 2.0))
-STALL_SECONDS: Final = 8.0
-RESTARTED_AFTER_SECONDS: Final = 3.0
 
 
 @define(eq=False)
@@ -95,22 +80,22 @@ class Faults:
     interventions: Interventions = field(init=False)
     situations: Situations = field(init=False)
     sights: Sights = field(init=False)
-    _deeds: random.Random = field(init=False)
-    given_up: set[str] = field(factory=set)
-    """Lost machines: they stay dark for now."""
+    breakage: Breakage = field(init=False)
     _usual_delay: Delay = field(init=False)
     """Of the network, when nothing is wrong with it."""
 
     def __attrs_post_init__(self) -> None:
         self.interventions = Interventions(self.cluster, self.people)
         self._usual_delay = self.cluster.wires.delay
-        self._deeds = chance_of(self.people.scenario, "deeds")
-        self.sights = Sights(self.cluster.pulse.turns, self._strike)
+        deeds = chance_of(self.people.scenario, "deeds")
+        self.breakage = Breakage(self.cluster, self.nursery, deeds)
+        self.sights = Sights(self.cluster.pulse.turns, self.breakage.strike)
         self.situations = Situations(self)
 
     async def run(self, faults: tuple[Fault, ...]) -> None:
         """Let faults happen at their moments; returns when the last one has begun."""
         began = trio.current_time()
+        self.breakage.nursery = self.nursery
         self.cluster.pulse.died = self._die
         for fault in sorted(faults, key=lambda each: each.seconds):
             await trio.sleep_until(began + fault.seconds)
@@ -295,47 +280,6 @@ class Faults:
             self.cluster.timeline.say(doom.process.name, "is killed")
             doom.process.kill()
 
-    def _strike(self, deed: Deed, point: str, process: MemoryProcess) -> None:
-        """Do something to a process or to its machine at once, amid what it does."""
-        node = self.cluster.nodes[process.machine.station.name]
-        if deed != "watch":
-            self.cluster.timeline.say(process.name, f"{deed} at {point}")
-        match deed:
-            case "watch":
-                pass
-            case "kill":
-                process.kill()
-            case "fail":
-                self._fail_next(node)
-            case "stall":
-                self.nursery.start_soon(self.stall, node)
-            case "stall and restart":
-                self.nursery.start_soon(self.stall, node)
-                self.nursery.start_soon(self._restart, node, process.program)
-            case "dark":
-                self.switch_off(node, self._deeds)
-                self.nursery.start_soon(self._back, node)
-            case "reset":
-                self.break_connections(node)
-
-    async def stall(self, node: Node, slow: Slow = STALL, seconds: float = STALL_SECONDS) -> None:
-        """Have a part of a machine's disks be slow for a while."""
-        self.cluster.slow[node.name] = slow
-        await trio.sleep(seconds)
-        self.cluster.slow.pop(node.name, None)
-
-    async def _restart(self, node: Node, unit: str) -> None:
-        """Restart a daemon in good order, as an upgrade does."""
-        await trio.sleep(RESTARTED_AFTER_SECONDS)
-        if node.services.process(unit) is not None:
-            await node.services.stop(unit)
-            with suppress(StepFailed):
-                await node.services.start(unit)
-
-    async def _back(self, node: Node) -> None:
-        await trio.sleep(self._deeds.uniform(*OUTAGE_SECONDS))
-        self.power_on(node)
-
     # --- machines and links ----------------------------------------------------------------------
 
     async def _dark(self, node: Node, chance: random.Random) -> bool:
@@ -343,29 +287,8 @@ class Faults:
         seconds = chance.uniform(*DARK_SECONDS)
         if not node.is_up:
             return False
-        self.cluster.timeline.say(node.name, f"goes dark for {seconds:.1f} s")
-        self.switch_off(node, chance)
-        await trio.sleep(seconds)
-        self.power_on(node)
+        await self.breakage.dark(node, chance, seconds)
         return True
-
-    def switch_off(self, node: Node, chance: random.Random) -> None:
-        """Take the power away: what was not flushed is cut short, or has holes too."""
-        node.services.lose_power()
-        torn = chance.random() < TORN_SHARE
-        if torn:
-            self.happened["torn disk"] += 1
-        node.machine.lose_power(
-            lambda unflushed: chance.randint(0, unflushed),
-            (lambda: chance.random() < LOST_SECTORS_SHARE) if torn else None,
-        )
-
-    def power_on(self, node: Node) -> None:
-        """Give a machine its power back, unless people do as if it would never return."""
-        if not node.is_up and node.name not in self.given_up:
-            self.cluster.timeline.say(node.name, "boots")
-            node.machine.boot()
-            node.services.boot()
 
     async def _all_dark(self, chance: random.Random) -> bool:
         """Take the power of all machines away just after a job was acknowledged."""
@@ -376,11 +299,11 @@ class Faults:
         self.cluster.timeline.say("power", "all machines go dark")
         dark = [node for node in self.cluster.nodes.values() if node.is_up]
         for node in dark:
-            self.switch_off(node, chance)
+            self.breakage.switch_off(node, chance)
 
         async def back(node: Node) -> None:
             await trio.sleep(seconds[node.name])
-            self.power_on(node)
+            self.breakage.power_on(node)
 
         async with trio.open_nursery() as nursery:
             for node in dark:
@@ -394,13 +317,8 @@ class Faults:
 
     async def _cut_off(self, node: Node, chance: random.Random) -> bool:
         """Cut a machine off from all others, both ways or one way only."""
-        to, back = self.links(node)
+        to, back = self.breakage.ways(node)
         return await self._cut(chance.choice((to, back, to + back, to + back)), chance)
-
-    def links(self, node: Node) -> tuple[list[Link], list[Link]]:
-        """Return the ways from a machine to all others, and those back."""
-        others = [name for name in self.cluster.nodes if name != node.name]
-        return [(node.name, other) for other in others], [(other, node.name) for other in others]
 
     async def _replace(self, chance: random.Random) -> bool:
         """Cut the master off, and make another node the master while the old one still works."""
@@ -416,7 +334,7 @@ class Faults:
 
     async def _cut_and_promote(self, node: Node, name: str, chance: random.Random) -> bool:
         """Cut a machine off both ways; meanwhile a node is told to be the master."""
-        to, back = self.links(node)
+        to, back = self.breakage.ways(node)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._cut, to + back, chance, LONG_CUT_SECONDS)
             await trio.sleep(chance.uniform(*NOTICED_SECONDS))
@@ -426,27 +344,12 @@ class Faults:
 
     async def _cut(
         self,
-        links: list[Link],
+        ways: list[Way],
         chance: random.Random,
         between: tuple[float, float] = CUT_SECONDS,
     ) -> bool:
-        await self.cut(links, chance.uniform(*between))
+        await self.breakage.cut(ways, chance.uniform(*between))
         return True
-
-    async def cut(self, links: list[Link], seconds: float) -> None:
-        """Cut some ways for a while."""
-        stations = [
-            (self.cluster.nodes[a].machine.station, self.cluster.nodes[b].machine.station)
-            for a, b in links
-        ]
-        shown = ", ".join(f"{a.partition('.')[0]}>{b.partition('.')[0]}" for a, b in links)
-        self.cluster.timeline.say("network", f"cut for {seconds:.1f} s: {shown}")
-        for source, target in stations:
-            self.cluster.wires.cut(source, target)
-        await trio.sleep(seconds)
-        for source, target in stations:
-            self.cluster.wires.mend(source, target)
-        self.cluster.timeline.say("network", f"mended: {shown}")
 
     async def _slow(self, chance: random.Random) -> bool:
         wires = self.cluster.wires
@@ -462,15 +365,7 @@ class Faults:
 
     async def _reset(self, node: Node) -> bool:
         await trio.lowlevel.checkpoint()
-        return self.break_connections(node)
-
-    def break_connections(self, node: Node) -> bool:
-        """Break all connections of a machine, as a firewall that restarts does."""
-        streams = [*node.machine.sockets.streams.values()]
-        between = [stream for stream in streams if stream.is_between_machines]
-        for stream in between:
-            stream.reset()
-        return bool(between)
+        return self.breakage.break_connections(node)
 
     async def _reset_clients(self) -> bool:
         """Break the connections of all LUXI clients: they send again what was not answered."""
@@ -484,34 +379,13 @@ class Faults:
     # --- disks and clocks ------------------------------------------------------------------------
 
     async def _full(self, node: Node, chance: random.Random) -> bool:
-        def full(operation: Operation, path: Path) -> OSError | None:
-            if operation in ("write", "append", "open", "folder"):
-                return OSError(errno.ENOSPC, "no space left on device", str(path))
-            return None
-
-        files = node.machine.disk
-        files.fault = full
-        await trio.sleep(chance.uniform(*FULL_SECONDS))
-        files.fault = None
+        await self.breakage.full(node, chance.uniform(*FULL_SECONDS))
         return True
 
     async def _disk_errors(self, node: Node, chance: random.Random) -> bool:
         await trio.lowlevel.checkpoint()
-        self._fail_next(node, chance.randint(1, DISK_ERRORS_MAX))
+        self.breakage.fail_next(node, chance.randint(1, DISK_ERRORS_MAX))
         return True
-
-    def _fail_next(self, node: Node, left: int = 1) -> None:
-        """Have the next operations of a machine's disk fail."""
-        files = node.machine.disk
-
-        def broken(_operation: Operation, path: Path) -> OSError | None:
-            nonlocal left
-            left -= 1
-            if left <= 0:
-                files.fault = None
-            return OSError(errno.EIO, "input/output error", str(path))
-
-        files.fault = broken
 
     async def _clock(self, node: Node, chance: random.Random) -> bool:
         await trio.lowlevel.checkpoint()
@@ -533,15 +407,15 @@ class Faults:
         name = chance.choice([name for name in self.cluster.nodes if name != self.cluster.master])
         node = self.cluster.nodes[name]
         members = {*self.people.known.nodes}
-        left = members - self.given_up - {name}
+        left = members - self.breakage.given_up - {name}
         if not node.is_up or 2 * len(left) <= len(members):  # no majority: they stay for long
             return False
-        self.given_up.add(name)
+        self.breakage.given_up.add(name)
         self.cluster.timeline.say(name, "is lost")
-        self.switch_off(node, chance)
+        self.breakage.switch_off(node, chance)
         with trio.move_on_after(LOST_SECONDS_MAX):
             await self.people.give_up(name)
-        self.given_up.discard(name)
-        self.power_on(node)
+        self.breakage.given_up.discard(name)
+        self.breakage.power_on(node)
         await self.people.take_back(name)
         return True

@@ -1,7 +1,7 @@
 """What trio does most often, done in fewer steps: its loop and its cancel scopes.
 
 Each function here does what the one does whose place it takes, for a run that has nothing to ask
-the kernel, no guest, and no instruments but :class:`tests.simulation.world.Pulse`: but for what
+the kernel, no guest, and no instruments but those that look at the steps of tasks: but for what
 is said at :func:`sleep_until`, a run is the same, turn by turn, with trio's own (a test says so).
 What is unusual is left to trio's own, too.
 """
@@ -129,6 +129,8 @@ def _step(runner: Any, task: Any) -> None:  # noqa: ANN401 - trio's
                 task._attempt_delivery_of_any_pending_cancel()
         else:
             raise TypeError(f"a task of the simulation has yielded {message!r}")
+        if "after_task_step" in runner.instruments.data:
+            runner.instruments.call("after_task_step", task)
         return
     runner.task_exited(task, over)
 

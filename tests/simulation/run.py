@@ -116,6 +116,7 @@ async def _live(cluster: Cluster, outcome: Outcome) -> None:
     outcome.simulated_seconds = trio.current_time() - began
     outcome.failures += [*cluster.failures, *cluster.scripts.violations, *_deaths(cluster)]
     outcome.faults, outcome.failovers = faults.happened, faults.interventions.failovers
+    outcome.faults["torn disk"] = faults.breakage.torn
     outcome.partitions = sum(faults.happened[kind] for kind in PARTITIONS)
     outcome.points = cluster.points
     outcome.jobs = len(people.jobs)
@@ -137,7 +138,7 @@ async def _mend(cluster: Cluster, faults: Faults) -> None:
     """Put right what faults have left, as those who run a cluster do in the end."""
     cluster.timeline.say("run", "everything is mended")
     for node in cluster.nodes.values():
-        faults.power_on(node)
+        faults.breakage.power_on(node)
         node.machine.disk.fault = None
         node.machine.clock.ahead_seconds = 0.0
     cluster.pulse.spare_all()

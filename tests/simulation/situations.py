@@ -5,17 +5,16 @@ Each situation returns whether it came about. Others may break in upon it: then 
 
 from __future__ import annotations
 
-import errno
 import random
 from collections.abc import Awaitable
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, assert_never
 
 import trio
 import trio.lowlevel
 from attrs import define
 from tests.simulation.aiming import Deed, Move, Where, step_of, stepper_of
+from tests.simulation.breakage import Breakage
 from tests.simulation.checks import FAKES
 from tests.simulation.cluster import Cluster, Node, Slow
 from tests.simulation.people import People, Told
@@ -23,7 +22,6 @@ from tests.simulation.scenario import Situation
 from tests.simulation.wishes import APART, COMMAND, Op
 
 from gantry.protocols.luxi import Luxi
-from gantry.runtime.testing.files import Operation
 from gantry.runtime.testing.machine import MemoryProcess
 
 if TYPE_CHECKING:
@@ -75,6 +73,11 @@ class Situations:
     def people(self) -> People:
         """The people."""
         return self.faults.people
+
+    @property
+    def breakage(self) -> Breakage:
+        """What breaks machines."""
+        return self.faults.breakage
 
     def come_about(self, kind: Situation, chance: random.Random) -> Awaitable[bool]:  # noqa: C901, PLR0912 - one line for each kind
         """Let one come about."""
@@ -175,13 +178,6 @@ class Situations:
         moving: Op = {"OP_ID": "OP_INSTANCE_MIGRATE", "instance_name": name}
         return await self._submit({**moving, "target_node": target.name}), source, target
 
-    async def _dark(self, node: Node, chance: random.Random, seconds: float) -> None:
-        """Take a machine's power away; returns when it is back."""
-        self.cluster.timeline.say(node.name, f"goes dark for {seconds:.1f} s")
-        self.faults.switch_off(node, chance)
-        await trio.sleep(seconds)
-        self.faults.power_on(node)
-
     # --- what is left behind ---------------------------------------------------------------------
 
     async def _forsaken(self, chance: random.Random) -> bool:
@@ -191,7 +187,9 @@ class Situations:
         if not await self._at(await self._submit(self._creation(node)), step):
             return False
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._dark, node, chance, FORSAKEN_SECONDS + chance.uniform(0, 9))
+            nursery.start_soon(
+                self.breakage.dark, node, chance, FORSAKEN_SECONDS + chance.uniform(0, 9)
+            )
             await trio.sleep(FORSAKEN_SECONDS)
             elsewhere: Op = {"OP_ID": "OP_TEST_DELAY", "duration": 0.1, "on_master": False}
             await self._submit({**elsewhere, "on_nodes": [self.cluster.master]})
@@ -231,7 +229,7 @@ class Situations:
         for _ in range(DEATHS):
             if not await self._at(told, "migrate", ANNOUNCES, "kill"):
                 return False
-        await self._full(source, CUT_SECONDS)
+        await self.breakage.full(source, CUT_SECONDS)
         return True
 
     async def _source_lost(self, chance: random.Random) -> bool:
@@ -239,7 +237,7 @@ class Situations:
         migrating = await self._migrating(chance)
         if migrating is None or not await self._at(migrating[0], "finish on the target"):
             return False
-        await self._dark(migrating[1], chance, FORSAKEN_SECONDS)
+        await self.breakage.dark(migrating[1], chance, FORSAKEN_SECONDS)
         return True
 
     async def _target_refuses(self, chance: random.Random) -> bool:
@@ -247,22 +245,8 @@ class Situations:
         migrating = await self._migrating(chance)
         if migrating is None or not await self._at(migrating[0], "note the new primary", DOES):
             return False
-        await self._full(migrating[2], REFUSING_SECONDS)
+        await self.breakage.full(migrating[2], REFUSING_SECONDS)
         return True
-
-    async def _full(self, node: Node, seconds: float) -> None:
-        """Have no space on a disk for a while."""
-
-        def full(operation: Operation, path: Path) -> OSError | None:
-            if operation in ("write", "append", "open", "folder"):
-                return OSError(errno.ENOSPC, "no space left on device", str(path))
-            return None
-
-        self.cluster.timeline.say(node.name, f"has no space for {seconds:.1f} s")
-        files = node.machine.disk
-        files.fault = full
-        await trio.sleep(seconds)
-        files.fault = None
 
     # --- what nobody hears of --------------------------------------------------------------------
 
@@ -271,8 +255,8 @@ class Situations:
         steps: Op = {"OP_ID": "OP_TEST_DELAY", "duration": 0.3, "repeat": 60, "on_master": True}
         if not await self._at(await self._submit(steps), "delay", DOES):
             return False
-        to, back = self.faults.links(self.cluster.master_node)
-        await self.faults.cut(to + back, CUT_SECONDS)
+        to, back = self.breakage.ways(self.cluster.master_node)
+        await self.breakage.cut(to + back, CUT_SECONDS)
         return True
 
     async def _seen_afterwards(self, chance: random.Random) -> bool:
@@ -312,12 +296,12 @@ class Situations:
         scripts.command_seconds = None
         if told is None or scripts.commands == before:
             return False
-        self.faults.break_connections(node)
+        self.breakage.break_connections(node)
         await trio.sleep(HEARD_SECONDS)
         async with trio.open_nursery() as nursery:
             master = self.cluster.master
             both = [(master, node.name), (node.name, master)]
-            nursery.start_soon(self.faults.cut, both, 2 * CUT_SECONDS)
+            nursery.start_soon(self.breakage.cut, both, 2 * CUT_SECONDS)
             with trio.move_on_after(LONG_SECONDS):
                 while not told.is_over:
                     await self.people.ask("is it done?", partial(_skip, told.id))
@@ -333,14 +317,14 @@ class Situations:
             return False
         async with trio.open_nursery() as nursery:
             slow = Slow((LOST_SECONDS, LONG_SECONDS), FAKES)
-            nursery.start_soon(self.faults.stall, node, slow, LONG_SECONDS)
+            nursery.start_soon(self.breakage.stall, node, slow, LONG_SECONDS)
             if not await self._at(told, "start instance"):
                 return False
             await trio.sleep(MOMENT_SECONDS)
             both = [(master.name, node.name), (node.name, master.name)]
-            nursery.start_soon(self.faults.cut, both, LONG_SECONDS)
+            nursery.start_soon(self.breakage.cut, both, LONG_SECONDS)
             await self.people.ask(f"cancel job {told.id}", partial(_cancel, told.id))
-            nursery.start_soon(self._dark, master, chance, LONG_SECONDS)
+            nursery.start_soon(self.breakage.dark, master, chance, LONG_SECONDS)
             if not await self.faults.interventions.fail_over_to(heir.name):
                 await self.faults.interventions.fail_over_again(chance)
         return True
@@ -364,7 +348,7 @@ class Situations:
         """Have much happen while a node is dark."""
         node, *_ = self._others(chance)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._dark, node, chance, LOST_SECONDS)
+            nursery.start_soon(self.breakage.dark, node, chance, LOST_SECONDS)
             for _ in range(JOBS):
                 await self._submit(self._tagging(), self._tagging())
         return True
@@ -388,7 +372,7 @@ class Situations:
         between = [(a, b) for a in here for b in there]
         between += [(b, a) for a, b in between]
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.faults.cut, between, LOST_SECONDS)
+            nursery.start_soon(self.breakage.cut, between, LOST_SECONDS)
             await self._submit(self._tagging())
             return await self.faults.interventions.fail_over_to(there[0])
 
