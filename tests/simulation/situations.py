@@ -58,6 +58,10 @@ RUSH_SECONDS: Final = 0.1
 """Between two of them, if there is a rush."""
 
 
+class Hindered(Exception):
+    """Too few nodes are up."""
+
+
 @define(eq=False)
 class Situations:
     """Brings them about."""
@@ -79,8 +83,14 @@ class Situations:
         """What breaks machines."""
         return self.faults.breakage
 
-    def come_about(self, kind: Situation, chance: random.Random) -> Awaitable[bool]:  # noqa: C901, PLR0912 - one line for each kind
-        """Let one come about."""
+    async def come_about(self, kind: Situation, chance: random.Random) -> bool:
+        """Let one come about; too few nodes may be up for it."""
+        try:
+            return await self._of(kind, chance)
+        except Hindered:
+            return False
+
+    def _of(self, kind: Situation, chance: random.Random) -> Awaitable[bool]:  # noqa: C901, PLR0912 - one line for each kind
         match kind:
             case "node forsaken":
                 return self._forsaken(chance)
@@ -109,16 +119,22 @@ class Situations:
             case "rush":
                 return self._rush()
             case "two halves":
-                return self._two_halves()
+                return self._two_halves(chance)
         assert_never(kind)
 
     # --- what they have in common ----------------------------------------------------------------
 
-    def _others(self, chance: random.Random) -> list[Node]:
-        """Return the nodes that are up and no masters, in any order."""
+    def _others(self, chance: random.Random, count: int = 1) -> list[Node]:
+        """Return nodes that are up and no masters, in any order.
+
+        Raises:
+            Hindered: there are fewer.
+        """
         members = [self.cluster.nodes[name] for name in self.people.known.nodes]
         others = [n for n in members if n.is_up and n.name != self.cluster.master]
-        return chance.sample(others, len(others))
+        if len(others) < count:
+            raise Hindered
+        return chance.sample(others, count)
 
     async def _submit(self, *ops: Op) -> Told | None:
         mark = f"{ops[0]['OP_ID']} {self.people.known.fresh('situation')}"
@@ -170,8 +186,7 @@ class Situations:
 
     async def _migrating(self, chance: random.Random) -> tuple[Told | None, Node, Node] | None:
         """Have a new instance, and a job that migrates it."""
-        others = self._others(chance)
-        source, target = others[0], [*others, self.cluster.master_node][1]
+        source, target = self._others(chance, 2)
         name = await self._running_on(source)
         if name is None:
             return None
@@ -182,7 +197,7 @@ class Situations:
 
     async def _forsaken(self, chance: random.Random) -> bool:
         """Lose a node amid an installation, for longer than it is tried to undo that."""
-        node, *_ = self._others(chance)
+        [node] = self._others(chance)
         step = chance.choice(("create disk", "run the create script"))
         if not await self._at(await self._submit(self._creation(node)), step):
             return False
@@ -206,7 +221,7 @@ class Situations:
 
     async def _removal_hounded(self, chance: random.Random) -> bool:
         """Kill the processes of a job that can only be carried on, until it is rolled back."""
-        node, *_ = self._others(chance)
+        [node] = self._others(chance)
         name = await self._running_on(node)
         if name is None:
             return False
@@ -267,7 +282,7 @@ class Situations:
                 return False
             told, node, name = migrating[0], migrating[1], "migrate"
         else:
-            node, *_ = self._others(chance)
+            [node] = self._others(chance)
             instance = await self._running_on(node)
             reboot: Op = {"OP_ID": "OP_INSTANCE_REBOOT", "reboot_type": "hard"}
             if instance is None:
@@ -284,7 +299,7 @@ class Situations:
 
     async def _forgotten(self, chance: random.Random) -> bool:
         """Have a person say that a command is done which is still at work on a node cut off."""
-        node, *_ = self._others(chance)
+        [node] = self._others(chance)
         scripts = self.cluster.scripts
         scripts.command_seconds = LONG_SECONDS
         before = scripts.commands
@@ -311,7 +326,7 @@ class Situations:
     async def _undone_elsewhere(self, chance: random.Random) -> bool:
         """Cancel a job amid the start of an instance, and make another node the master."""
         master = self.cluster.master_node
-        node, heir, *_ = self._others(chance)
+        node, heir = self._others(chance, 2)
         told = await self._submit(self._creation(node))
         if told is None or not await self._at(told, "run the create script"):
             return False
@@ -334,7 +349,7 @@ class Situations:
     async def _there_and_back(self, chance: random.Random) -> bool:
         """Make another node the master and then the old one again, while a job stands still."""
         first = self.cluster.master
-        second, *_ = self._others(chance)
+        [second] = self._others(chance)
         steps: Op = {"OP_ID": "OP_TEST_DELAY", "duration": 0.3, "repeat": 40, "on_master": True}
         told = await self._submit(steps)
         if told is None or not await self._at(told, "delay", DOES):
@@ -346,7 +361,7 @@ class Situations:
 
     async def _left_behind(self, chance: random.Random) -> bool:
         """Have much happen while a node is dark."""
-        node, *_ = self._others(chance)
+        [node] = self._others(chance)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.breakage.dark, node, chance, LOST_SECONDS)
             for _ in range(JOBS):
@@ -364,11 +379,10 @@ class Situations:
                 await trio.sleep(RUSH_SECONDS)
         return True
 
-    async def _two_halves(self) -> bool:
+    async def _two_halves(self, chance: random.Random) -> bool:
         """Cut the master off with one other node, and have the rest go on without them."""
-        names = [name for name in self.people.known.nodes if self.cluster.nodes[name].is_up]
-        here = [self.cluster.master, next(n for n in names if n != self.cluster.master)]
-        there = [name for name in names if name not in here]
+        with_master, *others = (node.name for node in self._others(chance, 4))
+        here, there = [self.cluster.master, with_master], others
         between = [(a, b) for a in here for b in there]
         between += [(b, a) for a, b in between]
         async with trio.open_nursery() as nursery:
