@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 from unittest.mock import patch
 
+import trio
 from attrs import frozen
 from tests.simulation import run as running
 from tests.simulation.checks import CHECKS
@@ -30,6 +31,9 @@ SEEDS_MAX: Final = 200
 
 SETTLE_SECONDS: Final = 60.0
 """A mistake is not waited for as long as something that may become right."""
+
+LASTS_SECONDS_MAX: Final = 900.0
+"""A cluster that nobody gets to work again would be tried on for long, and cost much."""
 
 RESULTS: Final = Path("bench/results/mutations.md")
 
@@ -69,6 +73,16 @@ class Caught:
     """Of all these runs, with those of the seeds that failed without the mistake too."""
 
 
+_live = running._live
+
+
+async def _live_briefly(cluster: Cluster, outcome: running.Outcome) -> None:
+    with trio.move_on_after(LASTS_SECONDS_MAX) as patience:
+        await _live(cluster, outcome)
+    if patience.cancelled_caught:
+        raise Seen(f"it is not over after {LASTS_SECONDS_MAX:g} s")
+
+
 @contextmanager
 def _ends_at_once() -> Iterator[None]:
     """Let runs end with the first thing that is seen to be wrong while it happens."""
@@ -78,6 +92,7 @@ def _ends_at_once() -> Iterator[None]:
 
     with (
         patch.object(Cluster, "fail", fail),
+        patch.object(running, "_live", _live_briefly),
         patch.object(running, "SETTLE_SECONDS_MAX", SETTLE_SECONDS),
     ):
         yield
