@@ -224,6 +224,12 @@ class People:
             told.over.set()
         self.cluster.timeline.say("people", f"job {told.id} is {status}")
 
+    async def take_in(self, name: str) -> bool:
+        """Have a machine join, and add it as a node; returns whether that was taken."""
+        await self._introduce(name)
+        adding: Op = {"OP_ID": "OP_NODE_ADD", "node_name": name, "group": "default"}
+        return await self.submit((adding,), f"take {name} in {self.known.fresh('try')}") is not None
+
     # --- a machine that is lost ------------------------------------------------------------------
 
     async def give_up(self, name: str) -> None:

@@ -116,7 +116,7 @@ async def _live(cluster: Cluster, outcome: Outcome) -> None:
     outcome.simulated_seconds = trio.current_time() - began
     outcome.failures += [*cluster.failures, *cluster.scripts.violations, *_deaths(cluster)]
     outcome.faults, outcome.failovers = faults.happened, faults.interventions.failovers
-    outcome.faults["torn disk"] = faults.breakage.torn
+    outcome.faults += Counter({"torn disk": faults.breakage.torn})
     outcome.partitions = sum(faults.happened[kind] for kind in PARTITIONS)
     outcome.points = cluster.points
     outcome.jobs = len(people.jobs)

@@ -21,6 +21,7 @@ from tests.simulation.people import People, Told
 from tests.simulation.scenario import Situation
 from tests.simulation.wishes import APART, COMMAND, Op
 
+from gantry.protocols.jobs import Choice
 from gantry.protocols.luxi import Luxi
 from gantry.runtime.testing.machine import MemoryProcess
 
@@ -53,6 +54,7 @@ CUT_SECONDS: Final = 25.0
 LONG_SECONDS: Final = 90.0
 """What a command or a start takes that is to be at work while its job is over."""
 
+CANCELLED_SHARE: Final = 0.6
 JOBS: Final = 25
 RUSH_SECONDS: Final = 0.1
 """Between two of them, if there is a rush."""
@@ -110,6 +112,12 @@ class Situations:
                 return self._seen_afterwards(chance)
             case "forgotten at work":
                 return self._forgotten(chance)
+            case "told to abort":
+                return self._told_to_abort(chance)
+            case "installer killed":
+                return self._installer_killed(chance)
+            case "comes and goes":
+                return self._comes_and_goes(chance)
             case "undone elsewhere":
                 return self._undone_elsewhere(chance)
             case "there and back":
@@ -297,19 +305,31 @@ class Situations:
 
         return await self.faults.sights.follow(Move("kill", ACTS, where=there)) is not None
 
-    async def _forgotten(self, chance: random.Random) -> bool:
-        """Have a person say that a command is done which is still at work on a node cut off."""
-        [node] = self._others(chance)
+    async def _ring(self, node: Node, seconds: float) -> Told | None:
+        """Have a command at work on a node that takes its time; nobody may guess about it."""
         scripts = self.cluster.scripts
-        scripts.command_seconds = LONG_SECONDS
-        before = scripts.commands
+        scripts.command_seconds, before = seconds, scripts.commands
         op: Op = {"OP_ID": "OP_RESTRICTED_COMMAND", "nodes": [node.name], "command": COMMAND}
         told = await self._submit(op)
         with trio.move_on_after(READY_SECONDS_MAX):
             while scripts.commands == before:  # noqa: ASYNC110 - as people look again and again
                 await trio.sleep(MOMENT_SECONDS)
         scripts.command_seconds = None
-        if told is None or scripts.commands == before:
+        return told if scripts.commands > before else None
+
+    async def _answer(self, told: Told, choice: Choice) -> bool:
+        """Answer what a job asks, as soon as it does; returns whether it is over then."""
+        with trio.move_on_after(LONG_SECONDS):
+            while not told.is_over:
+                await self.people.ask("what is asked", partial(_decide, told.id, choice))
+                await trio.sleep(MOMENT_SECONDS)
+        return told.is_over
+
+    async def _forgotten(self, chance: random.Random) -> bool:
+        """Have a person say that a command is done which is still at work on a node cut off."""
+        [node] = self._others(chance)
+        told = await self._ring(node, LONG_SECONDS)
+        if told is None:
             return False
         self.breakage.break_connections(node)
         await trio.sleep(HEARD_SECONDS)
@@ -317,11 +337,26 @@ class Situations:
             master = self.cluster.master
             both = [(master, node.name), (node.name, master)]
             nursery.start_soon(self.breakage.cut, both, 2 * CUT_SECONDS)
-            with trio.move_on_after(LONG_SECONDS):
-                while not told.is_over:
-                    await self.people.ask("is it done?", partial(_skip, told.id))
-                    await trio.sleep(MOMENT_SECONDS)
-        return told.is_over
+            return await self._answer(told, "skip")
+
+    async def _told_to_abort(self, chance: random.Random) -> bool:
+        """Have a person undo a job of whose command nobody knows whether it was done."""
+        [node] = self._others(chance)
+        told, process = await self._ring(node, MOMENT_SECONDS), node.services.process("noded")
+        if told is None or process is None:
+            return False
+        process.kill()
+        return await self._answer(told, "abort")
+
+    async def _installer_killed(self, chance: random.Random) -> bool:
+        """Kill a job amid an installation, and perhaps cancel it before it is taken up again."""
+        [node] = self._others(chance)
+        told = await self._submit(self._creation(node))
+        if told is None or not await self._at(told, "run the create script", deed="kill"):
+            return False
+        if chance.random() < CANCELLED_SHARE:
+            await self.people.ask(f"cancel job {told.id}", partial(_cancel, told.id))
+        return True
 
     async def _undone_elsewhere(self, chance: random.Random) -> bool:
         """Cancel a job amid the start of an instance, and make another node the master."""
@@ -358,6 +393,16 @@ class Situations:
         led = [await self.faults.interventions.fail_over_to(name) for name in (second.name, first)]
         await self.people.ask(f"let job {told.id} go on", partial(_resume, told.id))
         return all(led)
+
+    async def _comes_and_goes(self, chance: random.Random) -> bool:
+        """Take a node out that has no instances, and add it again."""
+        [node] = self._others(chance)
+        gone = await self._submit({"OP_ID": "OP_NODE_REMOVE", "node_name": node.name})
+        if gone is None:
+            return False
+        with trio.move_on_after(READY_SECONDS_MAX):
+            await gone.over.wait()
+        return gone.is_over and await self.people.take_in(node.name)
 
     async def _left_behind(self, chance: random.Random) -> bool:
         """Have much happen while a node is dark."""
@@ -415,10 +460,10 @@ def _past_return(program: str) -> Where:
     return there
 
 
-async def _skip(job: int, luxi: Luxi) -> object:
+async def _decide(job: int, choice: Choice, luxi: Luxi) -> object:
     for asking, _, _ in await luxi.query_questions():
         if asking == job:
-            await luxi.decide_job(job, "skip")
+            await luxi.decide_job(job, choice)
     return True
 
 

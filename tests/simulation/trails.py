@@ -41,6 +41,10 @@ TRAILS: Final[Mapping[str, Sequence[Move]]] = {
     f"{_JOURNAL}._cut_back #1": [Move("fail", f"{_JOURNAL}._write #1")],
     f"{_JOURNAL}._cut_back #2": [Move("fail", f"{_JOURNAL}._write #3")],
     f"{_JOURNAL}._cut_back #3": [Move("fail", f"{_JOURNAL}._write #3")],
+    f"{_JOURNAL}._write #2": [
+        Move("fail", f"{_JOURNAL}._write #3"),
+        Move("fail", f"{_JOURNAL}._ready_file #1"),
+    ],
     f"{_JOURNAL}.start_over #3": [Move("fail", f"{_JOURNAL}._replace #2")],
     f"{_REPLICA}.write #4": [Move("fail", f"{_REPLICA}.write #2")],
     f"{_REPLICA}._opened #3": [Move("fail", f"{_REPLICA}._opened #2")],
@@ -49,6 +53,10 @@ TRAILS: Final[Mapping[str, Sequence[Move]]] = {
     f"{_JOURNAL}.aclose #1": [Move("stall and restart", f"{_JOURNAL}._write #3", where=_noded)],
     # What a power cut or a crash leaves is found at the next start.
     f"{_REPLICA}.open #4": [Move("dark", f"{_REPLICA}.write #3")],
+    f"{_JOURNAL}.open #5": [Move("dark", f"{_JOURNAL}._write #3", times=2)],
+    "daemons.noded.key_journal KeyJournal.open #3": [
+        Move("kill", "daemons.noded.key_journal KeyJournal._compact #2")
+    ],
     f"{_FILES}.open #3": [Move("kill", f"{_FILES}._carry_out #6")],
     f"{_FILES}.open #4": [Move("kill", f"{_FILES}._carry_out #6")],
     # What was asked is asked again.
@@ -86,9 +94,18 @@ SITUATIONS: Final[Mapping[str, Situation]] = {
     f"{_DO}._has_happened #1": "seen afterwards",
     f"{_DO}._look #1": "seen afterwards",
     f"{_KEYS}.forget #1": "forgotten at work",
+    f"{_RUN}._carry_out #3": "told to abort",
+    f"{_RUN}._abort #1": "told to abort",
+    f"{_KEYS}.do #2": "installer killed",
+    f"{_KEYS}._attach #2": "installer killed",
+    f"{_KEYS}.abandon #1": "installer killed",
+    "daemons.noded.key_journal KeyJournal.remove #1": "comes and goes",
+    "daemons.noded.replica_files remove_replica #1": "comes and goes",
+    f"{_REPLICA}.open #2": "comes and goes",
     f"{_KEYS}._run #2": "undone elsewhere",
     f"{_KEYS}._attach #1": "undone elsewhere",
     "daemons.job.step_journal _open #4": "there and back",
+    "daemons.job.step_journal opened #3": "there and back",
     f"{_FILES}._carry_out #5": "left behind",
     f"{_FILES}._carry_out #6": "left behind",
     f"{_FILES}.open #3": "left behind",
