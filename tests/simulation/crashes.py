@@ -20,8 +20,8 @@ from unittest.mock import patch
 from attrs import define, field
 from tests.simulation.points import all_points
 from tests.simulation.run import Outcome, simulate
-from tests.simulation.scenario import SHORT_SECONDS, aimed
-from tests.simulation.trails import LARGER, SITUATIONS
+from tests.simulation.scenario import LARGER, SHORT_SECONDS, aimed
+from tests.simulation.trails import SITUATIONS
 from tests.simulation.unreached import UNREACHED
 
 from gantry.core.replication import leader

@@ -45,6 +45,8 @@ class Scripts:
     """How often a restricted command was run."""
     command_seconds: float | None = None
     """What one takes that begins now, if that is not to be drawn."""
+    script_seconds: float | None = None
+    """Likewise, of an OS script."""
     rung: trio.Event = field(factory=trio.Event)
     """Set with the end of the next one."""
     _at_work: set[str] = field(factory=set)
@@ -57,8 +59,9 @@ class Scripts:
         if name in self._at_work:
             self.violations.append(f"two OS scripts work on {name} at once")
         self._at_work.add(name)
+        seconds = self.chance.uniform(*SCRIPT_SECONDS)
         try:
-            await trio.sleep(self.chance.uniform(*SCRIPT_SECONDS))
+            await trio.sleep(self.script_seconds or seconds)
         finally:
             self._at_work.discard(name)
         if self.failing > 0 or self.chance.random() < FAILS_SHARE:

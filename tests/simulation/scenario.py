@@ -27,9 +27,15 @@ Situation = Literal[
     "there and back",
     "left behind",
     "rush",
+    "master lost",
+    "locked for long",
+    "once more",
     "two halves",
 ]
 """What people and machines do so that jobs and replicas go where they seldom go."""
+
+LARGER: Final[Mapping[Situation, int]] = {"two halves": 5}
+"""How many nodes it takes, if three are too few."""
 
 Usual = Literal[
     "kill luxid",
@@ -222,6 +228,14 @@ def aimed(
             faults.append(Fault(len(faults), situations[point], moment))
         faults.append(Fault(len(faults), kind, moment, point))
     return Scenario(seed, nodes, SHORT_JOBS, tuple(faults), SHORT_SECONDS, spares=1, aside=True)
+
+
+def situated(seed: int, situation: Situation) -> Scenario:
+    """Return a short run in which nothing happens but one situation, twice."""
+    moments = (0.2 * SHORT_SECONDS, 0.5 * SHORT_SECONDS)
+    faults = tuple(Fault(number, situation, at) for number, at in enumerate(moments))
+    nodes = LARGER.get(situation, 3)
+    return Scenario(seed, nodes, SHORT_JOBS, faults, SHORT_SECONDS, instances=SHORT_INSTANCES)
 
 
 def quiet(seed: int, jobs: int = 20, nodes: int = 3) -> Scenario:

@@ -147,7 +147,7 @@ class Services:
                 with trio.move_on_after(STOP_SECONDS_MAX):
                     await process.ended.wait()
                 process.kill()
-            del self._units[name]
+            self._units.pop(name, None)  # its power may have gone meanwhile
 
 
 def _tell(unit: _Unit) -> None:

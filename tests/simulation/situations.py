@@ -126,6 +126,12 @@ class Situations:
                 return self._left_behind(chance)
             case "rush":
                 return self._rush()
+            case "master lost":
+                return self._master_lost(chance)
+            case "locked for long":
+                return self._locked_for_long(chance)
+            case "once more":
+                return self._once_more(chance)
             case "two halves":
                 return self._two_halves(chance)
         assert_never(kind)
@@ -426,14 +432,62 @@ class Situations:
 
     async def _two_halves(self, chance: random.Random) -> bool:
         """Cut the master off with one other node, and have the rest go on without them."""
-        with_master, *others = (node.name for node in self._others(chance, 4))
-        here, there = [self.cluster.master, with_master], others
+        beside, *others = self._others(chance, 4)
+        here, there = [self.cluster.master, beside.name], [node.name for node in others]
         between = [(a, b) for a in here for b in there]
         between += [(b, a) for a, b in between]
+        await self._at(await self._submit(self._creation(beside)), "run the create script")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.breakage.cut, between, LOST_SECONDS)
             await self._submit(self._tagging())
             return await self.faults.interventions.fail_over_to(there[0])
+
+    async def _master_lost(self, chance: random.Random) -> bool:
+        """Lose the master as soon as a job has begun to change something."""
+        node, heir = self._others(chance, 2)
+        if not await self._at(await self._submit(self._creation(node)), "create disk"):
+            return False
+        await trio.sleep(chance.uniform(0.0, HEARD_SECONDS))
+        async with trio.open_nursery() as nursery:
+            master = self.cluster.master_node
+            nursery.start_soon(self.breakage.dark, master, chance, LONG_SECONDS)
+            return await self.faults.interventions.fail_over_to(heir.name)
+
+    async def _locked_for_long(self, chance: random.Random) -> bool:
+        """Want an instance changed on a new master while a job of the old one still works on it."""
+        node, heir = self._others(chance, 2)
+        made = {**self._creation(node), "start": False}
+        name = made["instance_name"]
+        told = await self._submit(made)
+        if told is None:
+            return False
+        with trio.move_on_after(READY_SECONDS_MAX):
+            await told.over.wait()
+        again: Op = {"OP_ID": "OP_INSTANCE_REINSTALL", "instance_name": name}
+        self.cluster.scripts.script_seconds = LONG_SECONDS
+        there = await self._at(await self._submit(again), "run the create script")
+        await trio.sleep(HEARD_SECONDS)
+        self.cluster.scripts.script_seconds = None
+        if not there or not await self.faults.interventions.fail_over_to(heir.name):
+            return False
+        starting: Op = {"OP_ID": "OP_INSTANCE_STARTUP", "instance_name": name}
+        return await self._submit(starting) is not None
+
+    async def _once_more(self, chance: random.Random) -> bool:
+        """Want the very instance again whose installation has failed."""
+        [node] = self._others(chance)
+        made = self._creation(node)
+        self.cluster.scripts.failing += 1
+        first = await self._submit(made)
+        if first is None:
+            return False
+        with trio.move_on_after(READY_SECONDS_MAX):
+            await first.over.wait()
+        second = await self._submit(made) if first.is_over else None
+        if second is None:
+            return False
+        first.again = second.again = True  # the name is not one job's own
+        return True
 
 
 def _in_step(program: str, name: str) -> Where:

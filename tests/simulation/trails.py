@@ -117,6 +117,3 @@ SITUATIONS: Final[Mapping[str, Situation]] = {
     f"{_FILES}.aclose #1": "there and back",
 }
 """What is done at the moment from which on a process is waited for at a point."""
-
-LARGER: Final[Mapping[Situation, int]] = {"two halves": 5}
-"""How many nodes it takes, if three are too few."""
