@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 CALLS: Final = "daemons.job.performer Performer._call_once #1"
 DOES: Final = "daemons.job.stepping Stepper._do #3"
+RECORDS: Final = "daemons.job.stepping Stepper._do #1"
 ANNOUNCES: Final = "daemons.job.stepping Stepper._do #2"
 ACTS: Final = "daemons.noded.calls KeyedCalls._run #3"
 
@@ -53,6 +54,9 @@ LOST_SECONDS: Final = 30.0
 CUT_SECONDS: Final = 25.0
 LONG_SECONDS: Final = 90.0
 """What a command or a start takes that is to be at work while its job is over."""
+
+TAKEN: Final = "is in use by job"
+"""What is said of something that another job has reserved."""
 
 CANCELLED_SHARE: Final = 0.6
 JOBS: Final = 25
@@ -245,7 +249,8 @@ class Situations:
             return False
         where = _past_return(f"job-{told.id}")
         for _ in range(DEATHS):
-            if await self.faults.sights.follow(Move("kill", DOES, where=where)) is None:
+            point, times = chance.choice(((DOES, 1), (RECORDS, 2), (RECORDS, 3)))
+            if await self.faults.sights.follow(Move("kill", point, times, where)) is None:
                 return False
         return True
 
@@ -470,8 +475,7 @@ class Situations:
         self.cluster.scripts.script_seconds = None
         if not there or not await self.faults.interventions.fail_over_to(heir.name):
             return False
-        starting: Op = {"OP_ID": "OP_INSTANCE_STARTUP", "instance_name": name}
-        return await self._submit(starting) is not None
+        return await self._submit(again) is not None
 
     async def _once_more(self, chance: random.Random) -> bool:
         """Want the very instance again whose installation has failed."""
@@ -487,6 +491,11 @@ class Situations:
         if second is None:
             return False
         first.again = second.again = True  # the name is not one job's own
+        with trio.move_on_after(READY_SECONDS_MAX):
+            await second.over.wait()
+        said = str(await self.people.ask("what became of it", partial(_results, second.id)))
+        if TAKEN in said:
+            self.cluster.fail(f"job {second.id} has not got what job {first.id} had: {said}")
         return True
 
 
@@ -519,6 +528,10 @@ async def _decide(job: int, choice: Choice, luxi: Luxi) -> object:
         if asking == job:
             await luxi.decide_job(job, choice)
     return True
+
+
+async def _results(job: int, luxi: Luxi) -> object:
+    return await luxi.query_jobs((job,), ("opresult",))
 
 
 async def _cancel(job: int, luxi: Luxi) -> object:

@@ -59,6 +59,8 @@ TRAILS: Final[Mapping[str, Sequence[Move]]] = {
     ],
     f"{_FILES}.open #3": [Move("kill", f"{_FILES}._carry_out #6")],
     f"{_FILES}.open #4": [Move("kill", f"{_FILES}._carry_out #6")],
+    # What undid a job is followed by somebody who goes on with that.
+    f"{_RUN}.roll_back #2": [Move("kill", f"{_STEP}.backwards #2")],
     # What was asked is asked again.
     f"{_KEYS}._attach #1": [Move("reset", f"{_KEYS}._run #2")],
 }
@@ -98,6 +100,7 @@ SITUATIONS: Final[Mapping[str, Situation]] = {
     f"{_RUN}._carry_out #3": "told to abort",
     f"{_RUN}._abort #1": "told to abort",
     f"{_KEYS}.do #2": "installer killed",
+    f"{_RUN}.roll_back #2": "installer killed",
     f"{_KEYS}._attach #2": "installer killed",
     f"{_KEYS}.abandon #1": "installer killed",
     "daemons.noded.key_journal KeyJournal.remove #1": "comes and goes",
