@@ -155,7 +155,8 @@ class Sights(trio.abc.Instrument):
     ) -> bool:
         """Have a process die at a point, after other moves; returns whether it came to that.
 
-        Sometimes the one after it dies there, too, if it comes there soon.
+        Sometimes the one after it dies there, too, if it comes there soon; but not where others
+        have died before, since a job whose rolling back dies again and again is given up.
         """
         times = 1 if before else chance.choice(TIMES)
         moves = (*before, Move("kill", point, times))
@@ -167,7 +168,7 @@ class Sights(trio.abc.Instrument):
         def successor(process: MemoryProcess, _: trio.lowlevel.Task) -> bool:
             return (process.machine, process.program) == place
 
-        if chance.random() < AGAIN_SHARE:
+        if not before and chance.random() < AGAIN_SHARE:
             again = Move("kill", point, where=successor)
             await self.follow(again, seconds_max=AGAIN_SECONDS_MAX)
         return True

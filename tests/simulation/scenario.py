@@ -22,6 +22,7 @@ Situation = Literal[
     "forgotten at work",
     "told to abort",
     "installer killed",
+    "installer hounded",
     "comes and goes",
     "undone elsewhere",
     "there and back",

@@ -120,6 +120,8 @@ class Situations:
                 return self._told_to_abort(chance)
             case "installer killed":
                 return self._installer_killed(chance)
+            case "installer hounded":
+                return self._installer_hounded(chance)
             case "comes and goes":
                 return self._comes_and_goes(chance)
             case "undone elsewhere":
@@ -368,6 +370,17 @@ class Situations:
         if chance.random() < CANCELLED_SHARE:
             await self.people.ask(f"cancel job {told.id}", partial(_cancel, told.id))
         return True
+
+    async def _installer_hounded(self, chance: random.Random) -> bool:
+        """Kill the processes of a job amid an installation, until it is rolled back."""
+        [node] = self._others(chance)
+        self.cluster.scripts.script_seconds = LONG_SECONDS
+        told = await self._submit(self._creation(node))
+        deaths = 0
+        while deaths < DEATHS and await self._at(told, "run the create script", deed="kill"):
+            deaths += 1
+        self.cluster.scripts.script_seconds = None
+        return deaths == DEATHS
 
     async def _undone_elsewhere(self, chance: random.Random) -> bool:
         """Cancel a job amid the start of an instance, and make another node the master."""
