@@ -117,11 +117,20 @@ class Promotion:
 
         An old master may have been away for so long that it never heard; and where a promotion
         was broken off, nobody leads until the command is given again, maybe here.
+
+        Raises:
+            NotYet: too few voters answer to know.
         """
+        voters, old = self._voters()
+        everybody = voters | (old or frozenset())
         states = await self._ask_all(
-            self._voters()[0], lambda r: r.replica_state("config"), FIRST_ASK_SECONDS_MAX
+            everybody, lambda r: r.replica_state("config"), FIRST_ASK_SECONDS_MAX
         )
-        return any(state.promised > epoch for state in states.values())
+        if any(state.promised > epoch for state in states.values()):
+            return True
+        if not has_majority(states.keys(), voters, old):
+            self._refuse(states.keys(), everybody)
+        return False
 
     def _node(self, uuid: NodeUuid) -> Node:
         return self._newest.configuration.nodes[uuid]

@@ -146,6 +146,13 @@ async def test_who_leads_is_told_so(voters: dict[str, Voter]) -> None:
     assert [voter.pledged for voter in voters.values()] == [[], [], []]
 
 
+async def test_a_master_that_is_cut_off_does_not_know_whether_it_leads(
+    voters: dict[str, Voter], autojump_clock: trio.testing.MockClock
+) -> None:
+    voters[HERE].away = voters[OTHER].away = True
+    assert "only 1 of the 3 master candidates answer" in await promoted(MASTER)
+
+
 async def test_an_old_master_that_never_heard_of_its_end_is_a_candidate_like_others(
     voters: dict[str, Voter], autojump_clock: trio.testing.MockClock
 ) -> None:
