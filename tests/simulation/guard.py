@@ -10,6 +10,7 @@ from tests.simulation.cluster import Cluster, Gone
 from tests.simulation.confd import place_of
 from tests.simulation.people import NO_ANSWER
 
+from gantry.protocols.codec import Json
 from gantry.protocols.locks import LockState
 from gantry.protocols.luxi import Luxi
 from gantry.protocols.wconfd import SOCKET_NAME, WCONFD
@@ -73,18 +74,21 @@ async def _committed(cluster: Cluster) -> tuple[int, int] | None:
 
 
 async def _jobs(luxi: Luxi) -> object:
-    return await luxi.query_jobs(None, ("id", "opstatus", "ops", "opsteps"))
+    """Ask for the jobs that are at work, however many are over."""
+    at_work: Json = ["=[]", "opstatus", "running"]
+    return await luxi.query("job", ("id", "opstatus", "ops", "opsteps"), at_work)
 
 
-def _check_jobs(cluster: Cluster, rows: object) -> None:
+def _check_jobs(cluster: Cluster, answer: object) -> None:
     """Say which two jobs change one instance at once: an opcode does once it has its plan.
 
     It runs once it has its locks; but if its process dies before there is a plan, the next one
     takes them anew, and the opcode goes on running by its status.
     """
-    assert isinstance(rows, list)
+    assert isinstance(answer, dict)
     at_work: dict[str, int] = {}
-    for job, statuses, ops, plans in rows:
+    for row in answer["data"]:
+        job, statuses, ops, plans = (value for _, value in row)
         for status, op, plan in zip(statuses, ops, plans, strict=True):
             name = op.get("instance_name")
             if status != "running" or not plan or name is None or op["OP_ID"] in SHARING:

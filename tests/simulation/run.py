@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -157,13 +158,17 @@ async def _settle(cluster: Cluster, people: People, outcome: Outcome) -> None:
             await trio.sleep(LOOK_SECONDS)
             try:
                 await cluster.luxi(partial(_open_queue, people.late_filters))
-                if after is None and await _all_over(cluster, people):
+                if after is None and await _all_over(cluster):
                     after = await _put_right(cluster, people)
-                found = problems(await look_at(cluster, people, after))
+                if after is None:  # the rest is looked at in the end
+                    found = ["not everything that should run was started"]
+                else:
+                    found = problems(await look_at(cluster, people, after))
             except NO_ANSWER as error:
                 found = [f"the cluster does not answer: {error!r}"]
-            if after is None:
-                found.append("not everything that should run was started")
+    if after is None:
+        with suppress(*NO_ANSWER):
+            found += problems(await look_at(cluster, people))
     outcome.failures += found
 
 
@@ -179,9 +184,14 @@ async def _open_queue(filters: Sequence[str], luxi: Luxi) -> object:
     return await luxi.set_drain_flag(False)
 
 
-async def _all_over(cluster: Cluster, people: People) -> bool:
-    view = await look_at(cluster, people)
-    return all(seen.status in FINAL for seen in view.jobs.values())
+async def _all_over(cluster: Cluster) -> bool:
+    rows = await cluster.luxi(_statuses)
+    assert isinstance(rows, list)
+    return all(status in FINAL for (status,) in rows)
+
+
+async def _statuses(luxi: Luxi) -> object:
+    return await luxi.query_jobs(None, ("status",))
 
 
 async def _put_right(cluster: Cluster, people: People) -> int | None:
