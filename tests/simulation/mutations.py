@@ -210,7 +210,7 @@ MUTATIONS: Final = (
     Mutation("what is flushed here counts as replicated", ((leader, "_reached", _own_end),), 1),
     Mutation("a record is lost at catch-up", ((replica, "_written", _written_but_one),), 1),
     Mutation("one voter elects", ((promotion, "is_majority", _everybody),), 2),
-    Mutation("what is submitted again is another job", ((job_calls, "sending_of", _none),), 12),
+    Mutation("what is submitted again is another job", ((job_calls, "sending_of", _none),), 3),
     Mutation("an old master keeps the address", ((ClusterAddress, "let_go", _nothing),), 1),
     Mutation("an old master's jobs go on", ((replicas, "end_job_processes", _nothing),), 1),
 )
