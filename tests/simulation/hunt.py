@@ -24,13 +24,16 @@ from tests.simulation import run as running
 from tests.simulation.checks import CHECKS
 from tests.simulation.cluster import Cluster
 from tests.simulation.mutations import MUTATIONS, UNNOTICED, Mutation
-from tests.simulation.scenario import SHORT_SECONDS, short
+from tests.simulation.scenario import SHORT_SECONDS, Situation, short, situated
 
 SEEDS_MAX: Final = 200
 """Within so many seeds each mistake has to be caught."""
 
 SETTLE_SECONDS: Final = 60.0
 """A mistake is not waited for as long as something that may become right."""
+
+SITUATION_SETTLES_SECONDS: Final = 250.0
+"""What is slow or away in a situation is so for a minute and more."""
 
 LASTS_SECONDS_MAX: Final = 900.0
 """A cluster that nobody gets to work again would be tried on for long, and cost much."""
@@ -84,7 +87,7 @@ async def _live_briefly(cluster: Cluster, outcome: running.Outcome) -> None:
 
 
 @contextmanager
-def _ends_at_once() -> Iterator[None]:
+def _ends_at_once(patience: float) -> Iterator[None]:
     """Let runs end with the first thing that is seen to be wrong while it happens."""
 
     def fail(_: Cluster, text: str) -> None:
@@ -93,16 +96,18 @@ def _ends_at_once() -> Iterator[None]:
     with (
         patch.object(Cluster, "fail", fail),
         patch.object(running, "_live", _live_briefly),
-        patch.object(running, "SETTLE_SECONDS_MAX", SETTLE_SECONDS),
+        patch.object(running, "SETTLE_SECONDS_MAX", patience),
     ):
         yield
 
 
-def problem_of(seed: int) -> Problem | None:
+def problem_of(seed: int, situation: Situation | None = None) -> Problem | None:
     """Run a seed as short as can be, and return the first thing that is wrong."""
+    scenario = short(seed) if situation is None else situated(seed, situation)
+    patience = SETTLE_SECONDS if situation is None else SITUATION_SETTLES_SECONDS
     try:
-        with _ends_at_once():
-            failures = running.simulate(short(seed)).failures
+        with _ends_at_once(patience):
+            failures = running.simulate(scenario).failures
     except BaseExceptionGroup as error:
         if (seen := _first(error)) is None:
             raise
@@ -125,7 +130,7 @@ def _named(failure: str) -> Problem:
 def caught(mutation: Mutation, seed: int) -> Problem | None:
     """Run a seed with a mistake and return what is wrong."""
     with mutation.made():
-        return problem_of(seed)
+        return problem_of(seed, mutation.situation)
 
 
 def hunt(first: int, most: int, mutation: Mutation) -> Caught:
@@ -134,9 +139,15 @@ def hunt(first: int, most: int, mutation: Mutation) -> Caught:
     for count in range(1, most + 1):
         seed = first + count - 1
         problem = caught(mutation, seed)
-        if problem is not None and problem_of(seed) is None:
-            return Caught(mutation.name, count, seed, problem, time.process_time() - began)
+        if problem is not None and problem_of(seed, mutation.situation) is None:
+            return Caught(_shown(mutation), count, seed, problem, time.process_time() - began)
     return Caught(mutation.name, 0, 0, Problem("", ""), time.process_time() - began)
+
+
+def _shown(mutation: Mutation) -> str:
+    """Return a mistake's name, with what has to come about for it."""
+    more = "" if mutation.situation is None else f" ({mutation.situation})"
+    return f"{mutation.name}{more}"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -180,7 +191,7 @@ def _table(rows: Sequence[Caught], first: int, most: int) -> str:
         f"`make simulate-mutations`: short seeds of {SHORT_SECONDS:g} simulated seconds from "
         f"{first}, at most {most},",
         "each without a failure when the mistake is not made. Seconds are those of a processor,",
-        "for all of the seeds.",
+        "for all of the seeds. In brackets: what alone happens in them (`situations.py`).",
         "",
         "| mistake | seeds | seed | seconds | check | what it said |",
         "|---|---|---|---|---|---|",

@@ -10,6 +10,7 @@ from unittest.mock import patch
 
 import trio
 from attrs import evolve, frozen
+from tests.simulation.scenario import Situation
 
 from gantry.core import keys
 from gantry.core.replication import leader, promotion, replica
@@ -42,6 +43,8 @@ class Mutation:
     changes: tuple[tuple[object, str, object], ...]
     seed: int | None = None
     """One that finds it; ``None``: it takes more than a quick test."""
+    situation: Situation | None = None
+    """What has to come about, if the usual faults seldom show it."""
 
     @contextmanager
     def made(self) -> Iterator[None]:
@@ -198,7 +201,7 @@ MUTATIONS: Final = (
     Mutation("NodeD forgets its keys with its life", ((key_journal, "apply", _unchanged),), 3),
     Mutation("a call is done again under its key", ((calls, "admit", _admit_again),), 1),
     Mutation("disks are not removed", ((Disks, "remove", _nothing),), 1),
-    Mutation("instances are not stopped", ((Guests, "stop", _nothing),)),
+    Mutation("instances are not stopped", ((Guests, "stop", _nothing),), 1),
     Mutation(
         "journals are not flushed",
         (
@@ -213,27 +216,35 @@ MUTATIONS: Final = (
     Mutation("what is submitted again is another job", ((job_calls, "sending_of", _none),), 3),
     Mutation("an old master keeps the address", ((ClusterAddress, "let_go", _nothing),), 1),
     Mutation("an old master's jobs go on", ((replicas, "end_job_processes", _nothing),), 1),
-)
-
-UNNOTICED: Final = (
-    Mutation("what was begun counts as done", ((Stepper, "_did", _did_if_begun),)),
-    Mutation("a new master does not give locks back", ((LockStore, "_give_back", _none),)),
+    Mutation(
+        "what was begun counts as done", ((Stepper, "_did", _did_if_begun),), 1, "removal hounded"
+    ),
+    Mutation(
+        "a new master does not give locks back",
+        ((LockStore, "_give_back", _none),),
+        1,
+        "locked for long",
+    ),
     Mutation(
         "reservations outlive their jobs",
         (
             (LockStore, "drop_job", _drop_locks_only),
             (LockStore, "release", _release_locks_only),
         ),
+        1,
+        "once more",
     ),
-    Mutation("left-overs are not noted", ((Performer, "note_leftover", _as_if_noted),)),
+    Mutation(
+        "left-overs are not noted",
+        ((Performer, "note_leftover", _as_if_noted),),
+        3,
+        "node forsaken",
+    ),
     Mutation(
         "ConfD answers from what is not committed",
         ((rconfd_replica, "read_mark", _read_to_the_end),),
-    ),
-    Mutation("old attempts and epochs may act on nodes", ((keys, "_stale", _none),)),
-    Mutation("an attempt that is refused goes on", ((performer, "ENDS_ATTEMPT", ()),)),
-    Mutation(
-        "the lease is ignored", ((leader.Leader, "lease_until", property(lambda _: float("inf"))),)
+        2,
+        "two halves",
     ),
     Mutation(
         "steps act before it is known that they begin",
@@ -241,7 +252,21 @@ UNNOTICED: Final = (
             (stepping, "must_be_known", _never),
             (stepping, "changes", _never),
         ),
+        1,
+        "master lost",
     ),
 )
-"""Those that a few seeds did not catch: another line of defence stands behind each of them, or the
-faults that it takes are rare. Holes of the simulation, until it is known which."""
+
+UNNOTICED: Final = (
+    # A step has one key in all attempts and reigns, and under that a node does it once, whoever
+    # asks; and a job of an old master stands still before its next step, for want of the lease.
+    Mutation("old attempts and epochs may act on nodes", ((keys, "_stale", _none),)),
+    # What it goes on to ask is refused again, by nodes, WConfD and LuxiD, who know the newer one.
+    Mutation("an attempt that is refused goes on", ((performer, "ENDS_ATTEMPT", ()),)),
+    # Nothing counts without a majority, and nodes that know of the new reign refuse the old one:
+    # the lease is in front of these, and of answers that are old by then, which nobody checks.
+    Mutation(
+        "the lease is ignored", ((leader.Leader, "lease_until", property(lambda _: float("inf"))),)
+    ),
+)
+"""Those that no seed has caught: another line of defence stands behind each of them."""
