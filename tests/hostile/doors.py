@@ -33,6 +33,7 @@ NOT_DOORS: Final[Mapping[str, str]] = MappingProxyType(
         "cli.devcluster.supervised": "words of daemons that it started, which it compares",
         "cli.gnt_instance.console": _TERMINAL,
         "cli.option_values": "the command line of the person who runs the command",
+        "daemons.forkserver.pages": _KERNEL,
         "daemons.job.rehearsal": "words of a process that it forked",
         "daemons.job.stage": "words of the process that forked it, and certificates that it made",
         "daemons.job.world": "a number; anything else is no pause",
