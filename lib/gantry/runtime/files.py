@@ -85,7 +85,7 @@ def write_all_durably(
             opened.callback(os.close, fd)
             return fd
 
-        way = None if by_way_of is None else folder(by_way_of)
+        way = folder(by_way_of) if by_way_of is not None and contents else None
         folders = {path: folder(path) for path in dict.fromkeys(each.parent for each in contents)}
         for path, data in contents.items():
             place = folders[path.parent]

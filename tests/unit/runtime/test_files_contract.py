@@ -168,6 +168,9 @@ async def test_several_files_are_written_and_removed(place: Place) -> None:
     await files.write_all({folder / "sub" / "b": b"three"}, by_way_of=folder)
     assert await files.read(folder / "sub" / "b") == b"three"
     assert await files.list(folder) == ("a", "sub")
+    await files.write_all({}, by_way_of=folder / "no")
+    with pytest.raises(FileNotFoundError):
+        await files.write_all({folder / "a": b""}, by_way_of=folder / "no")
     await files.remove_all((*contents, folder / "never"))
     assert await files.list(folder / "sub") == ()
     with pytest.raises(FileNotFoundError):

@@ -8,7 +8,7 @@ when the power goes; everything else the contract calls durable is kept.
 from __future__ import annotations
 
 import errno
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, Literal
@@ -164,6 +164,14 @@ class MemoryFiles(Files):
             self._entries[self._resolve(path)] = _Inode(bytearray(data), len(data))
             self._tell(path)
         self.end()
+
+    @override
+    async def write_all(
+        self, contents: Mapping[Path, bytes], mode: int = 0o640, by_way_of: Path | None = None
+    ) -> None:
+        if by_way_of is not None and contents:
+            self._folder_of(by_way_of / "new")
+        await super().write_all(contents, mode)
 
     @override
     async def read_part(self, path: Path, offset: int, size: int) -> bytes:
